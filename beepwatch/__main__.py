@@ -1,0 +1,14 @@
+"""The program's start. Light, because every spawned child imports it again."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; `python -m beepwatch` and the `beepwatch` script come here."""
+    from beepwatch.cli import run_command_line
+
+    sys.exit(run_command_line())
+
+
+if __name__ == "__main__":
+    main()

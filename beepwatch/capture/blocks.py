@@ -1,0 +1,79 @@
+"""What a source of sound hands over: blocks of samples as they came, losses counted."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beepwatch.errors import SourceError
+
+SampleFormat = Literal["int16", "int32", "float32"]
+_FULL_SCALE: Final[dict[SampleFormat, float]] = {
+    "int16": 32_768.0,
+    "int32": 2_147_483_648.0,
+    "float32": 1.0,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Interleaved samples as the device, the decoder or the pipe gave them."""
+
+    data: bytes
+    sample_format: SampleFormat
+    channels: int
+    rate_hz: int
+    lost_frames: int = 0  # missing before this block, estimated from time stamps
+    overflows: int = 0  # that the driver told of since the last block
+    dropped_blocks: int = 0  # that the queue had no room for since the last block
+    captured_mono_s: float | None = None  # when the last frame was heard; None: not live
+
+    @property
+    def frames(self) -> int:
+        """Samples per channel."""
+        return len(self.data) // (np.dtype(self.sample_format).itemsize * self.channels)
+
+    def mono(self) -> NDArray[np.float32]:
+        """The mean of the channels, full scale ± 1, shape [frames]."""
+        samples = np.frombuffer(self.data, dtype=self.sample_format)
+        mixed = samples.astype(np.float32)
+        if self.channels > 1:
+            mixed = mixed.reshape(-1, self.channels).mean(axis=1, dtype=np.float32)
+        mixed *= np.float32(1 / _FULL_SCALE[self.sample_format])
+        return mixed
+
+
+class Stalled(SourceError):
+    """An open live source gives no samples any more, though it did not say that it ended."""
+
+
+class EndOfSound:
+    """There is no more to read: the file or the pipe is at its end."""
+
+
+class Stream(Protocol):
+    """An open source."""
+
+    text: str  # which device or file it really is
+
+    def read(self, within_s: float) -> Block | EndOfSound | None:
+        """The next block; None when none came `within_s`. Raises SourceError when it is lost."""
+        ...
+
+    def close(self) -> None:
+        """Give the device, the process or the file back; a second time does nothing."""
+        ...
+
+
+class Source(Protocol):
+    """Something that can be opened, again and again if it is live."""
+
+    name: str  # as it was asked for, without secrets
+    live: bool  # samples come by themselves and time is the clock's; else it waits to be read
+    paced: bool  # read at the speed asked for rather than as it comes
+    patience_s: float  # without a sample for so long, it is stalled
+
+    def open(self) -> Stream:
+        """Start the sound. Raises SourceError."""
+        ...

@@ -1,0 +1,142 @@
+"""Recordings instead of a microphone: PCM WAV by itself, everything else through ffmpeg."""
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beepwatch.capture.blocks import Block, EndOfSound, SampleFormat, Stream
+from beepwatch.capture.pipes import decoded_file
+from beepwatch.capture.windows import Resampler
+from beepwatch.errors import UnreadableAudio
+
+_WAV_FORMATS: dict[int, SampleFormat] = {2: "int16", 4: "int32"}  # by bytes per sample
+_UNKNOWN_LENGTH_BYTES = 0x7FFF_0000  # written by programs that could not seek back
+_DECODE_BLOCK_S = 8.0
+_DECODE_WAIT_S = 0.5
+
+
+class WavFile:
+    """A PCM WAV file, read without any other program."""
+
+    def __init__(self, path: Path, reader: wave.Wave_read, *, block_s: float) -> None:
+        self.text = str(path)
+        self._reader = reader
+        self._format = _WAV_FORMATS[reader.getsampwidth()]
+        self._rate_hz = reader.getframerate()
+        self._channels = reader.getnchannels()
+        self._frame_bytes = reader.getsampwidth() * self._channels
+        self._promised = reader.getnframes()
+        self._read = 0
+        self._block_frames = max(1, round(block_s * self._rate_hz))
+
+    def read(self, within_s: float) -> Block | EndOfSound | None:
+        """The next `block_s`; a file never makes anyone wait."""
+        del within_s
+        data = self._reader.readframes(self._block_frames)
+        frames = len(data) // self._frame_bytes
+        if frames == 0:
+            return self._at_end()
+        self._read += frames
+        return Block(
+            data=data[: frames * self._frame_bytes],
+            sample_format=self._format,
+            channels=self._channels,
+            rate_hz=self._rate_hz,
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+    def _at_end(self) -> EndOfSound:
+        if self._read == 0:
+            raise UnreadableAudio(
+                f"{self.text} is a WAV file without a single sample. "
+                "Record or copy it again, or leave it out."
+            )
+        open_ended = self._promised * self._frame_bytes >= _UNKNOWN_LENGTH_BYTES
+        if self._read < self._promised and not open_ended:
+            raise UnreadableAudio(
+                f"{self.text} is cut short: {self._read / self._rate_hz:.2f} s of the "
+                f"{self._promised / self._rate_hz:.2f} s that its header promises. "
+                "Record or copy it again."
+            )
+        return EndOfSound()
+
+
+class AudioFile:
+    """`--source file:PATH`: anything that ffmpeg reads; its time is its own."""
+
+    live = False
+    paced = True
+    patience_s = float("inf")
+
+    def __init__(self, path: Path, *, block_s: float) -> None:
+        self.name = f"file:{path}"
+        self._path = path
+        self._block_s = block_s
+
+    def open(self) -> Stream:
+        """Raises UnreadableAudio when there is no such file or nothing in it."""
+        return open_audio(self._path, block_s=self._block_s)
+
+
+def open_audio(path: Path, *, block_s: float) -> Stream:
+    """A recording, opened. Raises UnreadableAudio, which names the path and what is wrong."""
+    try:
+        if path.is_dir():
+            raise UnreadableAudio(f"{path} is a directory. Name a file in it.")
+        if path.stat().st_size == 0:
+            raise UnreadableAudio(f"{path} is empty (0 bytes). Record or copy it again.")
+        with path.open("rb") as file:
+            head = file.read(12)
+    except FileNotFoundError:
+        raise UnreadableAudio(f"{path} does not exist. Check the path.") from None
+    except OSError as error:
+        raise UnreadableAudio(
+            f"{path} cannot be read: {error.strerror}. Check its permissions."
+        ) from None
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        reader = _plain_wav(path)
+        if reader is not None:
+            return WavFile(path, reader, block_s=block_s)
+    return decoded_file(path, block_s=block_s)
+
+
+def _plain_wav(path: Path) -> wave.Wave_read | None:
+    """The file as the standard library reads it; None when only ffmpeg can."""
+    try:
+        reader = wave.open(str(path), "rb")  # noqa: SIM115 - WavFile closes it
+    except (wave.Error, EOFError):
+        return None
+    usable = reader.getsampwidth() in _WAV_FORMATS and reader.getnchannels() > 0
+    if not usable or reader.getframerate() <= 0:
+        reader.close()
+        return None
+    return reader
+
+
+def decode(path: Path, rate_hz: int) -> Iterator[NDArray[np.int16]]:
+    """The whole recording, mono at `rate_hz`, in chunks of a few seconds, each int16 [samples].
+
+    Memory stays flat whatever the length. A file that is cut short gives what is there, then
+    raises UnreadableAudio, as every other unreadable file does.
+    """
+    stream = open_audio(path, block_s=_DECODE_BLOCK_S)
+    resampler: Resampler | None = None
+    try:
+        while not isinstance(block := stream.read(_DECODE_WAIT_S), EndOfSound):
+            if block is None:
+                continue
+            if block.rate_hz == rate_hz and block.channels == 1 and block.sample_format == "int16":
+                yield np.frombuffer(block.data, dtype="<i2")
+                continue
+            resampler = resampler or Resampler(block.rate_hz, rate_hz)
+            yield resampler.push(block.mono())
+        if resampler is not None:
+            yield resampler.push(np.zeros(0, dtype=np.float32), last=True)
+    finally:
+        stream.close()

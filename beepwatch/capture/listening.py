@@ -1,0 +1,285 @@
+"""The recorder's work: an open source, cut, gated, watched, and opened again when it is lost."""
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import structlog
+
+from beepwatch.capture.blocks import Block, EndOfSound, Source, Stalled, Stream
+from beepwatch.capture.gate import Gate, Verdict
+from beepwatch.capture.health import FaultLedger, InputHealth
+from beepwatch.capture.levels import level_dbfs
+from beepwatch.capture.sources import parse_source
+from beepwatch.capture.windows import Cut, StreamTime, WindowCutter
+from beepwatch.clock import Clock
+from beepwatch.config import Capture
+from beepwatch.errors import SourceError
+from beepwatch.messages import Ended, Fault, FaultKind, Listening, Quiet, Window
+
+Heard = Window | Quiet | Fault | Listening | Ended
+Speed = float | Literal["max"]
+
+_READ_WITHIN_S = 0.2
+_SIGN_OF_LIFE_S = 0.4  # the caller wants one at least every half second
+_BACKOFF_FIRST_S = 1.0
+_BACKOFF_MOST_S = 15.0
+_BLOCK_S = 0.1  # of a file at normal speed; the pace is kept to within this
+_BLOCK_MOST_S = 2.0
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has come, what was let through and what was lost since listening began."""
+
+    windows: int = 0  # quiet ones not included
+    quiet_windows: int = 0
+    overflows: int = 0
+    lost_samples: int = 0  # at the source's rate
+    dropped_blocks: int = 0
+    openings: int = 0  # that gave samples
+    faults: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """For a heartbeat."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(slots=True)
+class _Opening:
+    """What belongs to one opening of the source, from its first samples on."""
+
+    cutter: WindowCutter
+    gate: Gate | None
+    time: StreamTime
+
+
+class Listener:
+    """Iterate it: windows, quiet gaps, faults and notices, in the order of their happening.
+
+    `None` comes at least every half second when there is nothing else, so that the caller can give
+    signs of life. A live source that is missing or lost is a Fault and is opened again; a file or
+    a pipe ends with `Ended`, or raises UnreadableAudio. A `source` given here replaces the one that
+    `capture` names, which otherwise raises ConfigurationError at once if it is none.
+    """
+
+    def __init__(
+        self,
+        capture: Capture,
+        *,
+        rate_hz: int | None,
+        clock: Clock,
+        speed: Speed = 1.0,
+        stop: threading.Event,
+        source: Source | None = None,
+    ) -> None:
+        """`rate_hz` None keeps the source's own rate."""
+        block_s = _BLOCK_MOST_S if speed == "max" else min(_BLOCK_S * speed, _BLOCK_MOST_S)
+        self.source = source or parse_source(capture, clock=clock, block_s=block_s)
+        self.counts = Counts()
+        self.last_verdict: Verdict | None = None
+        self.stream_text = self.source.name  # which device it really is, once it is open
+        self._capture = capture
+        self._rate_hz = rate_hz
+        self._clock = clock
+        self._speed = speed
+        self._stop = stop
+        self._ledger = FaultLedger()
+        self._health = InputHealth(self._ledger, self.source.name)
+        self._opening: _Opening | None = None
+        self._last_yield_s = clock.mono_s()
+
+    def __iter__(self) -> Iterator[Heard | None]:
+        backoff_s = _BACKOFF_FIRST_S
+        while not self._stop.is_set():
+            openings = self.counts.openings
+            try:
+                yield from self._one_opening()
+            except SourceError as error:
+                if not self.source.live:
+                    raise  # nobody can wait for a file to get better
+                yield from self._lost(error)
+            else:
+                return
+            if self.counts.openings > openings:
+                backoff_s = _BACKOFF_FIRST_S
+            yield from self._wait_until(self._clock.mono_s() + backoff_s)
+            backoff_s = min(2 * backoff_s, _BACKOFF_MOST_S)
+
+    def _one_opening(self) -> Iterator[Heard | None]:
+        """From opening the source to its end; raises SourceError when it is lost."""
+        opened = StreamTime(self._clock.mono_s(), self._clock.utc())
+        stream = self.source.open()
+        self.stream_text = stream.text
+        try:
+            for block in self._blocks(stream):
+                if block is None:
+                    yield None
+                    continue
+                yield from self._heard(block, opened)
+                yield from self._pace(opened)
+            yield from self._rest()
+        except SourceError:
+            yield from self._rest()
+            raise
+        finally:
+            self._opening = None
+            stream.close()
+        if not self._stop.is_set():
+            yield Ended(source=self.source.name)
+
+    def _blocks(self, stream: Stream) -> Iterator[Block | None]:
+        """Blocks until the end of the sound or the call to stop; None for a wait in vain."""
+        heard_at_s = self._clock.mono_s()
+        while not self._stop.is_set():
+            block = stream.read(_READ_WITHIN_S)
+            now_s = self._clock.mono_s()
+            if isinstance(block, EndOfSound):
+                return
+            if block is not None:
+                heard_at_s = now_s
+            elif now_s - heard_at_s > self.source.patience_s:
+                raise Stalled(
+                    f"{stream.text} has given no samples for {now_s - heard_at_s:.0f} s. "
+                    "It is opened again; if that does not help, run `beepwatch doctor`."
+                )
+            if block is not None or self._life_sign_due():
+                yield block
+
+    def _heard(self, block: Block, opened: StreamTime) -> Iterator[Heard]:
+        if self._opening is None:
+            yield from self._begun(block, opened)
+        assert self._opening is not None  # noqa: S101 - _begun has just set it
+        self.counts.overflows += block.overflows
+        self.counts.lost_samples += block.lost_frames
+        self.counts.dropped_blocks += block.dropped_blocks
+        mono = block.mono()
+        for cut in self._opening.cutter.push(block, mono):
+            if block.captured_mono_s is not None:
+                self._follow_clock(self._opening, block.captured_mono_s)
+            yield self._window(cut, self._opening)
+        if self.source.live:
+            lost = block.overflows + block.dropped_blocks
+            now_s, utc = self._clock.mono_s(), self._clock.utc()
+            yield from self._told(self._health.step(mono, lost, now_s, utc))
+
+    def _begun(self, block: Block, opened: StreamTime) -> Iterator[Heard]:
+        """The first samples have come: what they are, and that all is well again."""
+        rate_hz = self._rate_hz or block.rate_hz
+        time = opened
+        if block.captured_mono_s is not None:
+            first_mono_s = block.captured_mono_s - block.frames / block.rate_hz
+            age = timedelta(seconds=self._clock.mono_s() - first_mono_s)
+            time = StreamTime(first_mono_s, self._clock.utc() - age)
+        cutter = WindowCutter(
+            from_hz=block.rate_hz,
+            rate_hz=rate_hz,
+            window_s=self._capture.window_s,
+            hop_s=self._capture.hop_s,
+        )
+        gate = None
+        if self._capture.gate:
+            gate = Gate(
+                rate_hz=rate_hz,
+                window_s=self._capture.window_s,
+                over_floor_db=self._capture.gate_over_floor_db,
+            )
+        self._opening = _Opening(cutter=cutter, gate=gate, time=time)
+        self.counts.openings += 1
+        log.info(
+            "source_opened",
+            source=self.source.name,
+            device=self.stream_text,
+            rate_hz=block.rate_hz,
+            channels=block.channels,
+            stream_id=cutter.stream_id,
+        )
+        yield Listening(source=self.source.name, rate_hz=block.rate_hz, channels=block.channels)
+        yield from self._told(self._ledger.end(FaultKind.NO_DEVICE, FaultKind.STALLED))
+
+    def _window(self, cut: Cut, opening: _Opening) -> Window | Quiet:
+        verdict = opening.gate.step(cut.fresh, cut.first_sample) if opening.gate else None
+        self.last_verdict = verdict
+        rate_hz = opening.cutter.rate_hz
+        mono_s, utc = opening.time.at(cut.first_sample / rate_hz)
+        span: dict[str, Any] = {
+            "stream_id": opening.cutter.stream_id,
+            "sequence": cut.sequence,
+            "first_sample": cut.first_sample,
+            "rate_hz": rate_hz,
+            "started_at": utc,
+            "started_mono_s": mono_s,
+            "level_dbfs": level_dbfs(cut.pcm),
+            "lost_samples": cut.lost_samples,
+            "source": self.source.name,
+        }
+        self._last_yield_s = self._clock.mono_s()
+        if verdict is None or verdict.keep:
+            self.counts.windows += 1
+            return Window(pcm=cut.pcm.astype("<i2").tobytes(), **span)
+        self.counts.quiet_windows += 1
+        return Quiet(samples=cut.pcm.size, **span)
+
+    def _rest(self) -> Iterator[Heard]:
+        """What no whole window covered; nothing if we were told to stop."""
+        if self._opening is None or self._stop.is_set():
+            return
+        for cut in self._opening.cutter.finish():
+            yield self._window(cut, self._opening)
+
+    def _lost(self, error: SourceError) -> Iterator[Heard]:
+        log.warning("source_lost", source=self.source.name, reason=str(error))
+        if FaultKind.NO_DEVICE in self._ledger or FaultKind.STALLED in self._ledger:
+            return  # it is the same misfortune, and was told
+        kind = FaultKind.STALLED if isinstance(error, Stalled) else FaultKind.NO_DEVICE
+        yield from self._told(self._ledger.begin(kind, str(error), self._clock.utc()))
+
+    def _told(self, faults: list[Fault]) -> list[Fault]:
+        for fault in faults:
+            self.counts.faults += not fault.cleared
+            event = "input_recovered" if fault.cleared else "input_fault"
+            log.warning(event, kind=fault.kind.value, reason=fault.text, count=fault.count)
+        return faults
+
+    def _follow_clock(self, opening: _Opening, captured_mono_s: float) -> None:
+        opening.time.follow(
+            opening.cutter.heard_s, captured_mono_s, self._clock.mono_s(), self._clock.utc()
+        )
+
+    def _pace(self, opened: StreamTime) -> Iterator[None]:
+        """Hold a recording back to its speed."""
+        if not self.source.paced or self._speed == "max" or self._opening is None:
+            return
+        heard_s = self._opening.cutter.heard_s
+        yield from self._wait_until(opened.mono_s + heard_s / self._speed)
+
+    def _wait_until(self, until_s: float) -> Iterator[None]:
+        while (left_s := until_s - self._clock.mono_s()) > 0:
+            if self._stop.wait(min(left_s, _READ_WITHIN_S)):
+                return
+            if self._life_sign_due():
+                yield None
+
+    def _life_sign_due(self) -> bool:
+        now_s = self._clock.mono_s()
+        due = now_s - self._last_yield_s >= _SIGN_OF_LIFE_S
+        if due:
+            self._last_yield_s = now_s
+        return due
+
+
+def listen(
+    capture: Capture,
+    *,
+    rate_hz: int,
+    clock: Clock,
+    speed: Speed = 1.0,
+    stop: threading.Event,
+) -> Listener:
+    """A Listener on what `capture` names. Raises ConfigurationError if that is no source."""
+    return Listener(capture, rate_hz=rate_hz, clock=clock, speed=speed, stop=stop)

@@ -1,0 +1,329 @@
+"""The sound card through PortAudio; nothing else in the program loads it.
+
+The device is found by part of its name each time it is opened, never by a stored index: indices
+change when something is plugged in. PortAudio lists devices when it is initialised and never again,
+so each opening initialises it anew.
+"""
+
+import contextlib
+import ctypes
+import math
+import queue
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyaudio
+import structlog
+
+from beepwatch.capture.blocks import Block, SampleFormat
+from beepwatch.clock import Clock
+from beepwatch.errors import MicrophoneNotFound, SourceError
+
+_FORMATS: Final[tuple[tuple[int, SampleFormat], ...]] = (
+    (pyaudio.paInt16, "int16"),
+    (pyaudio.paInt32, "int32"),
+    (pyaudio.paFloat32, "float32"),
+)
+_USUAL_RATES_HZ: Final = (48_000, 44_100, 32_000, 16_000)
+_MOST_CHANNELS: Final = 2  # ALSA's plugins promise 32 or 128 and make them up
+_BLOCK_S: Final = 0.05  # twenty wake-ups a second, a twentieth of a second's delay
+_QUEUE_S: Final = 10.0  # how long the process may be held up before sound is lost
+
+_LEAST_GAP_S: Final = 0.05  # unannounced gaps shorter than this are jitter
+_SURE_AFTER_S: Final = 1.0  # a gap that no flag announced must last so long to be believed
+_BASELINE_S: Final = 10.0  # the clocks drift apart by less than a millisecond in this time
+_MOST_GAP_S: Final = 10.0  # after a longer gap the stream is begun anew
+
+log = structlog.get_logger()
+
+_AlsaHandler = ctypes.CFUNCTYPE(
+    None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
+)
+
+
+def _say_nothing(*_: object) -> None:
+    """In the place of ALSA's own handler, which writes to standard error."""
+
+
+_alsa_handler = _AlsaHandler(_say_nothing)  # kept, as ALSA holds only its address
+
+
+@contextlib.contextmanager
+def _quiet_alsa() -> Iterator[None]:
+    """Keep ALSA from writing a line for each of its devices that is not there.
+
+    PortAudio tries all of them, and what fails is told by the list of those that work. The handler
+    is the library's own switch, so that nobody else's standard error is touched.
+    """
+    try:
+        alsa = ctypes.CDLL("libasound.so.2")
+    except OSError:  # no ALSA here: another host interface, and no noise from it
+        yield
+        return
+    alsa.snd_lib_error_set_handler(_alsa_handler)
+    try:
+        yield
+    finally:
+        alsa.snd_lib_error_set_handler(None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputDevice:
+    """What PortAudio says of one input."""
+
+    index: int  # valid until PortAudio is initialised again
+    name: str
+    channels: int
+    rate_hz: int
+    is_default: bool
+
+
+class Losses:
+    """Tells from time stamps how many frames are missing between two blocks.
+
+    `d` below is by how much the stamps run ahead of the frames counted. It never falls by itself,
+    rises with each loss, drifts by some ppm and is thrown about by late stamps, which only ever add
+    to it: its least value over the last seconds is where it really stands.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._frames = 0  # counted and lost
+        self._first_s: float | None = None
+        self._recent: deque[tuple[float, float]] = deque()  # stamp_s, d_s
+        self._suspected: list[float] = []
+        self._suspected_since_s = 0.0
+
+    def before(self, frames: int, stamp_s: float, *, flagged: bool) -> int:
+        """Frames lost before this block of `frames`, whose first one was heard at `stamp_s`.
+
+        A loss that the driver announced (`flagged`) is believed at once, any other when it has
+        lasted for a second.
+        """
+        if self._first_s is None:
+            self._first_s = stamp_s
+        ahead_s = stamp_s - self._first_s - self._frames / self._rate_hz
+        gap_s = ahead_s - min((ahead for _, ahead in self._recent), default=ahead_s)
+        lost_s = self._believed(gap_s, stamp_s, flagged=flagged)
+        lost = max(0, round(lost_s * self._rate_hz))
+        self._frames += lost + frames
+        if not self._suspected:
+            self._recent.append((stamp_s, ahead_s - lost / self._rate_hz))
+        while self._recent[0][0] < stamp_s - _BASELINE_S and len(self._recent) > 1:
+            self._recent.popleft()
+        return lost
+
+    def _believed(self, gap_s: float, stamp_s: float, *, flagged: bool) -> float:
+        if flagged:
+            self._suspected.clear()
+            return gap_s
+        if gap_s < _LEAST_GAP_S:
+            self._suspected.clear()
+            return 0.0
+        if not self._suspected:
+            self._suspected_since_s = stamp_s
+        self._suspected.append(gap_s)
+        if stamp_s - self._suspected_since_s < _SURE_AFTER_S:
+            return 0.0
+        least_s = min(self._suspected)
+        self._suspected.clear()
+        return least_s
+
+
+class MicrophoneStream:
+    """An open input. PortAudio's thread copies, counts and queues; `read` takes."""
+
+    def __init__(self, device: InputDevice, clock: Clock) -> None:
+        self.text = device.name
+        self._clock = clock
+        self._device = device
+        self._queue: queue.Queue[Block] = queue.Queue(maxsize=round(_QUEUE_S / _BLOCK_S))
+        self._overflows = 0  # told of since the last block that found room
+        self._dropped_blocks = 0
+        self._dropped_frames = 0
+        self._portaudio: pyaudio.PyAudio | None = None
+        self._stream: pyaudio.PyAudio.Stream | None = None
+
+    def start(self, portaudio: pyaudio.PyAudio) -> None:
+        """Open the device as it is, then as it can be. Raises SourceError when it cannot."""
+        self._portaudio = portaudio
+        refused = []
+        for rate_hz, channels, code, name in _ways_to_open(self._device):
+            self._losses = Losses(rate_hz)
+            self._rate_hz, self._channels, self._format = rate_hz, channels, name
+            try:
+                self._stream = portaudio.open(
+                    rate=rate_hz,
+                    channels=channels,
+                    format=code,
+                    input=True,
+                    input_device_index=self._device.index,
+                    frames_per_buffer=round(_BLOCK_S * rate_hz),
+                    stream_callback=self._heard,
+                )
+            except (OSError, ValueError) as error:
+                refused.append(str(error.args[0] if error.args else error))
+            else:
+                return
+        raise SourceError(
+            f"the microphone {self._device.name!r} refuses every rate and format: {refused[0]}. "
+            "Is another program using it? Run `beepwatch doctor`."
+        )
+
+    def read(self, within_s: float) -> Block | None:
+        """The next block. Raises SourceError when the device has ended the stream."""
+        try:
+            block = self._queue.get(timeout=within_s)
+        except queue.Empty:
+            self._check_active()
+            return None
+        if block.lost_frames > _MOST_GAP_S * block.rate_hz:
+            raise SourceError(
+                f"the microphone {self.text!r} was held up for "
+                f"{block.lost_frames / block.rate_hz:.0f} s. It is opened again."
+            )
+        return block
+
+    def close(self) -> None:
+        """Give the device and PortAudio's list of devices back."""
+        portaudio, self._portaudio, self._stream = self._portaudio, None, None
+        if portaudio is not None:
+            with _quiet_alsa():
+                portaudio.terminate()
+
+    def _check_active(self) -> None:
+        active = False
+        if self._stream is not None:
+            with contextlib.suppress(OSError):  # a stream whose state is unknown has ended
+                active = self._stream.is_active()
+        if not active:
+            raise SourceError(
+                f"the microphone {self.text!r} was lost. It is opened again; "
+                "if that does not help, run `beepwatch doctor`."
+            )
+
+    def _heard(
+        self, data: bytes | None, frames: int, time_info: Mapping[str, float], flags: int
+    ) -> tuple[None, int]:
+        """PortAudio's callback: no decision, no waiting, no writing."""
+        now_s = self._clock.mono_s()
+        # How long ago the first frame was heard; hosts that do not know say 0.
+        age_s = time_info["current_time"] - time_info["input_buffer_adc_time"]
+        if not 0 < age_s < _MOST_GAP_S or time_info["input_buffer_adc_time"] <= 0:
+            age_s = frames / self._rate_hz
+        flagged = bool(flags & pyaudio.paInputOverflow)
+        lost = self._losses.before(frames, now_s - age_s, flagged=flagged)
+        self._overflows += flagged
+        block = Block(
+            data=data or b"",
+            sample_format=self._format,
+            channels=self._channels,
+            rate_hz=self._rate_hz,
+            lost_frames=lost + self._dropped_frames,
+            overflows=self._overflows,
+            dropped_blocks=self._dropped_blocks,
+            captured_mono_s=min(now_s, now_s - age_s + frames / self._rate_hz),
+        )
+        try:
+            self._queue.put_nowait(block)
+        except queue.Full:
+            self._dropped_blocks += 1
+            self._dropped_frames += lost + frames
+        else:
+            self._overflows = self._dropped_blocks = self._dropped_frames = 0
+        return None, pyaudio.paContinue
+
+
+class Microphone:
+    """`--source microphone` or `microphone:PART-OF-NAME`."""
+
+    live = True
+    paced = False
+    patience_s = 2.0
+
+    def __init__(self, wanted: str, clock: Clock) -> None:
+        self.name = f"microphone:{wanted}" if wanted else "microphone"
+        self._wanted = wanted
+        self._clock = clock
+
+    def open(self) -> MicrophoneStream:
+        """Raises MicrophoneNotFound, or SourceError when the device cannot be opened."""
+        with _quiet_alsa():
+            portaudio = pyaudio.PyAudio()
+            try:
+                device = choose(devices_of(portaudio), self._wanted)
+                stream = MicrophoneStream(device, self._clock)
+                stream.start(portaudio)
+            except BaseException:
+                portaudio.terminate()
+                raise
+        return stream
+
+
+def choose(devices: list[InputDevice], wanted: str) -> InputDevice:
+    """The first input whose name holds `wanted`, in any case; the default one if it is empty.
+
+    Raises MicrophoneNotFound, which names those that are there.
+    """
+    if wanted:
+        chosen = next((d for d in devices if wanted.casefold() in d.name.casefold()), None)
+    else:
+        chosen = next((d for d in devices if d.is_default), devices[0] if devices else None)
+    if chosen is not None:
+        return chosen
+    if not devices:
+        raise MicrophoneNotFound(
+            "there is no input device. Plug a microphone in, or start the sound server; "
+            "`beepwatch doctor` tells what is seen."
+        )
+    names = ", ".join(repr(device.name) for device in devices)
+    raise MicrophoneNotFound(
+        f"no input device matches {wanted!r}; found {names}. "
+        "Set capture.source, or run `beepwatch doctor`."
+    )
+
+
+def input_devices() -> list[InputDevice]:
+    """The inputs that there are at this moment."""
+    with _quiet_alsa():
+        portaudio = pyaudio.PyAudio()
+        try:
+            return devices_of(portaudio)
+        finally:
+            portaudio.terminate()
+
+
+def devices_of(portaudio: pyaudio.PyAudio) -> list[InputDevice]:
+    """The inputs of one initialisation of PortAudio."""
+    try:
+        default = int(portaudio.get_default_input_device_info()["index"])
+    except OSError:  # there is none
+        default = -1
+    found = []
+    for index in range(portaudio.get_device_count()):
+        told: Mapping[str, Any] = portaudio.get_device_info_by_index(index)
+        if told["maxInputChannels"] < 1:
+            continue
+        name = told["name"]
+        found.append(
+            InputDevice(
+                index=index,
+                name=name if isinstance(name, str) else name.decode(errors="replace"),
+                channels=int(told["maxInputChannels"]),
+                rate_hz=math.floor(told["defaultSampleRate"]),
+                is_default=index == default,
+            )
+        )
+    return found
+
+
+def _ways_to_open(device: InputDevice) -> Iterator[tuple[int, int, int, SampleFormat]]:
+    """Rate, channels and format: the device's own first, then what most devices can do."""
+    rates_hz = dict.fromkeys([device.rate_hz, *_USUAL_RATES_HZ])
+    channels = dict.fromkeys([min(device.channels, _MOST_CHANNELS), 1, device.channels])
+    for rate_hz in rates_hz:
+        for code, name in _FORMATS:
+            for count in channels:
+                yield rate_hz, count, code, name

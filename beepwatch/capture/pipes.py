@@ -1,0 +1,236 @@
+"""Sound that comes through a pipe: raw PCM on standard input, and what ffmpeg decodes."""
+
+import os
+import select
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+from beepwatch.capture.blocks import Block, EndOfSound
+from beepwatch.clock import Clock
+from beepwatch.errors import SourceError, UnreadableAudio
+
+_READ_BYTES = 1 << 16
+_COMPLAINTS_BYTES = 2_000  # of ffmpeg's last words
+_HEADER_BYTES = 4_096  # what a WAV header may take
+_DECODER_PATIENCE_S = 30.0  # a file that gives nothing for so long is given up
+_END_S = 2.0  # for ffmpeg to end by itself
+
+
+def _until_readable(descriptor: int, within_s: float) -> bool:
+    """Whether there is something to read, or the end; waits for it."""
+    readable, _, _ = select.select([descriptor], [], [], within_s)
+    return bool(readable)
+
+
+class PcmPipe:
+    """Raw int16 little-endian mono on a file descriptor; it is not closed, as it was not opened."""
+
+    def __init__(self, descriptor: int, rate_hz: int, text: str) -> None:
+        self.text = text
+        self._descriptor = descriptor
+        self._rate_hz = rate_hz
+        self._rest = b""
+
+    def read(self, within_s: float) -> Block | EndOfSound | None:
+        """What has come, in whole samples."""
+        if not _until_readable(self._descriptor, within_s):
+            return None
+        try:
+            data = os.read(self._descriptor, _READ_BYTES)
+        except OSError as error:
+            raise UnreadableAudio(
+                f"{self.text} cannot be read: {error.strerror}. Pipe raw s16le mono into it."
+            ) from None
+        if not data:
+            return EndOfSound()
+        data = self._rest + data
+        whole = len(data) // 2 * 2
+        self._rest = data[whole:]
+        return Block(data=data[:whole], sample_format="int16", channels=1, rate_hz=self._rate_hz)
+
+    def close(self) -> None:
+        """Leaves the descriptor to who opened it."""
+
+
+class Stdin:
+    """`--source stdin`: raw s16le mono at the configured rate.
+
+    It is read when there is room for it, so that nothing of it is dropped, and its time is its own:
+    the same bytes give the same events.
+    """
+
+    name = "stdin"
+    live = False
+    paced = False
+    patience_s = float("inf")
+
+    def __init__(self, rate_hz: int, descriptor: int = 0) -> None:
+        self._rate_hz = rate_hz
+        self._descriptor = descriptor
+
+    def open(self) -> PcmPipe:
+        """Nothing can fail before the first read."""
+        return PcmPipe(self._descriptor, self._rate_hz, "stdin")
+
+
+class Ffmpeg:
+    """A running ffmpeg whose WAV output is read block by block.
+
+    `arguments` say what to read; it runs without a shell and without our standard input. The
+    header of its output tells rate and channels, so that no second program has to be asked. With
+    a `clock` it is live: its end is a loss, and blocks carry the moment of their arrival.
+    """
+
+    def __init__(
+        self, arguments: list[str], *, text: str, block_s: float, clock: Clock | None = None
+    ) -> None:
+        self.text = text
+        self._live = clock is not None
+        self._clock = clock
+        self._block_s = block_s
+        self._format: tuple[int, int] | None = None  # rate_hz, channels
+        self._pending = bytearray()
+        self._complaints = b""
+        self._waited_s = 0.0
+        self._frames = 0
+        program = shutil.which("ffmpeg")
+        if program is None:
+            raise SourceError(
+                f"{text} needs ffmpeg, which is not on PATH. Install it (Debian: apt install "
+                "ffmpeg), or give a PCM WAV file."
+            )
+        self._process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
+            [program, "-nostdin", "-hide_banner", "-loglevel", "error", *arguments]
+            # Without metadata the header has its least length, whatever tags the file carries.
+            + ["-map", "0:a:0", "-map_metadata", "-1", "-fflags", "+bitexact"]
+            + ["-c:a", "pcm_s16le", "-f", "wav", "pipe:1"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        assert self._process.stdout and self._process.stderr  # noqa: S101 - both are PIPE
+        self._output = self._process.stdout.fileno()
+        self._errors = self._process.stderr.fileno()
+        os.set_blocking(self._errors, False)
+
+    def read(self, within_s: float) -> Block | EndOfSound | None:
+        """About `block_s` of sound, less at the end; a live stream gives what there is."""
+        while True:
+            if block := self._block():
+                return block
+            if not _until_readable(self._output, within_s):
+                self._hear_complaints()
+                self._be_patient(within_s)
+                return None
+            data = os.read(self._output, _READ_BYTES)
+            self._waited_s = 0.0
+            self._hear_complaints()
+            if not data:
+                return self._at_end()
+            self._pending += data
+
+    def close(self) -> None:
+        """End the program, by force if it does not listen."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _block(self, *, last: bool = False) -> Block | None:
+        if self._format is None:
+            self._format = _read_wav_header(self._pending)
+            if self._format is None:
+                return None
+        rate_hz, channels = self._format
+        frame_bytes = 2 * channels
+        wanted_bytes = max(1, round(self._block_s * rate_hz)) * frame_bytes
+        if len(self._pending) < wanted_bytes and not last:
+            return None
+        data = bytes(self._pending[: min(wanted_bytes, len(self._pending))])
+        data = data[: len(data) // frame_bytes * frame_bytes]
+        if not data:
+            return None
+        del self._pending[: len(data)]
+        self._frames += len(data) // frame_bytes
+        return Block(
+            data=data,
+            sample_format="int16",
+            channels=channels,
+            rate_hz=rate_hz,
+            captured_mono_s=self._clock.mono_s() if self._clock else None,
+        )
+
+    def _be_patient(self, waited_s: float) -> None:
+        self._waited_s += waited_s
+        if not self._live and self._waited_s > _DECODER_PATIENCE_S:
+            raise UnreadableAudio(
+                f"{self.text}: ffmpeg gave nothing for {_DECODER_PATIENCE_S:.0f} s. "
+                "Convert it to WAV and try again."
+            )
+
+    def _hear_complaints(self) -> None:
+        try:
+            heard = os.read(self._errors, _READ_BYTES)
+        except BlockingIOError:
+            return
+        self._complaints = (self._complaints + heard)[-_COMPLAINTS_BYTES:]
+
+    def _at_end(self) -> Block | EndOfSound:
+        if block := self._block(last=True):
+            return block
+        try:
+            code = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        self._hear_complaints()
+        lines = self._complaints.decode(errors="replace").strip().splitlines()
+        if self._live:
+            raise SourceError(f"{self.text} ended: {_reason(lines)}. It is tried again.")
+        if code != 0 or self._frames == 0:
+            raise UnreadableAudio(
+                f"{self.text} holds no sound that ffmpeg can decode: {_reason(lines)}. "
+                "Give an audio file that plays."
+            )
+        if lines:
+            seconds = self._frames / self._format[0] if self._format else 0.0
+            raise UnreadableAudio(
+                f"{self.text} is damaged or cut short; only {seconds:.2f} s could be decoded: "
+                f"{_reason(lines)}. Record or copy it again."
+            )
+        return EndOfSound()
+
+
+def _reason(lines: list[str]) -> str:
+    """ffmpeg's last word without the address of its object and without the URL before it."""
+    if not lines:
+        return "no audio in it"
+    return lines[-1].split("] ", maxsplit=1)[-1].rsplit(": ", maxsplit=1)[-1].rstrip(".")
+
+
+def _read_wav_header(head: bytearray) -> tuple[int, int] | None:
+    """Take the header off `head` and tell rate and channels; None while it is not whole."""
+    data_at = head.find(b"data", 12, _HEADER_BYTES)
+    format_at = head.find(b"fmt ", 12, _HEADER_BYTES)
+    if data_at < 0 or format_at < 0 or len(head) < data_at + 8:
+        return None
+    channels, rate_hz = struct.unpack_from("<HI", head, format_at + 10)
+    del head[: data_at + 8]
+    return rate_hz, channels
+
+
+def decoded_file(path: Path, *, block_s: float) -> Ffmpeg:
+    """A file through ffmpeg, which may open nothing but files and its own pipe."""
+    return Ffmpeg(
+        ["-protocol_whitelist", "file,pipe", "-i", f"file:{path}"],
+        text=str(path),
+        block_s=block_s,
+    )

@@ -1,0 +1,74 @@
+"""The only place that reads the clocks: durations are monotonic, wall time is UTC."""
+
+import time
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """A monotonic time for durations and a UTC time for people."""
+
+    def mono_s(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        ...
+
+    def utc(self) -> datetime:
+        """The time of day, which may jump when it is set."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def mono_s(self) -> float:
+        """Seconds of CLOCK_MONOTONIC, the same in every process of this boot."""
+        return time.monotonic()
+
+    def utc(self) -> datetime:
+        """The system's time of day, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+class ManualClock:
+    """A clock that stands still until it is told to move: for tests and virtual time."""
+
+    def __init__(self, utc: datetime, mono_s: float = 0.0) -> None:
+        self._utc = utc
+        self._mono_s = mono_s
+
+    def mono_s(self) -> float:
+        """Seconds moved so far."""
+        return self._mono_s
+
+    def utc(self) -> datetime:
+        """The start time plus what was moved, plus what the wall clock was set by."""
+        return self._utc
+
+    def advance(self, by_s: float) -> None:
+        """Let both clocks run on by `by_s` seconds."""
+        self._mono_s += by_s
+        self._utc += timedelta(seconds=by_s)
+
+    def set_utc(self, utc: datetime) -> None:
+        """Set the wall clock, as NTP does; the monotonic clock is untouched."""
+        self._utc = utc
+
+
+class LocalZone(tzinfo):
+    """The machine's time zone (TZ, else /etc/localtime), summer time included."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        """Offset of a local time from UTC."""
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, moment: datetime | None) -> timedelta | None:
+        """Not known apart from the offset."""
+        return None
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        """Abbreviation of the zone at that time."""
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, moment: datetime) -> datetime:
+        """A UTC time, marked with this zone, as local time."""
+        return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=self)

@@ -1,0 +1,380 @@
+"""Configuration enters here, once: TOML file, environment, defaults; each value knows its origin.
+
+Every station receives its own section. Secrets are not part of the sections: `telegram_token`
+finds the token, and a `Secret` prints as nothing.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from beepwatch.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX = "BEEPWATCH_"
+CONFIG_VARIABLE = "BEEPWATCH_CONFIG"
+TOKEN_VARIABLE = "BEEPWATCH_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name, not a token
+SYSTEM_FILE = Path("/etc/beepwatch/config.toml")
+_QUIET_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Secret:
+    """A string that is never printed."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself, for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return ""
+
+    __str__ = __repr__
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the configuration file."""
+
+
+class Capture(Section, frozen=True, kw_only=True):
+    """[capture]: where the sound comes from and how it is cut."""
+
+    source: str = "microphone"
+    window_s: Annotated[float, Meta(ge=1, le=6)] = 3.0
+    hop_s: Annotated[float, Meta(ge=0.1, le=6)] = 1.0
+    rate_hz: Annotated[int, Meta(ge=4_000, le=384_000)] = 16_000  # of raw PCM on stdin
+    gate: bool = True
+    gate_over_floor_db: Annotated[float, Meta(ge=1, le=40)] = 6.0
+    queue_windows: Annotated[int, Meta(ge=2, le=3_600)] = 120
+
+
+class Model(Section, frozen=True, kw_only=True):
+    """[model]: what names the sounds."""
+
+    bundle: str = "beep"
+    runtime: Literal["onnx", "torch"] = "onnx"
+
+
+class Rule(Section, frozen=True, kw_only=True):
+    """[[rules]]: when a sound becomes an alert."""
+
+    label: Annotated[str, Meta(min_length=1)]
+    pulses: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    within_s: Seconds = 10.0
+    cooldown_s: Annotated[float, Meta(ge=0, le=604_800)] = 120.0
+    quiet_hours: str = ""
+
+    def quiet_from_to(self) -> tuple[time, time] | None:
+        """Local start and end of the quiet hours; None when there are none.
+
+        Raises ConfigurationError when the text is not HH:MM-HH:MM.
+        """
+        if not self.quiet_hours:
+            return None
+        match = _QUIET_HOURS.match(self.quiet_hours)
+        if match is None:
+            raise ConfigurationError(
+                f"rules.quiet_hours is {self.quiet_hours!r}; write it as HH:MM-HH:MM, "
+                'for example "22:30-07:00", or "" for none.'
+            )
+        start_h, start_min, end_h, end_min = (int(part) for part in match.groups())
+        return time(start_h, start_min), time(end_h, end_min)
+
+
+class Watchdog(Section, frozen=True, kw_only=True):
+    """[watchdog]: the dead man's switch."""
+
+    missing_after_min: Annotated[float, Meta(ge=0, le=525_600)] = 0.0
+
+
+class Console(Section, frozen=True, kw_only=True):
+    """[notify.console]: alerts as lines on standard output."""
+
+    enabled: bool = True
+
+
+class Telegram(Section, frozen=True, kw_only=True):
+    """[notify.telegram]: alerts as Telegram messages; the token is kept elsewhere."""
+
+    chat_ids: tuple[int, ...] = ()
+    base_url: str = "https://api.telegram.org/bot"
+    token_file: str = ""
+
+
+class Notify(Section, frozen=True, kw_only=True):
+    """[notify]: who is told, and in whose name."""
+
+    room: str = ""
+    notices: bool = True  # tell when the daemon starts and stops
+    console: Console = Console()
+    telegram: Telegram = Telegram()
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """[store]: where events and clips are kept, and for how long."""
+
+    directory: str = "~/.local/share/beepwatch"
+    keep_days: Annotated[float, Meta(gt=0)] = 30
+    max_mb: Annotated[float, Meta(gt=0)] = 2_048
+    min_free_mb: Annotated[float, Meta(ge=0)] = 500
+
+    @property
+    def path(self) -> Path:
+        """The state directory with ~ expanded."""
+        return Path(self.directory).expanduser()
+
+
+class Web(Section, frozen=True, kw_only=True):
+    """[web]: the dashboard's address."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8_765
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole configuration; every key has a default that works."""
+
+    capture: Capture = Capture()
+    model: Model = Model()
+    rules: tuple[Rule, ...] = (Rule(label="beep"),)
+    watchdog: Watchdog = Watchdog()
+    notify: Notify = Notify()
+    store: Store = Store()
+    web: Web = Web()
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration with the origin of each value that is not a default."""
+
+    config: Config
+    file: Path | None
+    origins: dict[str, str]  # "capture.hop_s" → "/etc/beepwatch/config.toml" or a variable's name
+
+
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Read the configuration: `file`, else $BEEPWATCH_CONFIG, the user's, the system's; defaults.
+
+    `overrides` are what the command line said, by dotted key. Raises ConfigurationError, which
+    names the file, the key, the value and what is allowed.
+    """
+    environment = os.environ if environment is None else environment
+    file = file or _existing_file(environment)
+    values = _read_toml(file) if file else {}
+    origins = {key: str(file) for key in _dotted_keys(values)}
+    for key, (value, variable) in _from_environment(environment).items():
+        _put(values, key, value, variable)
+        origins[key] = variable
+    for key, value in (overrides or {}).items():
+        _put(values, key, value, "the command line")
+        origins[key] = "command line"
+    if "directory" not in values.get("store", {}) and environment.get("STATE_DIRECTORY"):
+        _put(values, "store.directory", environment["STATE_DIRECTORY"], "STATE_DIRECTORY")
+        origins["store.directory"] = "STATE_DIRECTORY"
+    try:
+        config = msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(_explain(str(error), values, origins, file)) from None
+    _check_relations(config, file)
+    return Loaded(config=config, file=file, origins=origins)
+
+
+def default_file(environment: Mapping[str, str] | None = None) -> Path:
+    """The user's own configuration file, whether or not it exists yet."""
+    environment = os.environ if environment is None else environment
+    base = environment.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "beepwatch" / "config.toml"
+
+
+def telegram_token(
+    telegram: Telegram, environment: Mapping[str, str] | None = None
+) -> Secret | None:
+    """The bot's token from the environment, systemd's credentials or `token_file`; None without.
+
+    Raises ConfigurationError when `token_file` is missing or readable by others.
+    """
+    environment = os.environ if environment is None else environment
+    if token := environment.get(TOKEN_VARIABLE, "").strip():
+        return Secret(token)
+    if directory := environment.get("CREDENTIALS_DIRECTORY"):
+        credential = Path(directory) / "telegram-token"
+        if credential.is_file():
+            return Secret(credential.read_text().strip())
+    if not telegram.token_file:
+        return None
+    path = Path(telegram.token_file).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(
+            f"notify.telegram.token_file is {path}, which is no file. "
+            "Run `beepwatch telegram pair`, or set the path of a file that holds the token."
+        )
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ConfigurationError(
+            f"notify.telegram.token_file {path} has mode {mode:04o}, so others can read it. "
+            f"Run: chmod 600 {path}"
+        )
+    return Secret(path.read_text().strip())
+
+
+def service_manager(environment: Mapping[str, str] | None = None) -> tuple[str, float | None]:
+    """systemd's notification socket ("" without systemd) and its watchdog time in seconds."""
+    environment = os.environ if environment is None else environment
+    watchdog_us = environment.get("WATCHDOG_USEC", "")
+    watchdog_s = int(watchdog_us) / 1e6 if watchdog_us.isdigit() else None
+    return environment.get("NOTIFY_SOCKET", ""), watchdog_s
+
+
+def display_values(loaded: Loaded) -> list[tuple[str, str, str]]:
+    """Every key with its value as TOML would write it and where it comes from; no secrets."""
+    values = msgspec.to_builtins(loaded.config)
+    rows = []
+    for key in _dotted_keys(values):
+        origin = loaded.origins.get(key) or "default"
+        rows.append((key, msgspec.json.encode(_get(values, key)).decode(), origin))
+    return rows
+
+
+def _existing_file(environment: Mapping[str, str]) -> Path | None:
+    if named := environment.get(CONFIG_VARIABLE):
+        return Path(named).expanduser()
+    for file in (default_file(environment), SYSTEM_FILE):
+        if file.is_file():
+            return file
+    return None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"the configuration file {file} does not exist. Give an existing one with --config, "
+            f"or leave it out: every key has a default."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"the configuration file {file} is not UTF-8 text. Write it as TOML."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file} is not valid TOML: {error}. Mend that line.") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the configuration file {file} cannot be read: {error.strerror}."
+        ) from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    """BEEPWATCH_SECTION__KEY=value, the value as TOML where it parses as such, else as text."""
+    found = {}
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+            continue
+        key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        found[key] = (value, variable)
+    return found
+
+
+def _put(values: dict[str, Any], key: str, value: Any, origin: str) -> None:  # noqa: ANN401 - TOML
+    *tables, name = key.split(".")
+    table = values
+    for part in tables:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(
+                f"{origin} sets {key}, but {part} is not a table. "
+                "Lists such as [[rules]] are set in the file."
+            )
+    table[name] = value
+
+
+def _get(values: Any, key: str) -> Any:  # noqa: ANN401 - a value of any TOML type
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _dotted_keys(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            keys += _dotted_keys(value, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+_VALIDATION = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]*)`")
+
+
+def _explain(text: str, values: Any, origins: Mapping[str, str], file: Path | None) -> str:  # noqa: ANN401
+    """One line that names file, key, value and what is allowed, from msgspec's own words."""
+    match = _VALIDATION.match(text)
+    path = (match["path"] or "") if match else ""
+    what = match["what"] if match else text
+    if unknown := _UNKNOWN.search(what):
+        key = f"{path}.{unknown['name']}".lstrip(".")
+        return f"{_origin(key, origins, file)}: unknown key {key}.{_suggestion(path, unknown)}"
+    try:
+        value = values
+        for part in re.findall(r"[^.\[\]]+", path):
+            value = value[int(part)] if part.isdigit() else value[part]
+        shown = f"{path} is {value!r}"
+    except (KeyError, IndexError, TypeError):
+        shown = path or "the file"
+    return f"{_origin(path, origins, file)}: {shown}: {what}."
+
+
+def _origin(key: str, origins: Mapping[str, str], file: Path | None) -> str:
+    table = re.split(r"\[", key)[0]
+    return origins.get(key) or origins.get(table) or str(file or "configuration")
+
+
+def _suggestion(path: str, unknown: re.Match[str]) -> str:
+    section: Any = Config
+    for part in re.findall(r"[a-z_]+", path):
+        kind = section.__annotations__[part]
+        section = Rule if part == "rules" else kind
+    known = [field.name for field in msgspec.structs.fields(section)]
+    near = difflib.get_close_matches(unknown["name"], known, n=1, cutoff=0.5)
+    if near:
+        return f" Did you mean {near[0]}?"
+    return f" Known here: {', '.join(known)}."
+
+
+def _check_relations(config: Config, file: Path | None) -> None:
+    """What no single key can be wrong about alone."""
+    capture = config.capture
+    where = str(file or "configuration")
+    if capture.hop_s > capture.window_s:
+        raise ConfigurationError(
+            f"{where}: capture.hop_s is {capture.hop_s} and capture.window_s is "
+            f"{capture.window_s}, so sound between windows would be lost. "
+            "Set hop_s to at most window_s."
+        )
+    for rule in config.rules:
+        try:
+            rule.quiet_from_to()
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from None

@@ -1,0 +1,145 @@
+"""One child of the supervisor over its successive lives, each with a connection of its own."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import msgspec
+import structlog
+
+from beepwatch.messages import AnyMessage, Heartbeat, decode, encode
+
+STALE_AFTER_S = 15.0
+STARTING_S = 60.0  # a Pi Zero loads ONNX Runtime for half a minute
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 30.0
+STORM_DEATHS, STORM_S = 5, 60.0
+
+_spawn = multiprocessing.get_context("spawn")
+_log = structlog.get_logger()
+
+
+class Child:
+    """A process that is started, listened to, and started again when it dies or hangs."""
+
+    def __init__(self, name: str, target: Callable[..., None], settings: Any) -> None:  # noqa: ANN401 - each target has its own
+        self.name = name
+        self.connection: Connection | None = None
+        self.counts: dict[str, int] = {}
+        self.retired = False  # it said that there is no point in another life
+        self._target = target
+        self._settings = settings
+        self._process: BaseProcess | None = None
+        self._beat_s = 0.0
+        self._started_s = 0.0
+        self._beaten = False
+        self._deaths_s: deque[float] = deque(maxlen=STORM_DEATHS)
+        self._restart_at_s = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process of this life runs."""
+        return self._process is not None and self._process.is_alive()
+
+    @property
+    def sentinel(self) -> int | None:
+        """A descriptor that becomes ready when the process ends."""
+        return None if self._process is None else self._process.sentinel
+
+    def start(self, now_s: float) -> None:
+        """Begin a life: a new process with a new connection."""
+        ours, theirs = _spawn.Pipe(duplex=True)
+        process = _spawn.Process(
+            target=self._target, args=(theirs, self._settings), name=self.name, daemon=True
+        )
+        process.start()
+        theirs.close()
+        self.connection = ours
+        self._process = process
+        self._beat_s = self._started_s = now_s
+        self._beaten = False
+
+    def due(self, now_s: float) -> bool:
+        """Whether it is dead and its backoff is over."""
+        return self._process is None and not self.retired and now_s >= self._restart_at_s
+
+    def stale(self, now_s: float) -> bool:
+        """Whether it was started and has not been heard of for too long."""
+        limit_s = STALE_AFTER_S if self._beaten else STARTING_S
+        return self._process is not None and now_s - self._beat_s > limit_s
+
+    def fresh(self, now_s: float) -> bool:
+        """Whether it lives and has been heard of lately."""
+        return self.alive and not self.stale(now_s)
+
+    def excuse(self, now_s: float) -> None:
+        """It was made to wait; its silence is not its fault."""
+        self._beat_s = now_s
+
+    def receive(self, now_s: float) -> AnyMessage | None:
+        """The next message that is there; heartbeats only leave their counts."""
+        try:
+            while self.connection is not None and self.connection.poll(0):
+                message = decode(self.connection.recv_bytes())
+                self._beat_s = now_s
+                self._beaten = True
+                if not isinstance(message, Heartbeat):
+                    return message
+                self.counts = message.counts
+        except (EOFError, OSError, msgspec.DecodeError):
+            self._hang_up()
+        return None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether a message of it waits to be received."""
+        try:
+            return self.connection is not None and self.connection.poll(0)
+        except OSError:
+            return False
+
+    def send(self, message: AnyMessage) -> bool:
+        """Send; False when there is nobody to receive it."""
+        if self.connection is None:
+            return False
+        try:
+            self.connection.send_bytes(encode(message))
+        except OSError:
+            self._hang_up()
+            return False
+        return True
+
+    def bury(self, now_s: float) -> int | None:
+        """Clear away a dead process and set its backoff; its exit code, None while it lives."""
+        process = self._process
+        if process is None or process.is_alive():
+            return None
+        process.join()
+        exit_code = process.exitcode
+        process.close()
+        self._process = None
+        self._hang_up()
+        self._deaths_s.append(now_s)
+        recent = sum(now_s - death_s <= STORM_S for death_s in self._deaths_s)
+        backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (recent - 1))
+        self._restart_at_s = now_s + backoff_s
+        return exit_code
+
+    def storming(self, now_s: float) -> bool:
+        """Whether it died `STORM_DEATHS` times within `STORM_S`."""
+        full = len(self._deaths_s) == STORM_DEATHS
+        return full and now_s - self._deaths_s[0] <= STORM_S
+
+    def kill(self) -> None:
+        """End it at once; `bury` follows."""
+        if self._process is not None and self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _hang_up(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None

@@ -1,0 +1,32 @@
+"""`beepwatch demo`: the real daemon on a bundled recording; no microphone, no token needed."""
+
+import tempfile
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from beepwatch.config import Capture, Config, Console, Notify, Store
+from beepwatch.daemon.running import run
+
+RECORDING = "kitchen.flac"
+SPEED = 10.0  # of the recording: quick enough to wait for, slow enough to watch
+
+
+def demonstrate(speed: float | Literal["max"], directory: Path | None, log_level: str) -> int:
+    """Play the recording to the daemon; alerts go to standard output, clips to `directory`."""
+    directory = directory or Path(tempfile.mkdtemp(prefix="beepwatch-demo-"))
+    with as_file(files("beepwatch.daemon").joinpath("demo", RECORDING)) as recording:
+        config = Config(
+            capture=Capture(source=f"file:{recording}"),
+            notify=Notify(room="kitchen", notices=False, console=Console(enabled=True)),
+            store=Store(directory=str(directory), min_free_mb=0),
+        )
+        rules = tuple(msgspec.structs.replace(rule, cooldown_s=5.0) for rule in config.rules)
+        return run(
+            msgspec.structs.replace(config, rules=rules),
+            token=None,
+            speed=speed,
+            log_level=log_level,
+        )

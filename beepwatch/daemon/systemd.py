@@ -1,0 +1,41 @@
+"""Readiness, status and watchdog messages to systemd (sd_notify(3)); without it, nothing."""
+
+import contextlib
+import socket
+
+
+class ServiceManager:
+    """The socket of `NOTIFY_SOCKET`; an empty address says that there is no service manager."""
+
+    def __init__(self, address: str, watchdog_s: float | None) -> None:
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        self.ping_every_s = None if watchdog_s is None else watchdog_s / 3
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def ready(self) -> None:
+        """The start is complete."""
+        self._send("READY=1")
+
+    def status(self, text: str) -> None:
+        """One line for `systemctl status`."""
+        self._send(f"STATUS={text}")
+
+    def alive(self) -> None:
+        """All is well: put the watchdog off."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        self._send("STOPPING=1")
+
+    def _send(self, state: str) -> None:
+        if not self._address:
+            return
+        # A service manager that is busy or being restarted is no reason to stop listening.
+        with contextlib.suppress(OSError):
+            self._socket.sendto(state.encode(), self._address)

@@ -1,0 +1,44 @@
+"""The dead man's switch: says so, once, when a sound that should come does not."""
+
+import msgspec
+
+
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing was heard for longer than allowed."""
+
+    for_s: float
+
+
+class HeardAgain(msgspec.Struct, frozen=True, kw_only=True):
+    """The first sound after a `Missed`."""
+
+    after_s: float
+
+
+class DeadMansSwitch:
+    """Waits for sounds; `missing_after_s` of 0 never fires. All times monotonic.
+
+    `since_s` is when waiting began: the daemon's start, or the last sound heard.
+    """
+
+    def __init__(self, missing_after_s: float, *, since_s: float) -> None:
+        self._missing_after_s = missing_after_s
+        self._since_s = since_s
+        self._missed = False
+
+    def heard(self, at_s: float) -> HeardAgain | None:
+        """A sound came at `at_s`; an answer only if it had been missed."""
+        after_s = at_s - self._since_s
+        self._since_s = max(self._since_s, at_s)
+        if not self._missed:
+            return None
+        self._missed = False
+        return HeardAgain(after_s=after_s)
+
+    def tick(self, now_s: float) -> Missed | None:
+        """Time has come to `now_s` without a sound; an answer once per absence."""
+        for_s = now_s - self._since_s
+        if self._missed or self._missing_after_s == 0 or for_s < self._missing_after_s:
+            return None
+        self._missed = True
+        return Missed(for_s=for_s)

@@ -1,0 +1,39 @@
+"""What goes wrong in a way that a user can mend: one line, and the exit code that goes with it."""
+
+
+class BeepwatchError(Exception):
+    """An error whose text names the value, what was found and what to do next."""
+
+    exit_code: int = 1
+
+
+class ConfigurationError(BeepwatchError):
+    """A configuration file, an override or an argument that cannot be used."""
+
+    exit_code = 2
+
+
+class SourceError(BeepwatchError):
+    """A source of sound that cannot be opened or read."""
+
+    exit_code = 3
+
+
+class MicrophoneNotFound(SourceError):
+    """No input device matches what was asked for."""
+
+
+class UnreadableAudio(SourceError):
+    """A file or stream that holds no sound that can be decoded."""
+
+    exit_code = 1
+
+
+class ModelError(BeepwatchError):
+    """A model bundle that is missing, damaged or not what it says it is."""
+
+    exit_code = 3
+
+
+class StoreError(BeepwatchError):
+    """The state directory or its database cannot be used."""

@@ -1,0 +1,93 @@
+"""One logging configuration per process: named events, console on a terminal, JSON otherwise.
+
+Everything goes to standard error, the standard library's loggers included, and through the
+redaction: a secret never prints, not even inside the request lines of httpx.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import msgspec
+import structlog
+
+from beepwatch.config import Secret
+
+REDACTED = "[redacted]"
+_BOT_TOKEN = re.compile(r"\b\d{6,}:[A-Za-z0-9_-]{30,}")
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process logs; travels from the supervisor to its children."""
+
+    level: str = "info"
+    secrets: tuple[Secret, ...] = ()
+
+
+class Redactor:
+    """Takes known secrets, and whatever looks like a bot token, out of every logged value."""
+
+    def __init__(self, secrets: tuple[Secret, ...]) -> None:
+        self._texts = tuple(secret.reveal() for secret in secrets if secret.reveal())
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """A structlog processor."""
+        return {key: self.clean(value) for key, value in event.items()}
+
+    def clean(self, value: Any) -> Any:  # noqa: ANN401 - whatever is logged
+        """The value, as text if it held a secret, else as it was."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        text = value if isinstance(value, str) else str(value)
+        cleaned = _BOT_TOKEN.sub(REDACTED, text)
+        for secret in self._texts:
+            cleaned = cleaned.replace(secret, REDACTED)
+        return value if cleaned == text else cleaned
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Configure structlog and the standard library's logging for this process, once."""
+    redact = Redactor(settings.secrets)
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if sys.stderr.isatty():
+        render: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
+            exception_formatter=structlog.dev.plain_traceback
+        )
+        rendering: list[structlog.typing.Processor] = [redact, render]
+    else:
+        rendering = [
+            structlog.processors.format_exc_info,
+            redact,
+            structlog.processors.JSONRenderer(),
+        ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(_level(settings.level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(_level(settings.level))
+    if _level(settings.level) > logging.DEBUG:
+        # A line for every request is of use only when hunting a fault.
+        for chatty in ("httpx", "httpcore", "asyncio"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _level(name: str) -> int:
+    return logging.getLevelNamesMapping()[name.upper()]

@@ -1,0 +1,266 @@
+"""The types that travel between stations and processes.
+
+Every message is frozen, keyword-only and complete, with its units in the names. On the wire it is
+msgpack with a tag (`encode`, `decode`), so that nothing is ever unpickled.
+"""
+
+import enum
+from datetime import datetime
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What goes over a connection; its class name is its tag."""
+
+
+class Span(Message, frozen=True, kw_only=True):
+    """A stretch of the microphone's stream, placed in samples and on both clocks.
+
+    `first_sample` counts from the opening of the stream that `stream_id` names, lost samples
+    included, so that two spans of one stream overlap exactly where their samples say so.
+    """
+
+    stream_id: str
+    sequence: int  # windows cut since the stream was opened, dropped ones included
+    first_sample: int
+    rate_hz: int
+    started_at: datetime  # UTC, of the first sample
+    started_mono_s: float
+    level_dbfs: float  # RMS; -inf for digital silence
+    lost_samples: int  # since the last window, counted once
+    source: str
+
+
+class Window(Span, frozen=True, kw_only=True):
+    """A few seconds of sound that the gate thought worth hearing."""
+
+    pcm: bytes  # int16 little-endian mono
+
+    @property
+    def samples(self) -> int:
+        """Length in samples."""
+        return len(self.pcm) // 2
+
+    def waveform(self) -> NDArray[np.int16]:
+        """The samples as an array that shares the message's memory, shape [samples]."""
+        return np.frombuffer(self.pcm, dtype="<i2")
+
+
+class Quiet(Span, frozen=True, kw_only=True):
+    """A window that the gate dropped: a known gap of known length."""
+
+    samples: int
+
+
+class Ended(Message, frozen=True, kw_only=True):
+    """The source has no more sound: a file is at its end."""
+
+    source: str
+
+
+class Listening(Message, frozen=True, kw_only=True):
+    """The source has been opened and its first samples have come."""
+
+    source: str
+    rate_hz: int  # of the device, before resampling
+    channels: int
+
+
+class FaultKind(enum.StrEnum):
+    """What may be wrong while everything still runs."""
+
+    NO_DEVICE = "no device"
+    STALLED = "stalled"
+    ALL_ZERO = "all zero"
+    CLIPPING = "clipping"
+    OVERFLOW = "overflow"
+    QUEUE_FULL = "queue full"
+    DISK_FULL = "disk full"
+    MODEL = "model"
+    PROCESS = "process"
+    CHANNEL = "channel"
+
+
+class Fault(Message, frozen=True, kw_only=True):
+    """Something is wrong since `since`; sent again with `cleared` once it is over."""
+
+    kind: FaultKind
+    text: str  # the value, what was found, what to do
+    since: datetime  # UTC
+    count: int = 1
+    cleared: bool = False
+
+
+class Failed(Message, frozen=True, kw_only=True):
+    """A child cannot do its work and trying again would not help."""
+
+    text: str
+    exit_code: int
+
+
+class Heartbeat(Message, frozen=True, kw_only=True):
+    """A child is alive and its main loop turns."""
+
+    counts: dict[str, int] = {}
+
+
+class Ready(Message, frozen=True, kw_only=True):
+    """A child has loaded what it needs and takes work."""
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """The classifier has dealt with this window; it need not be handed out again."""
+
+    stream_id: str
+    sequence: int
+
+
+class Finish(Message, frozen=True, kw_only=True):
+    """Finish what is begun, then end."""
+
+    within_s: float
+
+
+class Finished(Message, frozen=True, kw_only=True):
+    """All that was begun is finished."""
+
+
+class Poke(Message, frozen=True, kw_only=True):
+    """There is something new in the outbox."""
+
+
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """Label probabilities of one window's frames.
+
+    `probabilities` is float32 [frames, labels]; frame i is centred (i + 0.5) · frame_s after the
+    window's first sample.
+    """
+
+    probabilities: NDArray[np.float32]
+    labels: tuple[str, ...]
+    frame_s: float
+    stream_id: str
+    first_sample: int
+    rate_hz: int
+    started_at: datetime
+    started_mono_s: float
+    model_id: str
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """One episode of one label: when, how many pulses, how sure.
+
+    The event is written when its first rule is satisfied and again, with `final` set, when the
+    episode has ended.
+    """
+
+    label: str
+    onset: datetime  # UTC, start of the first pulse
+    offset: datetime  # UTC, end of the last pulse so far
+    pulses: int
+    peak_score: float
+    model_id: str
+    final: bool = False
+    id: int | None = None  # given by the store
+    clip: str | None = None  # path below the state directory
+
+    @property
+    def duration_s(self) -> float:
+        """From the first pulse's onset to the last one's offset."""
+        return (self.offset - self.onset).total_seconds()
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """Sound cut out of the stream, gaps filled to their true length."""
+
+    pcm: bytes  # int16 little-endian mono
+    rate_hz: int
+    started_at: datetime  # UTC, of the first sample
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.pcm) / 2 / self.rate_hz
+
+
+class AlertKind(enum.StrEnum):
+    """Why the phone buzzes."""
+
+    HEARD = "heard"
+    MISSED = "missed"
+    STARTED = "started"
+    STOPPED = "stopped"
+    FAULT = "fault"
+    RECOVERED = "recovered"
+
+
+class Alert(Message, frozen=True, kw_only=True):
+    """One thing to tell, once.
+
+    `dedupe_key` is unique in the store: the same alert written twice is told once. It is told at
+    `due_at` at the earliest (quiet hours).
+    """
+
+    kind: AlertKind
+    text: str
+    created_at: datetime  # UTC
+    due_at: datetime  # UTC
+    dedupe_key: str
+    id: int | None = None
+    event_id: int | None = None
+
+
+class DeliveryState(enum.StrEnum):
+    """Where an alert stands on one channel."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert on one channel."""
+
+    id: int
+    alert: Alert
+    channel: str  # "console", "telegram:123456"
+    state: DeliveryState
+    attempts: int
+    next_try_at: datetime | None  # UTC
+    last_error: str | None
+    reference: str | None  # what the channel calls the message, for editing it
+    revision: int = 0  # of what the alert's events tell, when this was read
+
+
+AnyMessage = (
+    Window
+    | Quiet
+    | Ended
+    | Listening
+    | Fault
+    | Failed
+    | Heartbeat
+    | Ready
+    | Done
+    | Finish
+    | Finished
+    | Poke
+    | Alert
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+def encode(message: AnyMessage) -> bytes:
+    """The message as tagged msgpack."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> AnyMessage:
+    """The message that `encode` wrote; msgspec.DecodeError when it is none."""
+    return _decoder.decode(data)

@@ -1,0 +1,74 @@
+"""The words of an alert: for a phone, two lines under the sound; for a console, one line.
+
+Pure: times are shown in `zone`, or in the machine's own when it is None.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from beepwatch.messages import Alert, AlertKind, Event
+
+_GAP = "  "
+_DOT = " · "
+
+
+def caption(
+    alert: Alert, events: Sequence[Event], room: str = "", zone: tzinfo | None = None
+) -> str:
+    """What the phone shows: label and room, then local time, pulses and score.
+
+    `events` are those that the alert tells of, by onset; the episodes of a burst are summed. The
+    count is said to be open until every one of them is final. The day is named, since a message
+    may arrive long after an outage.
+    """
+    when = (events[0].onset if events else alert.created_at).astimezone(zone)
+    day_and_time = f"{when:%a} {when.day} {when:%b %H:%M:%S}"
+    if alert.kind is not AlertKind.HEARD or not events:
+        return f"{alert.text}\n{_DOT.join(part for part in (room, day_and_time) if part)}"
+    heading = _DOT.join(part for part in (_labels(events), room) if part)
+    details = (day_and_time, _extent(events), f"score {_score(events):.2f}")
+    return f"{heading}\n{_DOT.join(details)}"
+
+
+def console_line(
+    alert: Alert, events: Sequence[Event], path: Path | None, zone: tzinfo | None = None
+) -> str:
+    """One line: local time, label, pulses, score and the clip's path; or the notice's text."""
+    when = (events[0].onset if events else alert.created_at).astimezone(zone)
+    if alert.kind is not AlertKind.HEARD or not events:
+        parts = [f"{when:%H:%M:%S}", alert.kind.value, " ".join(alert.text.split())]
+    else:
+        score = f"score {_score(events):.2f}"
+        parts = [f"{when:%H:%M:%S}", _labels(events), _extent(events), score]
+        parts.append(str(path) if path else "no clip")
+    return _GAP.join(parts)
+
+
+def _labels(events: Sequence[Event]) -> str:
+    return ", ".join(dict.fromkeys(event.label for event in events))
+
+
+def _score(events: Sequence[Event]) -> float:
+    return max(event.peak_score for event in events)
+
+
+def _extent(events: Sequence[Event]) -> str:
+    """ "5 pulses in 4.1 s"; "2 pulses so far"; "7 pulses in 2 bursts within 1 min 20 s"."""
+    pulses = sum(event.pulses for event in events)
+    counted = f"{pulses} pulse{'' if pulses == 1 else 's'}"
+    if len(events) > 1:
+        counted += f" in {len(events)} bursts"
+    if not all(event.final for event in events):
+        return f"{counted} so far"
+    first = min(event.onset for event in events)
+    last = max(event.offset for event in events)
+    return f"{counted} {'in' if len(events) == 1 else 'within'} {_length(first, last)}"
+
+
+def _length(first: datetime, last: datetime) -> str:
+    length_s = (last - first).total_seconds()
+    if length_s < 60:
+        return f"{length_s:.1f} s"
+    minutes, seconds = divmod(round(length_s), 60)
+    return f"{minutes} min {seconds} s"

@@ -1,0 +1,280 @@
+"""One channel's loop: deliver what is due, in order; bring sent messages up to date; wait."""
+
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import timedelta, tzinfo
+from typing import TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from beepwatch.clock import Clock
+from beepwatch.errors import StoreError
+from beepwatch.messages import Delivery, Fault, FaultKind
+from beepwatch.notify.backoff import Backoff, Waits, is_given_up
+from beepwatch.notify.captions import caption
+from beepwatch.notify.channels import (
+    CannotEdit,
+    Channel,
+    NotSent,
+    Outgoing,
+    Refused,
+    RetryAfter,
+    Unreachable,
+)
+from beepwatch.notify.pause import Pause, Stopped
+from beepwatch.notify.ports import OutboxReader
+from beepwatch.notify.shelf import Shelf
+
+_Result = TypeVar("_Result")
+_log = structlog.get_logger()
+_SHORTEST_IDLE_S = 0.01  # so that no disagreement about what is due can spin
+
+
+class Counts:
+    """What the messenger did, for the heartbeat and `/metrics`."""
+
+    def __init__(self) -> None:
+        self.sent = self.edited = self.failed = self.refused = self.expired = 0
+        self.edits_given_up = self.store_errors = self.channel_bugs = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """By name."""
+        return dict(vars(self))
+
+
+class Lane:
+    """Serves one channel; see `Dispatcher` for what it is given."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        outbox: OutboxReader,
+        shelf: Shelf,
+        *,
+        clock: Clock,
+        room: str,
+        zone: tzinfo | None,
+        waits: Waits,
+        counts: Counts,
+        report: Callable[[Fault], None],
+    ) -> None:
+        self._channel = channel
+        self._outbox = outbox
+        self._shelf = shelf
+        self._clock = clock
+        self._room = room
+        self._zone = zone
+        self._waits = waits
+        self._counts = counts
+        self._report = report
+        self._fault: Fault | None = None
+        self._edit_attempts: dict[int, int] = {}
+        self._cut_short = True
+        self.pause = Pause()
+
+    async def run(self) -> None:
+        """Until the pause is stopped."""
+        try:
+            await self._channel.open()
+            while True:
+                await self._turn()
+        except Stopped:
+            _log.debug("lane_stopped", channel=self._channel.name)
+        finally:
+            await self._channel.close()
+
+    async def _turn(self) -> None:
+        self.pause.raise_if_stopped()
+        name, now = self._channel.name, self._clock.utc()
+        if delivery := await self._stored(lambda: self._outbox.due(name, now)):
+            await self._deliver(delivery)
+        elif stale := await self._stored(lambda: self._outbox.edit_due(name, now)):
+            await self._edit(stale)
+        else:
+            next_at = await self._stored(lambda: self._outbox.next_due_at(name, now))
+            wait_s = self._waits.longest_idle_s
+            if next_at is not None:
+                wait_s = min(wait_s, max(_SHORTEST_IDLE_S, (next_at - now).total_seconds()))
+            await self.pause.wait(wait_s)
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        """Send, retrying until it is taken, refused or expired; raises Stopped in between."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type((Unreachable, RetryAfter)),
+            wait=Backoff(self._waits, delivery.attempts),
+            stop=lambda state: self._is_given_up(delivery, state),
+            before_sleep=lambda state: self._record_failure(delivery, state),
+            sleep=self._wait_for_retry,
+            reraise=True,
+        )
+        try:
+            await retrying(self._send_once, delivery)
+        except Refused as error:
+            await self._record_refusal(delivery, str(error))
+        except (Unreachable, RetryAfter) as error:
+            self._counts.expired += 1
+            text = f"given up after {timedelta(seconds=self._waits.keep_trying_s)}: {error}"
+            _log.error("alert_expired", channel=self._channel.name, alert=delivery.alert.id)
+            await self._stored(lambda: self._outbox.expired(delivery.id, error=text))
+
+    async def _send_once(self, delivery: Delivery) -> None:
+        message, revision = await self._message(delivery)
+        reference = await self._guarded(lambda: self._channel.send(message))
+        self._counts.sent += 1
+        sent_at = self._clock.utc()
+        _log.info("alert_sent", channel=self._channel.name, alert=delivery.alert.id)
+        await self._stored(
+            lambda: self._outbox.sent(
+                delivery.id, reference=reference, revision=revision, sent_at=sent_at
+            )
+        )
+        self._clear_fault()
+
+    async def _message(self, delivery: Delivery) -> tuple[Outgoing, int]:
+        """The alert as it is to be told now, and the revision that this is.
+
+        The revision was read with the delivery, before the events: what changes in between is
+        told by an edit too many rather than one too few.
+        """
+        alert = delivery.alert
+        sound = None
+        if alert.event_id is not None:
+            sound = await self._shelf.sound(alert.event_id)
+        events = await self._stored(lambda: self._outbox.events_of(alert.id or 0))
+        message = Outgoing(
+            text=caption(alert, events, self._room, self._zone),
+            alert=alert,
+            events=tuple(events),
+            sound=sound,
+        )
+        return message, delivery.revision
+
+    async def _record_failure(self, delivery: Delivery, state: RetryCallState) -> None:
+        self._counts.failed += 1
+        cause = state.outcome.exception() if state.outcome else None
+        error = str(cause)
+        wait_s = state.next_action.sleep if state.next_action else 0.0
+        now = self._clock.utc()
+        _log.warning(
+            "alert_not_sent",
+            channel=self._channel.name,
+            alert=delivery.alert.id,
+            error=error,
+            attempts=delivery.attempts + state.attempt_number,
+            next_try_in_s=round(wait_s, 1),
+        )
+        await self._stored(
+            lambda: self._outbox.failed(
+                delivery.id,
+                error=error,
+                tried_at=now,
+                next_try_at=now + timedelta(seconds=wait_s),
+            )
+        )
+        # A new alert may end a wait that nobody asked for: the network may be back.
+        self._cut_short = not isinstance(cause, RetryAfter)
+
+    async def _record_refusal(self, delivery: Delivery, reason: str) -> None:
+        self._counts.refused += 1
+        _log.error(
+            "alert_refused", channel=self._channel.name, alert=delivery.alert.id, error=reason
+        )
+        await self._stored(lambda: self._outbox.refused(delivery.id, error=reason))
+        since = self._fault.since if self._fault else self._clock.utc()
+        count = self._fault.count + 1 if self._fault else 1
+        self._fault = Fault(
+            kind=FaultKind.CHANNEL,
+            text=f"{self._channel.name}: {reason}",
+            since=since,
+            count=count,
+        )
+        self._report(self._fault)
+
+    def _clear_fault(self) -> None:
+        if self._fault is None:
+            return
+        self._report(
+            Fault(
+                kind=FaultKind.CHANNEL,
+                text=f"{self._channel.name} takes messages again",
+                since=self._fault.since,
+                count=self._fault.count,
+                cleared=True,
+            )
+        )
+        self._fault = None
+
+    def _is_given_up(self, delivery: Delivery, state: RetryCallState) -> bool:
+        attempts = delivery.attempts + state.attempt_number
+        return is_given_up(delivery, attempts, self._clock.utc(), self._waits)
+
+    async def _edit(self, delivery: Delivery) -> None:
+        """One try; a failure is written down and comes up again, after the alerts that are due."""
+        message, revision = await self._message(delivery)
+        try:
+            if self._channel.can_edit:
+                await self._guarded(lambda: self._channel.edit(delivery.reference, message))
+                self._counts.edited += 1
+        except (CannotEdit, Refused) as error:
+            self._give_up_edit(delivery, str(error))
+        except NotSent as error:
+            if await self._edit_later(delivery, error):
+                return
+            self._give_up_edit(delivery, str(error))
+        self._edit_attempts.pop(delivery.id, None)
+        await self._stored(lambda: self._outbox.edited(delivery.id, revision=revision))
+
+    async def _edit_later(self, delivery: Delivery, error: NotSent) -> bool:
+        """Write down the next try; False when it was tried for long enough."""
+        attempts = self._edit_attempts.get(delivery.id, 0) + 1
+        self._edit_attempts[delivery.id] = attempts
+        now = self._clock.utc()
+        if is_given_up(delivery, attempts, now, self._waits):
+            return False
+        self._counts.failed += 1
+        wait_s = Backoff(self._waits).after_s(attempts, error)
+        _log.warning("message_not_edited", channel=self._channel.name, error=str(error))
+        await self._stored(
+            lambda: self._outbox.edit_failed(
+                delivery.id,
+                error=str(error),
+                tried_at=now,
+                next_try_at=now + timedelta(seconds=wait_s),
+            )
+        )
+        return True
+
+    def _give_up_edit(self, delivery: Delivery, reason: str) -> None:
+        self._counts.edits_given_up += 1
+        _log.warning(
+            "edit_given_up", channel=self._channel.name, alert=delivery.alert.id, error=reason
+        )
+
+    async def _wait_for_retry(self, wait_s: float) -> None:
+        await self.pause.wait(wait_s, cut_short=self._cut_short)
+
+    async def _guarded(self, call: Callable[[], Awaitable[_Result]]) -> _Result:
+        """A channel's bug is counted and retried like a dead network: the others go on."""
+        try:
+            return await call()
+        except NotSent:
+            raise
+        except Exception as error:  # noqa: BLE001 - counted, logged, written down, retried
+            self._counts.channel_bugs += 1
+            # The type and the place, not the text: it is not known to be free of secrets.
+            frames = traceback.extract_tb(error.__traceback__)
+            where = f"{frames[-1].filename}:{frames[-1].lineno}"
+            kind = type(error).__name__
+            _log.error("channel_bug", channel=self._channel.name, error_type=kind, where=where)
+            raise Unreachable(f"unexpected {kind} at {where}") from None
+
+    async def _stored(self, call: Callable[[], _Result]) -> _Result:
+        """Ask the database until it answers: what was sent has to be written down."""
+        while True:
+            try:
+                return call()
+            except StoreError as error:
+                self._counts.store_errors += 1
+                _log.warning("store_not_answering", error=str(error))
+                await self.pause.wait(self._waits.locked_s, cut_short=False)

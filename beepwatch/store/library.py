@@ -1,0 +1,204 @@
+"""The clips: sound waiting in the database, files below `clips/`, and how long they stay."""
+
+import contextlib
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from beepwatch.errors import StoreError
+from beepwatch.messages import Clip
+from beepwatch.store.database import Database
+from beepwatch.store.schema import stored_us, utc_from_us
+
+CLIPS = "clips"
+_BYTES_PER_MB = 1_000_000
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_.]+")
+
+_log = structlog.get_logger()
+
+
+class Tidied(msgspec.Struct, frozen=True, kw_only=True):
+    """What retention took away."""
+
+    clips: int
+    size_bytes: int
+
+
+class Library:
+    """Clips of events: the messenger fetches the raw sound, encodes it and hands it back as a file.
+
+    The sound stays in the database until its file is on the disk, so a crash in between loses
+    nothing. Methods may be called from a thread; all raise StoreError when the disk or the
+    database cannot be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._directory = database.directory
+
+    def pending(self) -> list[int]:
+        """Events whose sound waits to be encoded, oldest first."""
+        with self._database.reading() as sql:
+            return [
+                int(row[0])
+                for row in sql.execute(
+                    "SELECT event_id FROM clips WHERE pcm IS NOT NULL ORDER BY event_id"
+                )
+            ]
+
+    def pending_pcm(self, event_id: int) -> tuple[int, Clip] | None:
+        """The sound that waits to be encoded, with its revision; None when there is none."""
+        with self._database.reading() as sql:
+            row = sql.execute(
+                "SELECT revision, pcm, rate_hz, started_at FROM clips "
+                "WHERE event_id = ? AND pcm IS NOT NULL",
+                (event_id,),
+            ).fetchone()
+        if row is None:
+            return None
+        clip = Clip(
+            pcm=row["pcm"], rate_hz=row["rate_hz"], started_at=utc_from_us(row["started_at"])
+        )
+        return row["revision"], clip
+
+    def path(self, event_id: int) -> Path | None:
+        """The clip's file, absolute; None before it is kept and after retention took it."""
+        with self._database.reading() as sql:
+            row = sql.execute(
+                "SELECT path FROM clips WHERE event_id = ? AND path IS NOT NULL", (event_id,)
+            ).fetchone()
+        return None if row is None else self._directory / row["path"]
+
+    def keep(self, event_id: int, revision: int, sound: bytes, suffix: str) -> Path:
+        """Put encoded sound at `clips/YYYY/MM/DD/HHMMSS-label-ID` + `suffix`, by UTC of the onset.
+
+        The whole file appears at once. The raw sound goes from the database unless a longer clip
+        has come since `revision`; that one will take the file's place, at the same path.
+        """
+        with self._database.reading() as sql:
+            event = sql.execute(
+                "SELECT label, onset, path FROM events JOIN clips ON clips.event_id = events.id "
+                "WHERE events.id = ?",
+                (event_id,),
+            ).fetchone()
+        if event is None:
+            raise StoreError(f"event {event_id} has no clip to keep. Write the event first.")
+        relative = _relative_path(event_id, event["label"], utc_from_us(event["onset"]), suffix)
+        if event["path"] is not None:
+            # The onset may have been refined since: a path once printed stays valid.
+            relative = str(Path(event["path"]).with_suffix(suffix))
+        with _explained(self._directory / relative):
+            _write_whole(self._directory, Path(relative), sound)
+        with self._database.transaction() as sql:
+            sql.execute("UPDATE clips SET path = ? WHERE event_id = ?", (relative, event_id))
+            sql.execute(
+                "UPDATE clips SET pcm = NULL WHERE event_id = ? AND revision = ?",
+                (event_id, revision),
+            )
+        if event["path"] not in (None, relative):
+            with _explained(self._directory / event["path"]):
+                (self._directory / event["path"]).unlink(missing_ok=True)
+        return self._directory / relative
+
+    def tidy(self, now: datetime, *, keep_days: float, max_mb: float, min_free_mb: float) -> Tidied:
+        """Delete clips that are too old, then the oldest while they are too many or the disk full.
+
+        Clips of alerts that are still to be told go last, and not for their age. Events stay.
+        """
+        with self._database.reading() as sql:
+            kept = sql.execute(_KEPT_CLIPS).fetchall()
+        sizes_bytes = {row["event_id"]: self._size_bytes(row["path"]) for row in kept}
+        with _explained(self._directory):
+            free_bytes = shutil.disk_usage(self._directory).free
+        surplus_bytes = max(
+            sum(sizes_bytes.values()) - max_mb * _BYTES_PER_MB,
+            min_free_mb * _BYTES_PER_MB - free_bytes,
+        )
+        oldest_us = stored_us(now - timedelta(days=keep_days))
+        clips = size_bytes = 0
+        for row in kept:
+            outlived = row["started_at"] < oldest_us and not row["unsent"]
+            if not outlived and size_bytes >= surplus_bytes:
+                continue
+            self._forget(row)
+            clips += 1
+            size_bytes += sizes_bytes[row["event_id"]]
+        if clips:
+            _log.info("clips_deleted", clips=clips, size_bytes=size_bytes)
+        return Tidied(clips=clips, size_bytes=size_bytes)
+
+    def _size_bytes(self, path: str) -> int:
+        try:
+            return (self._directory / path).stat().st_size
+        except FileNotFoundError:
+            return 0  # taken away by hand
+
+    def _forget(self, row: sqlite3.Row) -> None:
+        # The file first: a crash in between leaves a row whose file is missing, which the next
+        # tidying clears; the other way round the file would stay for ever.
+        path = self._directory / row["path"]
+        with _explained(path):
+            path.unlink(missing_ok=True)
+            for parent in list(path.parents)[:3]:
+                with contextlib.suppress(OSError):  # not empty yet: other clips of that day
+                    parent.rmdir()
+        with self._database.transaction() as sql:
+            sql.execute("UPDATE clips SET path = NULL WHERE event_id = ?", (row["event_id"],))
+
+
+#: Those of unsent alerts last, each part oldest first.
+_KEPT_CLIPS = """
+    SELECT clips.event_id, path, started_at, EXISTS (
+        SELECT 1 FROM events JOIN deliveries ON deliveries.alert_id = events.told_by
+        WHERE events.id = clips.event_id AND deliveries.state = 'pending'
+    ) AS unsent
+    FROM clips WHERE path IS NOT NULL ORDER BY unsent, started_at, event_id
+"""
+
+
+def _relative_path(event_id: int, label: str, onset: datetime, suffix: str) -> str:
+    safe_label = _NOT_IN_A_FILE_NAME.sub("_", label).strip(".") or "sound"
+    return f"{CLIPS}/{onset:%Y/%m/%d/%H%M%S}-{safe_label}-{event_id}{suffix}"
+
+
+def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
+    """Write, sync, rename: a reader sees the old file or the new one, after a power cut too."""
+    folder = directory
+    for part in relative.parent.parts:
+        folder = folder / part
+        folder.mkdir(mode=0o700, exist_ok=True)
+    path = directory / relative
+    unfinished = path.with_name(f".{path.name}.new")
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    folder_handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder_handle)
+    finally:
+        os.close(folder_handle)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"the clip {path} cannot be written or deleted: {error.strerror}. "
+            "Free some space or make the state directory writable; the sound is kept meanwhile."
+        ) from error

@@ -1,0 +1,174 @@
+"""What was heard, what was told and what is still to be told: the body of `beepwatch events`."""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from beepwatch.errors import ConfigurationError
+from beepwatch.messages import AlertKind, DeliveryState
+from beepwatch.store.database import Database
+from beepwatch.store.schema import stored_us_or_none, utc_from_us
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*([smhdw])$")
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+class ToldRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One alert on one channel; `id` is the alert's, the same on every channel."""
+
+    id: int
+    kind: AlertKind
+    channel: str
+    state: DeliveryState
+    attempts: int
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as `events --json` prints it; the fields' names and order are a contract.
+
+    `alerts` holds the alert that told of the event, also when an earlier event of the same burst
+    caused it. `clip` is the absolute path, null until the messenger has encoded the sound and
+    after retention took it.
+    """
+
+    id: int
+    label: str
+    onset: datetime  # UTC
+    offset: datetime  # UTC
+    pulses: int
+    score: float
+    clip: str | None
+    alerts: list[ToldRow]
+
+
+class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert without event: missed, started, stopped, a fault.
+
+    `events --json` leaves these out, since each of its lines is an event; the table shows them.
+    """
+
+    text: str
+    created_at: datetime  # UTC
+    alerts: list[ToldRow]
+
+
+def since_time(text: str, now: datetime) -> datetime:
+    """The moment that `--since` names: "90s", "30m", "2h", "3d", "1w" before now, or a time.
+
+    A time is ISO 8601; without zone it is local. Raises ConfigurationError for anything else.
+    """
+    if match := _DURATION.match(text.strip()):
+        try:
+            return now - timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
+        except OverflowError:
+            pass  # earlier than the calendar begins: as wrong as any other text
+    else:
+        try:
+            return datetime.fromisoformat(text.strip()).astimezone(now.tzinfo)
+        except (ValueError, OverflowError):
+            pass  # explained below, together with the other forms
+    raise ConfigurationError(
+        f"--since is {text!r}; write a length such as 90s, 30m, 2h, 3d or 1w, "
+        "or a time such as 2025-01-31T14:00."
+    )
+
+
+def event_rows(database: Database, since: datetime | None = None) -> list[EventRow]:
+    """Events whose last pulse ended at `since` or later, by onset; all of them without `since`."""
+    with database.reading() as sql:
+        events = sql.execute(
+            "SELECT events.*, clips.path FROM events "
+            "LEFT JOIN clips ON clips.event_id = events.id "
+            "WHERE offset >= coalesce(?, offset) ORDER BY onset, events.id",
+            (stored_us_or_none(since),),
+        ).fetchall()
+        told = _told(sql)
+    return [
+        EventRow(
+            id=row["id"],
+            label=row["label"],
+            onset=utc_from_us(row["onset"]),
+            offset=utc_from_us(row["offset"]),
+            pulses=row["pulses"],
+            score=round(row["peak_score"], 4),
+            clip=str(database.directory / row["path"]) if row["path"] else None,
+            alerts=told.get(row["told_by"], []),
+        )
+        for row in events
+    ]
+
+
+def notice_rows(database: Database, since: datetime | None = None) -> list[NoticeRow]:
+    """Alerts without event, created at `since` or later, in the order of writing."""
+    with database.reading() as sql:
+        alerts = sql.execute(
+            "SELECT id, text, created_at FROM alerts WHERE event_id IS NULL "
+            "AND created_at >= coalesce(?, created_at) ORDER BY id",
+            (stored_us_or_none(since),),
+        ).fetchall()
+        told = _told(sql)
+    return [
+        NoticeRow(
+            text=row["text"],
+            created_at=utc_from_us(row["created_at"]),
+            alerts=told.get(row["id"], []),
+        )
+        for row in alerts
+    ]
+
+
+def json_lines(rows: Sequence[EventRow]) -> str:
+    """One JSON object a line, times as RFC 3339 UTC."""
+    return "".join(msgspec.json.encode(row).decode() + "\n" for row in rows)
+
+
+def table(events: Sequence[EventRow], notices: Sequence[NoticeRow]) -> Table:
+    """Events and notices for people, in local time, oldest first."""
+    shown = Table("when", "what", "pulses", "lasted", "score", "told", "clip", box=None)
+    lines: list[tuple[datetime, tuple[str, ...]]] = [
+        (
+            row.onset,
+            (
+                row.label,
+                str(row.pulses),
+                f"{(row.offset - row.onset).total_seconds():.1f} s",
+                f"{row.score:.2f}",
+                _told_words(row.alerts),
+                row.clip or "",
+            ),
+        )
+        for row in events
+    ]
+    lines += [
+        (row.created_at, (row.text, "", "", "", _told_words(row.alerts), "")) for row in notices
+    ]
+    for when, cells in sorted(lines, key=lambda line: line[0]):
+        shown.add_row(f"{when.astimezone():%Y-%m-%d %H:%M:%S}", *(Text(cell) for cell in cells))
+    return shown
+
+
+def _told_words(alerts: Sequence[ToldRow]) -> str:
+    return ", ".join(f"{told.channel} {told.state.value}" for told in alerts)
+
+
+def _told(sql: sqlite3.Connection) -> dict[int, list[ToldRow]]:
+    told: dict[int, list[ToldRow]] = {}
+    for row in sql.execute(
+        "SELECT alert_id, kind, channel, state, attempts FROM deliveries "
+        "JOIN alerts ON alerts.id = alert_id ORDER BY alert_id, deliveries.id"
+    ):
+        told.setdefault(row["alert_id"], []).append(
+            ToldRow(
+                id=row["alert_id"],
+                kind=AlertKind(row["kind"]),
+                channel=row["channel"],
+                state=DeliveryState(row["state"]),
+                attempts=row["attempts"],
+            )
+        )
+    return told

@@ -1,0 +1,368 @@
+"""The outbox: written by the classifier before anything is sent, emptied by the messenger."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from beepwatch.messages import Alert, AlertKind, Clip, Delivery, DeliveryState, Event
+from beepwatch.store.database import Database
+from beepwatch.store.schema import stored_us, utc_from_us, utc_or_none
+
+# Quiet hours end within a day. An alert due later than that was dated by a clock set back since.
+_LONGEST_HOLD_US = timedelta(days=1) // timedelta(microseconds=1)
+
+_DELIVERY = """
+    SELECT deliveries.*, alerts.kind, alerts.text, alerts.created_at, alerts.due_at,
+           alerts.dedupe_key, alerts.event_id, alerts.revision
+    FROM deliveries JOIN alerts ON alerts.id = deliveries.alert_id
+"""
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store made of a write."""
+
+    event_id: int | None
+    alert_id: int | None
+    new_alert: bool  # False when the alert was known already, or none was written
+
+
+class Outbox:
+    """Events, alerts and their deliveries; every method is one transaction.
+
+    All raise StoreError when the database cannot be used (locked for too long, disk full).
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # What the classifier writes
+
+    def write(
+        self,
+        *,
+        event: Event | None = None,
+        clip: Clip | None = None,
+        alert: Alert | None = None,
+        channels: Sequence[str] = (),
+        told_by: int | None = None,
+    ) -> Written:
+        """Put an event, its clip and an alert with one delivery per channel on the disk, or none.
+
+        An event without id is new; one with id replaces what is known of it. An alert whose
+        `dedupe_key` is known is not written again, and an event that comes with it is the event
+        that the known alert told of: a window heard twice makes neither two events nor two alerts.
+        `told_by` is the alert that has told of this event's burst already; its message is edited.
+
+        Raises ValueError for a clip or `told_by` without event, and for `told_by` with an alert.
+        """
+        if event is None and (clip is not None or told_by is not None):
+            raise ValueError("a clip and told_by belong to an event, and no event was given")
+        if alert is not None and told_by is not None:
+            raise ValueError(f"the event cannot be told by alert {told_by} and by a new one")
+        with self._database.transaction() as sql:
+            known = _known_alert(sql, alert)
+            event_id = _put_event(sql, event, known)
+            if clip is not None:
+                _put_clip(sql, event_id, clip)
+            alert_id = known["id"] if known else _put_alert(sql, alert, event_id, channels)
+            if event_id is not None:
+                _link(sql, event_id, told_by if told_by is not None else alert_id)
+        return Written(
+            event_id=event_id, alert_id=alert_id, new_alert=alert is not None and known is None
+        )
+
+    def last_told(self, label: str) -> datetime | None:
+        """When an alert last told of this label: a cooldown outlives a restart."""
+        return self._time(
+            "SELECT max(alerts.created_at) FROM alerts JOIN events ON events.id = alerts.event_id "
+            "WHERE alerts.kind = ? AND events.label = ?",
+            (AlertKind.HEARD.value, label),
+        )
+
+    def last_heard(self, label: str | None = None) -> datetime | None:
+        """End of the last pulse of this label, or of any."""
+        if label is None:
+            return self._time("SELECT max(offset) FROM events", ())
+        return self._time("SELECT max(offset) FROM events WHERE label = ?", (label,))
+
+    # What the messenger takes
+
+    def due(self, channel: str, now: datetime) -> Delivery | None:
+        """The oldest alert to be told on this channel now; None when there is nothing, or a wait.
+
+        One that failed holds back the later ones until its next try; one that lies in quiet hours
+        holds back none. A clock that was set back does not hold up what was due before: a time of
+        the last try in the future makes the next try due.
+        """
+        now_us = stored_us(now)
+        row = self._head(channel, now_us)
+        if row is None or _waits(row, now_us):
+            return None
+        return _delivery(row)
+
+    def next_due_at(self, channel: str, now: datetime) -> datetime | None:
+        """When `due` or `edit_due` may next have something; None when nothing is waiting."""
+        now_us = stored_us(now)
+        times_us = []
+        if head := self._head(channel, now_us):
+            times_us.append(head["next_try_at"] if _waits(head, now_us) else now_us)
+        with self._database.reading() as sql:
+            (held_us,) = sql.execute(
+                "SELECT min(due_at) FROM deliveries JOIN alerts ON alerts.id = alert_id "
+                "WHERE channel = ? AND state = 'pending' AND due_at > ? AND due_at > created_at",
+                (channel, now_us),
+            ).fetchone()
+        if held_us is not None:
+            times_us.append(held_us)
+        times_us += [
+            row["next_try_at"] if _waits(row, now_us) else now_us for row in self._stale(channel)
+        ]
+        return utc_from_us(min(times_us)) if times_us else None
+
+    def sent(
+        self, delivery_id: int, *, reference: str | None, revision: int, sent_at: datetime
+    ) -> None:
+        """The channel has taken it; it is not sent again."""
+        self._update(
+            "UPDATE deliveries SET state = 'sent', attempts = attempts + 1, reference = ?, "
+            "revision_sent = ?, sent_at = ?, tried_at = NULL, next_try_at = NULL, "
+            "last_error = NULL WHERE id = ? AND state = 'pending'",
+            (reference, revision, stored_us(sent_at), delivery_id),
+        )
+
+    def failed(
+        self, delivery_id: int, *, error: str, tried_at: datetime, next_try_at: datetime
+    ) -> None:
+        """It could not be sent and is tried again at `next_try_at`."""
+        self._update(
+            "UPDATE deliveries SET attempts = attempts + 1, last_error = ?, tried_at = ?, "
+            "next_try_at = ? WHERE id = ? AND state = 'pending'",
+            (error, stored_us(tried_at), stored_us(next_try_at), delivery_id),
+        )
+
+    def refused(self, delivery_id: int, *, error: str) -> None:
+        """The channel will never take it; the error says why."""
+        self._update(
+            "UPDATE deliveries SET state = 'refused', attempts = attempts + 1, last_error = ?, "
+            "tried_at = NULL, next_try_at = NULL WHERE id = ? AND state = 'pending'",
+            (error, delivery_id),
+        )
+
+    def expired(self, delivery_id: int, *, error: str) -> None:
+        """It was tried for too long and is tried no more."""
+        self._update(
+            "UPDATE deliveries SET state = 'expired', last_error = ?, tried_at = NULL, "
+            "next_try_at = NULL WHERE id = ? AND state = 'pending'",
+            (error, delivery_id),
+        )
+
+    def edit_due(self, channel: str, now: datetime) -> Delivery | None:
+        """The oldest message on this channel that tells less of its events than is known now."""
+        now_us = stored_us(now)
+        return next(
+            (_delivery(row) for row in self._stale(channel) if not _waits(row, now_us)), None
+        )
+
+    def edited(self, delivery_id: int, *, revision: int) -> None:
+        """The message tells of the events as of `revision`, or is given up at that."""
+        self._update(
+            "UPDATE deliveries SET revision_sent = ?, tried_at = NULL, next_try_at = NULL, "
+            "last_error = NULL WHERE id = ? AND state = 'sent'",
+            (revision, delivery_id),
+        )
+
+    def edit_failed(
+        self, delivery_id: int, *, error: str, tried_at: datetime, next_try_at: datetime
+    ) -> None:
+        """The message could not be edited and is tried again; `attempts` counts only sending."""
+        self._update(
+            "UPDATE deliveries SET last_error = ?, tried_at = ?, next_try_at = ? "
+            "WHERE id = ? AND state = 'sent'",
+            (error, stored_us(tried_at), stored_us(next_try_at), delivery_id),
+        )
+
+    def events_of(self, alert_id: int) -> list[Event]:
+        """Every episode that this alert tells of, by onset; empty for notices and faults."""
+        with self._database.reading() as sql:
+            rows = sql.execute(
+                "SELECT events.*, clips.path FROM events "
+                "LEFT JOIN clips ON clips.event_id = events.id "
+                "WHERE told_by = ? ORDER BY onset, events.id",
+                (alert_id,),
+            ).fetchall()
+        return [event_from_row(row) for row in rows]
+
+    def waiting(self) -> dict[str, int]:
+        """How many deliveries are still to be made, by channel."""
+        with self._database.reading() as sql:
+            rows = sql.execute(
+                "SELECT channel, count(*) FROM deliveries WHERE state = 'pending' "
+                "GROUP BY channel ORDER BY channel"
+            ).fetchall()
+        return {row[0]: row[1] for row in rows}
+
+    def _head(self, channel: str, now_us: int) -> sqlite3.Row | None:
+        """The oldest pending delivery that is not held back by quiet hours.
+
+        By the order of writing, which no clock can change; `due_at <= created_at` is an alert that
+        was never meant to wait, whatever the clock says now.
+        """
+        with self._database.reading() as sql:
+            row: sqlite3.Row | None = sql.execute(
+                f"{_DELIVERY} WHERE channel = :channel AND state = 'pending' AND "
+                "(due_at <= :now OR due_at <= created_at OR due_at - :now > :longest) "
+                "ORDER BY alert_id LIMIT 1",
+                {"channel": channel, "now": now_us, "longest": _LONGEST_HOLD_US},
+            ).fetchone()
+        return row
+
+    def _stale(self, channel: str) -> list[sqlite3.Row]:
+        with self._database.reading() as sql:
+            return sql.execute(
+                f"{_DELIVERY} WHERE channel = ? AND state = 'sent' AND kind = ? "
+                "AND revision > revision_sent ORDER BY alert_id",
+                (channel, AlertKind.HEARD.value),
+            ).fetchall()
+
+    def _time(self, query: str, values: tuple[str, ...]) -> datetime | None:
+        with self._database.reading() as sql:
+            return utc_or_none(sql.execute(query, values).fetchone()[0])
+
+    def _update(self, statement: str, values: tuple[str | int | None, ...]) -> None:
+        with self._database.transaction() as sql:
+            sql.execute(statement, values)
+
+
+def event_from_row(row: sqlite3.Row) -> Event:
+    """An event from its row, which holds the clip's `path` too."""
+    return Event(
+        id=row["id"],
+        label=row["label"],
+        onset=utc_from_us(row["onset"]),
+        offset=utc_from_us(row["offset"]),
+        pulses=row["pulses"],
+        peak_score=row["peak_score"],
+        model_id=row["model_id"],
+        final=bool(row["final"]),
+        clip=row["path"],
+    )
+
+
+def _known_alert(sql: sqlite3.Connection, alert: Alert | None) -> sqlite3.Row | None:
+    if alert is None:
+        return None
+    row: sqlite3.Row | None = sql.execute(
+        "SELECT id, event_id FROM alerts WHERE dedupe_key = ?", (alert.dedupe_key,)
+    ).fetchone()
+    return row
+
+
+def _put_event(
+    sql: sqlite3.Connection, event: Event | None, known: sqlite3.Row | None
+) -> int | None:
+    if event is None:
+        return None
+    event_id = event.id
+    if event_id is None and known is not None:
+        event_id = known["event_id"]
+    rows = sql.execute(
+        "INSERT INTO events (id, label, onset, offset, pulses, peak_score, model_id, final) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "label = excluded.label, onset = excluded.onset, offset = excluded.offset, "
+        "pulses = excluded.pulses, peak_score = excluded.peak_score, "
+        "model_id = excluded.model_id, final = max(final, excluded.final), "
+        "revision = revision + 1 RETURNING id",
+        (
+            event_id,
+            event.label,
+            stored_us(event.onset),
+            stored_us(event.offset),
+            event.pulses,
+            event.peak_score,
+            event.model_id,
+            int(event.final),
+        ),
+    ).fetchall()
+    return int(rows[0][0])
+
+
+def _put_clip(sql: sqlite3.Connection, event_id: int | None, clip: Clip) -> None:
+    """A longer clip takes the place of the one before; the file keeps its path."""
+    sql.execute(
+        "INSERT INTO clips (event_id, rate_hz, started_at, pcm) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (event_id) DO UPDATE SET rate_hz = excluded.rate_hz, "
+        "started_at = excluded.started_at, pcm = excluded.pcm, revision = revision + 1",
+        (event_id, clip.rate_hz, stored_us(clip.started_at), clip.pcm),
+    )
+
+
+def _put_alert(
+    sql: sqlite3.Connection, alert: Alert | None, event_id: int | None, channels: Sequence[str]
+) -> int | None:
+    if alert is None:
+        return None
+    cursor = sql.execute(
+        "INSERT INTO alerts (kind, text, created_at, due_at, dedupe_key, event_id, revision) "
+        "VALUES (?, ?, ?, ?, ?, (SELECT id FROM events WHERE id = ?), 0)",
+        (
+            alert.kind.value,
+            alert.text,
+            stored_us(alert.created_at),
+            stored_us(alert.due_at),
+            alert.dedupe_key,
+            event_id if event_id is not None else alert.event_id,
+        ),
+    )
+    alert_id = cursor.lastrowid
+    sql.executemany(
+        "INSERT INTO deliveries (alert_id, channel) VALUES (?, ?)",
+        [(alert_id, channel) for channel in channels],
+    )
+    return alert_id
+
+
+def _link(sql: sqlite3.Connection, event_id: int, alert_id: int | None) -> None:
+    """Whatever alert tells of this event has something new to say."""
+    if alert_id is not None:
+        # An alert from before the database was put aside is unknown here; the event still counts.
+        sql.execute(
+            "UPDATE events SET told_by = (SELECT id FROM alerts WHERE id = ?) WHERE id = ?",
+            (alert_id, event_id),
+        )
+    sql.execute(
+        "UPDATE alerts SET revision = revision + 1 "
+        "WHERE id = (SELECT told_by FROM events WHERE id = ?)",
+        (event_id,),
+    )
+
+
+def _waits(row: sqlite3.Row, now_us: int) -> bool:
+    if row["next_try_at"] is None:
+        return False
+    clock_set_back = row["tried_at"] is not None and now_us < row["tried_at"]
+    return row["next_try_at"] > now_us and not clock_set_back
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
+    alert = Alert(
+        id=row["alert_id"],
+        kind=AlertKind(row["kind"]),
+        text=row["text"],
+        created_at=utc_from_us(row["created_at"]),
+        due_at=utc_from_us(row["due_at"]),
+        dedupe_key=row["dedupe_key"],
+        event_id=row["event_id"],
+    )
+    return Delivery(
+        id=row["id"],
+        alert=alert,
+        channel=row["channel"],
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        next_try_at=utc_or_none(row["next_try_at"]),
+        last_error=row["last_error"],
+        reference=row["reference"],
+        revision=row["revision"],
+    )

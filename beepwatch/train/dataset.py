@@ -1,0 +1,182 @@
+"""Recordings with their split, licence and pulses, as a data directory's manifest lists them."""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from beepwatch.errors import UnreadableAudio
+from beepwatch.train.synthesis import Pulse, Signal
+
+Sound = NDArray[np.float32]
+
+
+class DatasetError(UnreadableAudio):
+    """A data directory whose manifest does not hold what training needs."""
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `manifest.csv`."""
+
+    path: str  # below the data directory
+    split: str  # train, dev or test
+    category: str
+    group: str  # device, speaker, session: never in two splits
+    redistribute: str  # "yes": may be in shipped weights
+    licence: str
+    source: str
+    duration_s: float
+    pitch_hz: float | None
+    snr_db: float | None
+    note: str
+
+
+def read_manifest(data: Path) -> list[Recording]:
+    """All recordings of a data directory, sorted by path.
+
+    Raises DatasetError if there is no manifest or a group crosses splits.
+    """
+    manifest = data / "manifest.csv"
+    if not manifest.is_file():
+        raise DatasetError(f"no manifest.csv in {data}. Give --data the directory that holds it.")
+    with manifest.open(newline="", encoding="utf-8") as file:
+        recordings = [_recording(row) for row in csv.DictReader(file)]
+    check_groups(recordings)
+    return sorted(recordings, key=lambda recording: recording.path)
+
+
+def _recording(row: dict[str, str]) -> Recording:
+    return Recording(
+        path=row["path"],
+        split=row["split"],
+        category=row["category"],
+        group=row["group"],
+        redistribute=row["redistribute"],
+        licence=row["licence"],
+        source=row["source"],
+        duration_s=float(row["duration_s"]),
+        pitch_hz=_number(row["f0_hz"], r"f0 ([\d.]+) Hz", row["note"]),
+        snr_db=_number(row["snr_db"], r"SNR (-?[\d.]+)", row["note"]),
+        note=row["note"],
+    )
+
+
+def _number(field: str, pattern: str, note: str) -> float | None:
+    """A column's number, or the one that the row's note mentions instead."""
+    if field:
+        return float(field)
+    found = re.search(pattern, note)
+    return float(found[1]) if found else None
+
+
+def check_groups(recordings: Iterable[Recording]) -> None:
+    """Raise DatasetError if a device, speaker or session is in more than one split.
+
+    Where the group merely repeats the source no group is known, and a room response's group is a
+    kind of room, so neither is checked.
+    """
+    split_of: dict[tuple[str, str], str] = {}
+    for recording in recordings:
+        if recording.category == "rir" or recording.group in recording.source:
+            continue
+        key = (recording.source, recording.group)
+        split = split_of.setdefault(key, recording.split)
+        if split != recording.split:
+            raise DatasetError(
+                f"group {recording.group!r} of {recording.source} is in both {split} and "
+                f"{recording.split}: {recording.path}. A group belongs to one split."
+            )
+
+
+def choose(
+    recordings: Iterable[Recording],
+    split: str,
+    categories: Sequence[str],
+    redistributable_only: bool,
+) -> list[Recording]:
+    """The recordings of some categories of one split."""
+    return [
+        recording
+        for recording in recordings
+        if recording.split == split
+        and recording.category in categories
+        and (recording.redistribute == "yes" or not redistributable_only)
+    ]
+
+
+def read_sound(path: Path, rate_hz: int) -> Sound:
+    """A file as mono float32 at `rate_hz`, shape [samples]; UnreadableAudio if it is none."""
+    try:
+        sound, native_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise UnreadableAudio(f"cannot read {path}: {error}. Is it a sound file?") from error
+    mono = sound.mean(axis=1)
+    if native_hz != rate_hz:
+        mono = soxr.resample(mono, native_hz, rate_hz)
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def read_pulses(data: Path) -> dict[str, list[tuple[float, float]]]:
+    """Onset and offset in seconds of each pulse of each listed file, by path."""
+    pulses: dict[str, list[tuple[float, float]]] = {}
+    with (data / "pulses.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            pulses.setdefault(row["path"], []).append(
+                (float(row["onset_s"]), float(row["offset_s"]))
+            )
+    return pulses
+
+
+def loud_stretches(
+    sound: Sound, rate_hz: int, below_peak_db: float = 20.0, step_s: float = 0.01
+) -> list[tuple[float, float]]:
+    """Where a clean recording is within `below_peak_db` of its loudest, in seconds.
+
+    For sound files of beeps without noise; gaps and stretches under 30 ms are filled and dropped.
+    """
+    step = round(step_s * rate_hz)
+    count = len(sound) // step
+    rms = np.sqrt((sound[: count * step].reshape(count, step) ** 2).mean(axis=1))
+    if count == 0 or rms.max() == 0:
+        return []
+    loud = rms > np.quantile(rms, 0.98) * 10 ** (-below_peak_db / 20)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]])))
+    merged: list[tuple[float, float]] = []
+    for start, end in zip(edges[::2] * step_s, edges[1::2] * step_s, strict=True):
+        if merged and start - merged[-1][1] < 0.03:
+            merged[-1] = (merged[-1][0], float(end))
+        else:
+            merged.append((float(start), float(end)))
+    return [(start, end) for start, end in merged if end - start >= 0.03]
+
+
+def read_signal(
+    data: Path, recording: Recording, pulses: dict[str, list[tuple[float, float]]], rate_hz: int
+) -> Signal:
+    """A recorded beep with its pulses: the listed ones, else where a clean file is loud."""
+    sound = read_sound(data / recording.path, rate_hz)
+    spans = pulses.get(recording.path) or loud_stretches(sound, rate_hz)
+    pitch_hz = recording.pitch_hz or 2_000.0
+    return Signal(
+        sound=sound,
+        pulses=tuple(
+            Pulse(onset_s=onset_s, offset_s=offset_s, pitch_hz=pitch_hz)
+            for onset_s, offset_s in spans
+        ),
+    )
+
+
+def data_digest(data: Path, recordings: Iterable[Recording]) -> str:
+    """SHA-256 over path and content of every file used, in order of path."""
+    digest = hashlib.sha256()
+    for path in sorted({recording.path for recording in recordings}):
+        digest.update(path.encode())
+        digest.update(hashlib.sha256((data / path).read_bytes()).digest())
+    return digest.hexdigest()

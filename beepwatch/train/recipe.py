@@ -1,0 +1,99 @@
+"""A recipe: everything that decides which model comes out, in one TOML file."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from beepwatch.errors import ConfigurationError
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class ModelRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which network, for which labels."""
+
+    name: str
+    labels: list[str]
+    architecture: str = "ToneNet"
+    arguments: dict[str, int | float | list[int]] = {}
+    rate_hz: int = 16_000
+    window_s: float = 3.0
+
+
+class DataRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which recordings of the manifest; only such as may be redistributed."""
+
+    negatives: list[str]  # categories
+    weights: dict[str, float] = {}  # how often a category is drawn, beside its length; 1 if absent
+    beeps: list[str]  # categories with pulses listed
+    clean_beeps: list[str] = []  # sources whose `beep_clean` files are beeps, not chimes
+    clean_snr_db: float = 15.0  # at least so clean
+    left_out: list[str] = []  # paths
+
+
+class SceneRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How clips are composed."""
+
+    seed: int
+    clip_s: float = 4.0
+    train_clips: Annotated[int, msgspec.Meta(ge=1)]
+    dev_clips: Annotated[int, msgspec.Meta(ge=1)]
+    beep_share: Share = 0.5
+    recorded_share: Share = 0.3  # of the beeps; the others are synthesised
+    look_alike_share: Share = 0.4  # of the clips without a beep
+    quietest_snr_db: float = -5.0
+    loudest_snr_db: float = 30.0
+
+
+class MiningRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Negatives that the half-trained net takes for beeps, taught again."""
+
+    at_steps: list[int] = []
+    candidates: Count = 0
+    kept: Count = 0
+
+
+class TrainingRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the weights are found."""
+
+    seed: int
+    steps: Annotated[int, msgspec.Meta(ge=1)]
+    batch_clips: Annotated[int, msgspec.Meta(ge=1)] = 32
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 3e-3
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-3
+    average: Share = 0.995  # of the weights kept from step to step in the model that is shipped
+    checkpoint_every: Annotated[int, msgspec.Meta(ge=1)] = 250
+
+
+class ThresholdRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the labels' thresholds are found on the dev split."""
+
+    false_alarms_per_hour: float = 0.0  # at most so many on the dev split's negatives
+    lowest: Share = 0.3
+    highest: Share = 0.95
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `beepwatch train` follows."""
+
+    model: ModelRecipe
+    data: DataRecipe
+    scenes: SceneRecipe
+    training: TrainingRecipe
+    mining: MiningRecipe = MiningRecipe()
+    thresholds: ThresholdRecipe = ThresholdRecipe()
+
+
+def read_recipe(path: Path) -> tuple[Recipe, str]:
+    """A recipe and the SHA-256 of its meaning (comments and layout do not count)."""
+    try:
+        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read recipe {path}: {error.strerror}.") from error
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"recipe {path}: {error}. See models/beep/recipe.toml.") from error
+    canonical = msgspec.json.encode(recipe, order="sorted")
+    return recipe, hashlib.sha256(canonical).hexdigest()

@@ -1,0 +1,275 @@
+"""Composed clips: beeps and look-alikes in rooms and household sound, with the truth per frame."""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import soxr
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from beepwatch.train import augment, synthesis
+from beepwatch.train.dataset import (
+    Recording,
+    choose,
+    read_manifest,
+    read_pulses,
+    read_signal,
+    read_sound,
+)
+from beepwatch.train.recipe import Recipe
+from beepwatch.train.synthesis import Pulse, Signal
+
+Sound = NDArray[np.float32]
+
+BLUR_S = 0.1  # after a pulse the room still rings: neither beep nor silence
+LONGEST_PULSE_S = 3.0  # beyond this a tone is a motor's or an alarm's of another kind
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
+    """A composed clip and what every frame should be answered."""
+
+    pcm: NDArray[np.int16]  # [samples]
+    truth: NDArray[np.float32]  # [frames], share of the frame that a pulse fills
+    weight: NDArray[np.float32]  # [frames], 0 where the truth is open
+
+
+class Material(msgspec.Struct, frozen=True, kw_only=True):
+    """What clips of one split are composed of, all in memory, all at one rate."""
+
+    rate_hz: int
+    signals: list[Signal]
+    negatives: list[Sound]
+    chances: NDArray[np.float64]  # of each negative
+    rooms: list[Sound]
+
+
+def chosen_recordings(recordings: list[Recording], recipe: Recipe, split: str) -> list[Recording]:
+    """Every recording of a split that a recipe makes use of."""
+    plan = recipe.data
+    clean = [
+        recording
+        for recording in choose(recordings, split, ["beep_clean"], redistributable_only=True)
+        if any(source in recording.source for source in plan.clean_beeps)
+        and recording.snr_db is not None
+        and recording.snr_db >= plan.clean_snr_db
+    ]
+    listed = [*plan.negatives, *plan.beeps, "rir"]
+    chosen = choose(recordings, split, listed, redistributable_only=True) + clean
+    return [recording for recording in chosen if recording.path not in plan.left_out]
+
+
+def gather(data: Path, recipe: Recipe, split: str) -> Material:
+    """Read a split's beeps, negatives and rooms into memory."""
+    rate_hz = recipe.model.rate_hz
+    pulses = read_pulses(data)
+    signals: list[Signal] = []
+    negatives: list[Sound] = []
+    chances: list[float] = []
+    rooms: list[Sound] = []
+    for recording in chosen_recordings(read_manifest(data), recipe, split):
+        if recording.category == "rir":
+            rooms.append(augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz))
+        elif recording.category in recipe.data.negatives:
+            sound = read_sound(data / recording.path, rate_hz)
+            negatives.append(sound)
+            weight = recipe.data.weights.get(recording.category, 1.0)
+            # A recording of many minutes is not worth more than one of twenty seconds.
+            chances.append(weight * min(len(sound) / rate_hz, 20.0))
+        else:
+            signals.append(read_signal(data, recording, pulses, rate_hz))
+    share = np.array(chances) / sum(chances)
+    return Material(
+        rate_hz=rate_hz,
+        signals=[signal for signal in signals if signal.pulses],
+        negatives=negatives,
+        chances=share,
+        rooms=rooms,
+    )
+
+
+def background(rng: Generator, material: Material, samples: int) -> Sound:
+    """A stretch of a negative, looped if it is too short, often over hiss or another one."""
+    kind = rng.random()
+    if kind < 0.12:
+        return augment.noise(rng, samples)
+    sound = stretch(rng, material, samples)
+    if kind < 0.3:
+        level = float(np.sqrt((sound**2).mean())) * 10 ** (rng.uniform(-20, 10) / 20)
+        return sound + np.float32(level) * augment.noise(rng, samples)
+    if kind < 0.5:
+        second = stretch(rng, material, samples)
+        return synthesis.at_peak(sound) + rng.uniform(0.1, 1) * synthesis.at_peak(second)
+    return sound
+
+
+def stretch(rng: Generator, material: Material, samples: int) -> Sound:
+    """Part of one negative at random, a little faster or slower."""
+    sound = material.negatives[int(rng.choice(len(material.negatives), p=material.chances))]
+    if rng.random() < 0.3:
+        sound = faster(sound[: 2 * samples], synthesis.log_uniform(rng, 0.8, 1.3))
+    if len(sound) < samples:
+        sound = np.tile(sound, samples // len(sound) + 1)
+    start = int(rng.integers(0, len(sound) - samples + 1))
+    return sound[start : start + samples]
+
+
+def faster(sound: Sound, factor: float) -> Sound:
+    """Played faster: shorter and higher by `factor`."""
+    return np.asarray(soxr.resample(sound, 1.0, 1.0 / factor), dtype=np.float32)
+
+
+def draw_signal(rng: Generator, material: Material, recipe: Recipe) -> Signal:
+    """A beep, recorded or synthesised, somewhere in a clip's time."""
+    length_s = recipe.scenes.clip_s
+    if material.signals and rng.random() < recipe.scenes.recorded_share:
+        signal = material.signals[int(rng.integers(len(material.signals)))]
+        factor = synthesis.log_uniform(rng, 0.7, 1.4)
+        sound = faster(signal.sound, factor)
+        pulses = [
+            Pulse(
+                onset_s=pulse.onset_s / factor,
+                offset_s=pulse.offset_s / factor,
+                pitch_hz=pulse.pitch_hz * factor,
+            )
+            for pulse in signal.pulses
+        ]
+        latest_s = pulses[int(rng.integers(len(pulses)))].onset_s
+        return placed(
+            sound, pulses, rng.uniform(0.05, length_s - 0.3) - latest_s, length_s, material.rate_hz
+        )
+    signal = synthesis.beep(rng, length_s, material.rate_hz)
+    # Some are under way when the clip begins, most begin within it.
+    shift_s = rng.uniform(-1.5, length_s - 0.2)
+    return placed(signal.sound, list(signal.pulses), shift_s, length_s, material.rate_hz)
+
+
+def placed(
+    sound: Sound, pulses: list[Pulse], shift_s: float, length_s: float, rate_hz: int
+) -> Signal:
+    """The sound moved by `shift_s`, cut to a clip's length."""
+    clip = np.zeros(round(length_s * rate_hz), dtype=np.float32)
+    shift = round(shift_s * rate_hz)
+    source = sound[max(-shift, 0) :][: len(clip) - max(shift, 0)]
+    clip[max(shift, 0) : max(shift, 0) + len(source)] = source
+    moved = [
+        Pulse(
+            onset_s=pulse.onset_s + shift_s,
+            offset_s=pulse.offset_s + shift_s,
+            pitch_hz=pulse.pitch_hz,
+        )
+        for pulse in pulses
+    ]
+    inside = tuple(p for p in moved if p.offset_s > 0.02 and p.onset_s < length_s - 0.02)
+    return Signal(sound=clip, pulses=inside)
+
+
+def frame_truth(
+    pulses: tuple[Pulse, ...], frames: int, frame_s: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Share of each frame filled by pulses, and weight 0 where a room may ring on."""
+    starts_s = np.arange(frames) * frame_s
+    truth = np.zeros(frames)
+    weight = np.ones(frames)
+    for pulse in pulses:
+        ringing = (starts_s + frame_s > pulse.offset_s) & (starts_s < pulse.offset_s + BLUR_S)
+        weight[ringing] = 0.1
+        # Where a tone that was cut or outlasts every pulse is still on, the truth is open.
+        weight[(starts_s > pulse.onset_s + LONGEST_PULSE_S) & (starts_s < pulse.offset_s)] = 0
+        if pulse.onset_s < 0:
+            weight[starts_s < pulse.offset_s] = 0.1
+    for pulse in pulses:
+        covered = np.minimum(starts_s + frame_s, pulse.offset_s) - np.maximum(
+            starts_s, pulse.onset_s
+        )
+        share = np.clip(covered / frame_s, 0, 1)
+        truth = np.maximum(truth, share)
+        if pulse.onset_s >= 0:
+            weight[(share > 0.5) & (weight > 0)] = 1.0
+    return truth.astype(np.float32), weight.astype(np.float32)
+
+
+def compose(
+    rng: Generator, material: Material, recipe: Recipe, frame_samples: int, with_beep: bool
+) -> Clip:
+    """One clip: background, perhaps a beep or a look-alike in a room, through a microphone."""
+    samples = round(recipe.scenes.clip_s * material.rate_hz) // frame_samples * frame_samples
+    frames = samples // frame_samples
+    back = background(rng, material, samples)
+    signal = Signal(sound=np.zeros(samples, dtype=np.float32), pulses=())
+    if with_beep:
+        signal = draw_signal(rng, material, recipe)
+    elif rng.random() < recipe.scenes.look_alike_share:
+        signal = synthesis.look_alike(rng, recipe.scenes.clip_s, material.rate_hz)
+    sound = signal.sound[:samples]
+    if rng.random() < 0.85:
+        sound = augment.in_room(sound, material.rooms[int(rng.integers(len(material.rooms)))])
+    snr_db = rng.uniform(recipe.scenes.quietest_snr_db, recipe.scenes.loudest_snr_db)
+    mixed = mix(sound, back, signal, snr_db, material.rate_hz)
+    if rng.random() < 0.7:
+        mixed = augment.coloured(rng, mixed, material.rate_hz)
+    truth, weight = frame_truth(signal.pulses, frames, frame_samples / material.rate_hz)
+    return Clip(pcm=augment.digitised(rng, mixed), truth=truth, weight=weight)
+
+
+def mix(sound: Sound, back: Sound, signal: Signal, snr_db: float, rate_hz: int) -> Sound:
+    """Signal and background at a ratio: within the beep's band while it sounds, else overall."""
+    if signal.pulses:
+        tone = np.concatenate(
+            [
+                sound[max(round(p.onset_s * rate_hz), 0) : round(p.offset_s * rate_hz)]
+                for p in signal.pulses
+            ]
+        )
+        loud = augment.band_rms(tone, signal.pitch_hz, rate_hz)
+        noise = augment.band_rms(back, signal.pitch_hz, rate_hz)
+    else:
+        loud = float(np.sqrt((sound**2).mean()))
+        noise = float(np.sqrt((back**2).mean()))
+    if loud < 1e-9:
+        return back
+    gain = max(noise, augment.FAINTEST_RMS) / loud * 10 ** (snr_db / 20)
+    return back + np.float32(gain) * sound
+
+
+def draw_clip(
+    index: int,
+    *,
+    stream: int,
+    material: Material,
+    recipe: Recipe,
+    frame_samples: int,
+    beep_share: float,
+) -> Clip:
+    """Clip number `index` of a stream of clips: the same whenever and wherever it is drawn."""
+    rng = np.random.default_rng([recipe.scenes.seed, stream, index])
+    with_beep = bool(rng.random() < beep_share)
+    return compose(rng, material, recipe, frame_samples, with_beep)
+
+
+_draw: partial[Clip] | None = None
+
+
+def _start_worker(draw: partial[Clip]) -> None:
+    global _draw
+    _draw = draw
+
+
+def _draw_many(indices: range) -> list[Clip]:
+    if _draw is None:
+        raise RuntimeError("worker used before it was given its material")
+    return [_draw(index) for index in indices]
+
+
+def draw_clips(draw: partial[Clip], count: int, workers: int) -> list[Clip]:
+    """The clips 0 to `count`, drawn by some worker processes (none: in this one)."""
+    parts = [range(start, min(start + 50, count)) for start in range(0, count, 50)]
+    if workers == 0:
+        return [draw(index) for part in parts for index in part]
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(draw,)
+    ) as pool:
+        return [clip for part in pool.map(_draw_many, parts) for clip in part]

@@ -1,0 +1,416 @@
+"""A stand-in for Telegram's Bot API: real HTTP on loopback, real multipart, faults on demand.
+
+It remembers every request with its fields, file and the time its first byte came, and every
+message as a chat would show it. Started in a thread (`with BotApi() as api`), or on its own:
+`python -m tests.bot_api 8081 [FOLDER]` prints each message and saves each file.
+"""
+
+import json
+import socket
+import struct
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl
+
+TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
+BOT_NAME = "laundry_bot"
+FILE_KINDS = {"sendVoice": "voice", "sendAudio": "audio", "sendDocument": "document"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One call of one method."""
+
+    method: str
+    token: str
+    fields: dict[str, str]
+    files: dict[str, bytes]
+    file_names: dict[str, str]
+    first_byte_mono_s: float  # CLOCK_MONOTONIC, comparable between processes
+    done_mono_s: float
+
+    @property
+    def file(self) -> bytes:
+        """The one file of this request."""
+        (content,) = self.files.values()
+        return content
+
+
+@dataclass(kw_only=True)
+class Posted:
+    """A message as the chat shows it."""
+
+    id: int
+    chat_id: int
+    kind: str  # text, voice, audio, document
+    text: str
+    file: bytes | None
+    edits: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What happens to one request instead of, or after, its normal answer."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    reset: str = ""  # "before" the request is read, "after" the message was taken
+    hang_s: float = 0.0
+
+
+def error(status: int, description: str, **parameters: object) -> Fault:
+    """An answer as the Bot API words its errors."""
+    answer: dict[str, object] = {"ok": False, "error_code": status, "description": description}
+    if parameters:
+        answer["parameters"] = parameters
+    return Fault(status=status, body=json.dumps(answer).encode())
+
+
+def flood(retry_after_s: int) -> Fault:
+    """429: wait so long."""
+    text = f"Too Many Requests: retry after {retry_after_s}"
+    return error(429, text, retry_after=retry_after_s)
+
+
+UNAUTHORIZED = error(401, "Unauthorized")
+BLOCKED = error(403, "Forbidden: bot was blocked by the user")
+NO_CHAT = error(400, "Bad Request: chat not found")
+NO_VOICE = error(400, "Bad Request: VOICE_MESSAGES_FORBIDDEN")
+NO_AUDIO = error(400, "Bad Request: not enough rights to send music to the chat")
+NO_DOCUMENT = error(403, "Forbidden: not enough rights to send documents to the chat")
+TOO_LARGE = error(413, "Request Entity Too Large")
+INTERNAL = error(500, "Internal Server Error")
+BAD_GATEWAY = Fault(
+    status=502, body=b"<html><h1>502 Bad Gateway</h1></html>", content_type="text/html"
+)
+PORTAL = Fault(status=403, body=b"<html>Please accept our terms</html>", content_type="text/html")
+RESET_BEFORE = Fault(reset="before")
+RESET_AFTER = Fault(reset="after")
+
+
+class BotApi:
+    """The server; `base_url` is what goes into notify.telegram.base_url."""
+
+    def __init__(self, port: int = 0, token: str = TOKEN) -> None:
+        self.token = token
+        self.requests: list[Request] = []
+        self.messages: list[Posted] = []
+        self._faults: dict[str, deque[Fault]] = {}
+        self._always: dict[str, Fault] = {}
+        self._updates: list[dict[str, object]] = []
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.api = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+
+    @property
+    def base_url(self) -> str:
+        """http://127.0.0.1:PORT/bot."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/bot"
+
+    def __enter__(self) -> "BotApi":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._thread.join(5)
+        self._server.close_connections()
+        self._server.server_close()
+
+    # What a test prepares
+
+    def fail(self, method: str, *faults: Fault) -> None:
+        """The next requests of this method meet these, one each; "*" is any method."""
+        with self._changed:
+            self._faults.setdefault(method, deque()).extend(faults)
+
+    def always(self, method: str, fault: Fault | None) -> None:
+        """Every request of this method meets this, until None."""
+        with self._changed:
+            self._always.pop(method, None)
+            if fault is not None:
+                self._always[method] = fault
+
+    def write_to_bot(self, chat_id: int, text: str, name: str = "Ada") -> None:
+        """A person writes to the bot."""
+        with self._changed:
+            number = len(self._updates) + 1
+            chat = {"id": chat_id, "type": "private", "first_name": name}
+            sender = {"id": chat_id, "is_bot": False, "first_name": name}
+            message = {"message_id": number, "date": 1, "chat": chat, "from": sender, "text": text}
+            self._updates.append({"update_id": number, "message": message})
+            self._changed.notify_all()
+
+    # What a test looks at
+
+    def calls(self, method: str) -> list[Request]:
+        """Requests of this method so far, in order."""
+        with self._changed:
+            return [request for request in self.requests if request.method == method]
+
+    def wait_for(self, method: str, count: int = 1, within_s: float = 10.0) -> list[Request]:
+        """The first `count` requests of this method; AssertionError when they do not come."""
+        with self._changed:
+            came = self._changed.wait_for(lambda: len(self.calls_now(method)) >= count, within_s)
+            seen = [request.method for request in self.requests]
+            assert came, f"no {count} × {method} within {within_s} s; came: {seen}"
+            return self.calls_now(method)[:count]
+
+    def calls_now(self, method: str) -> list[Request]:
+        """`calls` for one who holds the lock already."""
+        return [request for request in self.requests if request.method == method]
+
+    # What the handler does
+
+    def fault_for(self, method: str) -> Fault | None:
+        """What this request meets."""
+        with self._changed:
+            for name in (method, "*"):
+                if self._faults.get(name):
+                    return self._faults[name].popleft()
+                if name in self._always:
+                    return self._always[name]
+        return None
+
+    def remember(self, request: Request) -> None:
+        """Note a request, whatever becomes of it."""
+        with self._changed:
+            self.requests.append(request)
+            self._changed.notify_all()
+
+    def hang(self, for_s: float) -> None:
+        """Say nothing for so long, or until the server closes."""
+        self._closing.wait(for_s)
+
+    def answer(self, request: Request) -> Fault:
+        """What the Bot API does and says when nothing is wrong."""
+        if request.token != self.token:
+            return UNAUTHORIZED
+        if request.method == "getMe":
+            return _ok({"id": 1, "is_bot": True, "first_name": "Laundry", "username": BOT_NAME})
+        if request.method == "getUpdates":
+            return self._get_updates(request)
+        if request.method == "sendMessage" or request.method in FILE_KINDS:
+            return self._post(request)
+        if request.method in ("editMessageCaption", "editMessageText"):
+            return self._edit(request)
+        return error(404, "Not Found")
+
+    def _post(self, request: Request) -> Fault:
+        kind = FILE_KINDS.get(request.method, "text")
+        fields = request.fields
+        with self._changed:
+            posted = Posted(
+                id=len(self.messages) + 100,
+                chat_id=int(fields["chat_id"]),
+                kind=kind,
+                text=fields.get("text" if kind == "text" else "caption", ""),
+                file=request.file if kind != "text" else None,
+            )
+            self.messages.append(posted)
+            self._changed.notify_all()
+        return _ok(_as_json(posted))
+
+    def _edit(self, request: Request) -> Fault:
+        key = "text" if request.method == "editMessageText" else "caption"
+        with self._changed:
+            for posted in self.messages:
+                if str(posted.id) == request.fields["message_id"]:
+                    break
+            else:
+                return error(400, "Bad Request: message to edit not found")
+            if posted.text == request.fields[key]:
+                return error(400, "Bad Request: message is not modified: same content")
+            posted.text = request.fields[key]
+            posted.edits.append(posted.text)
+            self._changed.notify_all()
+        return _ok(_as_json(posted))
+
+    def _get_updates(self, request: Request) -> Fault:
+        offset = int(request.fields.get("offset", 0))
+        wait_s = float(request.fields.get("timeout", 0))
+
+        def fresh() -> list[dict[str, Any]]:
+            return [u for u in self._updates if int(str(u["update_id"])) >= offset]
+
+        with self._changed:
+            self._changed.wait_for(lambda: fresh() or self._closing.is_set(), wait_s)
+            return _ok(fresh())
+
+
+def _ok(result: object) -> Fault:
+    return Fault(body=json.dumps({"ok": True, "result": result}).encode())
+
+
+def _as_json(posted: Posted) -> dict[str, object]:
+    chat = {"id": posted.chat_id, "type": "private"}
+    message: dict[str, object] = {"message_id": posted.id, "date": 1_700_000_000, "chat": chat}
+    file = {"file_id": "f", "file_unique_id": "u", "duration": 1}
+    if posted.kind == "text":
+        return {**message, "text": posted.text}
+    return {**message, "caption": posted.text, posted.kind: file}
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows the stand-in, and its open connections so that it can end them."""
+
+    api: BotApi
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.open_sockets: set[socket.socket] = set()
+
+    def close_connections(self) -> None:
+        """End kept-alive connections, as a restart of the server does."""
+        for connection in list(self.open_sockets):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # the client was faster
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is part of the tests."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.open_sockets.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.open_sockets.discard(self.connection)
+        super().finish()
+
+    def handle_one_request(self) -> None:
+        """Wait for the first byte, note when it came, then go on as usual."""
+        if not self.rfile.peek(1):  # type: ignore[attr-defined]
+            self.close_connection = True
+            return
+        self.first_byte_mono_s = time.monotonic()
+        super().handle_one_request()
+
+    def do_POST(self) -> None:  # http.server names it so
+        """One call of the Bot API."""
+        token, _, method = self.path.removeprefix("/bot").partition("/")
+        fault = self.server.api.fault_for(method)
+        if fault is not None and fault.reset == "before":
+            self._reset()
+            return
+        request = self._read(token, method)
+        self.server.api.remember(request)
+        if fault is not None and fault.hang_s:
+            self.server.api.hang(fault.hang_s)
+            self._reset()
+            return
+        if fault is None or fault.reset == "after":
+            answer = self.server.api.answer(request)
+        else:
+            answer = fault
+        if fault is not None and fault.reset:
+            self._reset()
+            return
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet: the requests are remembered."""
+
+    def _read(self, token: str, method: str) -> Request:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content_type = self.headers.get("Content-Type", "")
+        fields: dict[str, str] = {}
+        files: dict[str, bytes] = {}
+        names: dict[str, str] = {}
+        if content_type.startswith("multipart/form-data"):
+            head = f"Content-Type: {content_type}\r\n\r\n".encode()
+            for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts():  # type: ignore[attr-defined]
+                name = part.get_param("name", header="content-disposition")
+                content = part.get_payload(decode=True)
+                if (file_name := part.get_filename()) is not None:
+                    files[name], names[name] = content, file_name
+                else:
+                    fields[name] = content.decode()
+        else:
+            fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        return Request(
+            method=method,
+            token=token,
+            fields=fields,
+            files=files,
+            file_names=names,
+            first_byte_mono_s=self.first_byte_mono_s,
+            done_mono_s=time.monotonic(),
+        )
+
+    def _reset(self) -> None:
+        """RST instead of an answer."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until interrupted; print each message and save each file."""
+    folder = Path(arguments[1]) if len(arguments) > 1 else None
+    with BotApi(port=int(arguments[0]) if arguments else 8_081) as api:
+        print(f"base_url = {api.base_url!r}, token {api.token}", flush=True)  # noqa: T201
+        seen = 0
+        try:
+            while True:
+                seen += 1
+                posted = _next_message(api, seen)
+                size_bytes = len(posted.file or b"")
+                print(
+                    posted.id,
+                    posted.chat_id,
+                    posted.kind,
+                    size_bytes,
+                    repr(posted.text),
+                    flush=True,
+                )  # noqa: T201
+                if folder is not None and posted.file:
+                    (folder / f"{posted.id}.mp3").write_bytes(posted.file)
+        except KeyboardInterrupt:
+            pass
+
+
+def _next_message(api: BotApi, count: int) -> Posted:
+    with api._changed:
+        api._changed.wait_for(lambda: len(api.messages) >= count)
+        return api.messages[count - 1]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,119 @@
+"""So many pulses within so long, a cooldown, quiet hours."""
+
+import itertools
+from datetime import UTC, datetime, time, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beepwatch.config import Rule
+from beepwatch.decide.episodes import Counted, Episode, Pulse
+from beepwatch.decide.rules import Hold, RuleMachine, Tell, end_of_quiet
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def counted(at_s: float) -> Counted:
+    pulse = Pulse(
+        onset=NOON + timedelta(seconds=at_s), onset_s=at_s, duration_s=0.2, peak_score=0.9
+    )
+    return Counted(episode=Episode(label="beep", pulses=(pulse,)), at_s=at_s + 0.06)
+
+
+def answers(rule: Rule, times_s: list[float]) -> list[type]:
+    machine = RuleMachine(rule, zone=UTC)
+    return [type(machine.step(counted(at_s))) for at_s in times_s]
+
+
+def test_one_pulse_is_enough_by_default() -> None:
+    assert answers(Rule(label="beep"), [5.0]) == [Tell]
+
+
+def test_the_alert_leaves_with_the_pulse_that_completes_the_pattern() -> None:
+    rule = Rule(label="beep", pulses=3, within_s=4)
+    assert answers(rule, [0, 1, 2]) == [type(None), type(None), Tell]
+
+
+def test_pulses_too_far_apart_do_not_make_a_pattern() -> None:
+    rule = Rule(label="beep", pulses=3, within_s=4)
+    assert answers(rule, [0, 2.5, 5, 6]) == [type(None), type(None), type(None), Tell]
+
+
+def test_the_pattern_starts_with_its_first_pulse() -> None:
+    machine = RuleMachine(Rule(label="beep", pulses=2, within_s=4), zone=UTC)
+    machine.step(counted(10))
+    tell = machine.step(counted(11))
+    assert isinstance(tell, Tell)
+    assert tell.first.onset_s == 10
+
+
+def test_within_the_cooldown_nothing_is_told_twice() -> None:
+    machine = RuleMachine(Rule(label="beep", cooldown_s=120), zone=UTC)
+    machine.step(counted(100))
+    assert machine.step(counted(150)) == Hold(reason="cooldown", for_s=70)
+    assert isinstance(machine.step(counted(220)), Tell)
+
+
+def test_a_cooldown_survives_a_restart() -> None:
+    machine = RuleMachine(Rule(label="beep", cooldown_s=120), zone=UTC, last_told_s=100)
+    assert machine.step(counted(150)) == Hold(reason="cooldown", for_s=70)
+
+
+def test_quiet_hours_put_the_alert_off_till_the_morning() -> None:
+    machine = RuleMachine(Rule(label="beep", quiet_hours="11:00-13:30"), zone=UTC)
+    tell = machine.step(counted(0))
+    assert isinstance(tell, Tell)
+    assert tell.due_at == datetime(2026, 3, 1, 13, 30, tzinfo=UTC)
+    assert tell.at == NOON
+
+
+@pytest.mark.parametrize(
+    ("local", "due"),
+    [
+        ("2026-03-01 22:29", "2026-03-01 22:29"),
+        ("2026-03-01 22:30", "2026-03-02 07:00"),
+        ("2026-03-02 00:00", "2026-03-02 07:00"),
+        ("2026-03-02 06:59", "2026-03-02 07:00"),
+        ("2026-03-02 07:00", "2026-03-02 07:00"),
+    ],
+)
+def test_quiet_hours_over_midnight(local: str, due: str) -> None:
+    zone = timezone(timedelta(hours=2))
+    at = datetime.fromisoformat(local).replace(tzinfo=zone)
+    expected = datetime.fromisoformat(due).replace(tzinfo=zone)
+    assert end_of_quiet(at, time(22, 30), time(7)) == expected
+
+
+def test_quiet_hours_end_by_the_wall_clock_in_the_night_that_summer_time_begins() -> None:
+    """Berlin, 2026-03-29: 02:00 becomes 03:00, so 07:00 local is 05:00 UTC."""
+    berlin = ZoneInfo("Europe/Berlin")
+    at = datetime(2026, 3, 28, 23, 0, tzinfo=berlin)
+    assert end_of_quiet(at, time(22, 30), time(7)) == datetime(2026, 3, 29, 5, 0, tzinfo=UTC)
+
+
+def test_equal_times_are_no_quiet_hours() -> None:
+    assert end_of_quiet(NOON, time(12), time(12)) == NOON
+
+
+@given(
+    times=st.lists(st.floats(0, 10_000), min_size=1, max_size=60).map(sorted),
+    pulses=st.integers(1, 4),
+    within_s=st.floats(1, 60),
+    cooldown_s=st.floats(0, 500),
+)
+def test_alerts_are_at_least_a_cooldown_apart_and_each_has_its_pattern(
+    times: list[float], pulses: int, within_s: float, cooldown_s: float
+) -> None:
+    rule = Rule(label="beep", pulses=pulses, within_s=within_s, cooldown_s=cooldown_s)
+    machine = RuleMachine(rule, zone=UTC)
+    told_s = []
+    for at_s in times:
+        answer = machine.step(counted(at_s))
+        if isinstance(answer, Tell):
+            assert at_s - answer.first.onset_s <= within_s
+            told_s.append(at_s)
+        elif isinstance(answer, Hold):
+            assert answer.for_s == pytest.approx(told_s[-1] + cooldown_s - at_s)
+    assert all(b - a >= cooldown_s for a, b in itertools.pairwise(told_s))

@@ -1,0 +1,107 @@
+"""A real PulseAudio with a loudspeaker that a microphone hears: a null sink and its monitor.
+
+It has its own home, socket and configuration, so that nothing of the machine's own sound is
+touched, and hands out the environment that makes PortAudio's default device, and `paplay`, use it.
+"""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_ASOUNDRC = """\
+pcm.!default { type pulse hint { show on description "Sound server" } }
+ctl.!default { type pulse }
+"""
+_START_WITHIN_S = 15.0
+_SPEAKER = "loudspeaker"
+_MICROPHONE = "laundry_microphone"
+
+
+class SoundServer:
+    """PulseAudio as a child process; `environment` is for every program that is to use it."""
+
+    def __init__(self, directory: Path, rate_hz: int = 44_100) -> None:
+        self.rate_hz = rate_hz
+        self._directory = directory
+        self._socket = directory / "pulse.socket"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = directory / "pulseaudio.log"
+        for name in ("home", "runtime", "config", "state"):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+            (directory / name).chmod(0o700)
+        (directory / "home" / ".asoundrc").write_text(_ASOUNDRC)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PULSE_")},  # noqa: TID251 - children inherit it
+            "HOME": str(directory / "home"),
+            "XDG_RUNTIME_DIR": str(directory / "runtime"),
+            "XDG_CONFIG_HOME": str(directory / "config"),
+            "XDG_STATE_HOME": str(directory / "state"),
+            "PULSE_SERVER": f"unix:{self._socket}",
+            "PULSE_COOKIE": str(directory / "cookie"),
+        }
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        sink = f"sink_name={_SPEAKER} rate={self.rate_hz} channels=2"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"),
+                    *("--exit-idle-time=-1", "--disallow-exit", "--log-target=stderr"),
+                    "--load=module-native-protocol-unix auth-anonymous=1 "
+                    f"socket={self._socket}",
+                    f"--load=module-null-sink {sink}",
+                    f"--load=module-remap-source source_name={_MICROPHONE} "
+                    f"master={_SPEAKER}.monitor",
+                ],
+                env={**self.environment, "PULSE_SERVER": ""},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline_s = time.monotonic() + _START_WITHIN_S
+        while not self._answers():
+            if time.monotonic() > deadline_s or self._process.poll() is not None:
+                raise RuntimeError(f"PulseAudio did not start:\n{self._log.read_text()}")
+            threading.Event().wait(0.05)
+        self._control("set-default-source", _MICROPHONE)
+        self._control("set-default-sink", _SPEAKER)
+
+    def kill(self) -> None:
+        """Take it away without a word, as a crash or a pulled plug would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._socket.unlink(missing_ok=True)
+
+    def play(self, path: Path) -> None:
+        """Play a sound file (WAV, FLAC, …) to its end through the loudspeaker."""
+        subprocess.run(
+            ["paplay", f"--device={_SPEAKER}", str(path)], env=self.environment, check=True
+        )
+
+    def _answers(self) -> bool:
+        command = ["pactl", "info"]
+        asked = subprocess.run(command, env=self.environment, capture_output=True, check=False)
+        return asked.returncode == 0
+
+    def _control(self, *words: str) -> None:
+        subprocess.run(
+            ["pactl", *words], env=self.environment, check=True, capture_output=True
+        )
+
+
+@contextmanager
+def sound_server(directory: Path, rate_hz: int = 44_100) -> Iterator[SoundServer]:
+    """A running server, killed by its process id at the end."""
+    server = SoundServer(directory, rate_hz)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()

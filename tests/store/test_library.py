@@ -1,0 +1,220 @@
+"""Clips: nothing is let go of before it is a file, and the oldest go first."""
+
+import stat
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from beepwatch.errors import StoreError
+from beepwatch.messages import Event
+from beepwatch.store.database import Database
+from beepwatch.store.library import Library
+from beepwatch.store.outbox import Outbox
+from tests.store.messages_of_a_day import NOON, at, beep, heard, sound
+
+EVERYTHING_FITS = {"keep_days": 30.0, "max_mb": 1_000.0, "min_free_mb": 0.0}
+
+
+def keep(library: Library, event_id: int, content: bytes = b"mp3") -> Path:
+    pending = library.pending_pcm(event_id)
+    assert pending is not None
+    return library.keep(event_id, pending[0], content, ".mp3")
+
+
+def test_a_clip_waits_as_it_was_cut_until_it_is_kept(outbox: Outbox, library: Library) -> None:
+    outbox.write(event=beep(), clip=sound())
+    pending = library.pending_pcm(1)
+    assert pending is not None
+    revision, clip = pending
+    assert clip == sound()
+    assert library.path(1) is None
+    path = library.keep(1, revision, b"mp3", ".mp3")
+    assert library.pending_pcm(1) is None
+    assert library.pending() == []
+    assert library.path(1) == path
+
+
+def test_a_clip_is_named_by_utc_time_label_and_event(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
+    outbox.write(event=beep(5), clip=sound(), alert=heard())
+    path = keep(library, 1)
+    assert path == database.directory / "clips/2025/03/01/120005-beep-1.mp3"
+    assert path.read_bytes() == b"mp3"
+    assert outbox.events_of(1)[0].clip == "clips/2025/03/01/120005-beep-1.mp3"
+
+
+def test_only_the_owner_can_read_clips(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
+    outbox.write(event=beep(), clip=sound())
+    path = keep(library, 1)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    folders = [folder for folder in path.parents if database.directory in folder.parents]
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o700] * 4
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("../../etc/passwd", "_.._etc_passwd"), ("Wäsche fertig", "W_sche_fertig"), ("..", "sound")],
+)
+def test_a_label_cannot_leave_the_clips(
+    label: str, name: str, outbox: Outbox, library: Library, database: Database
+) -> None:
+    event = Event(label=label, onset=NOON, offset=NOON, pulses=1, peak_score=0.5, model_id="m")
+    outbox.write(event=event, clip=sound())
+    assert keep(library, 1) == database.directory / f"clips/2025/03/01/120000-{name}-1.mp3"
+
+
+def test_the_final_clip_takes_the_place_of_the_alerts_at_the_same_path(
+    outbox: Outbox, library: Library
+) -> None:
+    outbox.write(event=beep(0.9), clip=sound(1))
+    first = keep(library, 1, b"short")
+    outbox.write(event=beep(1.1, pulses=5, final=True, id=1), clip=sound(2))
+    assert library.path(1) == first
+    assert keep(library, 1, b"the whole") == first
+    assert first.read_bytes() == b"the whole"
+
+
+def test_a_longer_clip_that_came_during_encoding_is_not_lost(
+    outbox: Outbox, library: Library
+) -> None:
+    outbox.write(event=beep(), clip=sound(1))
+    pending = library.pending_pcm(1)
+    assert pending is not None
+    outbox.write(event=beep(id=1), clip=sound(2))
+    library.keep(1, pending[0], b"short", ".mp3")
+    longer = library.pending_pcm(1)
+    assert longer is not None
+    assert longer[1] == sound(2)
+
+
+def test_an_mp3_in_place_of_a_wav_leaves_one_file(outbox: Outbox, library: Library) -> None:
+    outbox.write(event=beep(), clip=sound())
+    wav = library.keep(1, 0, b"RIFF", ".wav")
+    mp3 = keep(library, 1)
+    assert mp3 == wav.with_suffix(".mp3")
+    assert list(wav.parent.iterdir()) == [mp3]
+
+
+def test_a_clip_that_cannot_be_written_stays_in_the_database(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
+    outbox.write(event=beep(), clip=sound())
+    (database.directory / "clips").write_text("in the way")
+    with pytest.raises(StoreError, match=r"clips.*cannot be written.*kept meanwhile"):
+        keep(library, 1)
+    assert library.pending() == [1]
+
+
+def test_a_half_written_clip_leaves_no_file(
+    outbox: Outbox, library: Library, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.write(event=beep(), clip=sound())
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("beepwatch.store.library.os.fsync", full)
+    with pytest.raises(StoreError, match="No space left"):
+        keep(library, 1)
+    assert [path for path in database.directory.rglob("*") if "120000" in path.name] == []
+    assert library.pending() == [1]
+
+
+def test_there_is_nothing_to_keep_for_an_unknown_event(library: Library) -> None:
+    assert library.pending_pcm(9) is None
+    assert library.path(9) is None
+    with pytest.raises(StoreError, match="event 9 has no clip"):
+        library.keep(9, 1, b"", ".mp3")
+
+
+def a_day_each(outbox: Outbox, library: Library, days: int) -> list[Path]:
+    """One clip of 1000 bytes at each noon, the first one oldest."""
+    paths = []
+    for day in range(days):
+        clip = sound()
+        outbox.write(
+            event=beep(day * 86_400),
+            clip=type(clip)(pcm=clip.pcm, rate_hz=clip.rate_hz, started_at=at(day * 86_400)),
+            alert=heard(str(day)),
+            channels=["telegram:1"],
+        )
+        paths.append(keep(library, day + 1, bytes(1_000)))
+    return paths
+
+
+def tell_all(outbox: Outbox) -> None:
+    while delivery := outbox.due("telegram:1", at(10**7)):
+        outbox.sent(delivery.id, reference=None, revision=delivery.revision, sent_at=at(10**7))
+
+
+def left(paths: list[Path]) -> list[int]:
+    return [day for day, path in enumerate(paths) if path.exists()]
+
+
+def test_clips_older_than_the_limit_go_with_their_empty_folders(
+    outbox: Outbox, library: Library
+) -> None:
+    paths = a_day_each(outbox, library, 4)
+    tell_all(outbox)
+    now = at(4 * 86_400)
+    tidied = library.tidy(now, **{**EVERYTHING_FITS, "keep_days": 2.5})
+    assert left(paths) == [2, 3]
+    assert (tidied.clips, tidied.size_bytes) == (2, 2_000)
+    assert not paths[0].parent.exists()
+    assert library.path(1) is None
+    assert outbox.events_of(1)[0].clip is None
+    assert library.tidy(now, **{**EVERYTHING_FITS, "keep_days": 2.5}).clips == 0
+
+
+def test_the_oldest_go_first_when_they_are_too_many(outbox: Outbox, library: Library) -> None:
+    paths = a_day_each(outbox, library, 4)
+    tell_all(outbox)
+    library.tidy(at(4 * 86_400), **{**EVERYTHING_FITS, "max_mb": 0.002_5})
+    assert left(paths) == [2, 3]
+
+
+def test_clips_make_room_on_a_full_disk(
+    outbox: Outbox, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = a_day_each(outbox, library, 3)
+    tell_all(outbox)
+
+    def nearly_full(_path: Path) -> object:
+        class Usage:
+            free = 9_000
+
+        return Usage
+
+    monkeypatch.setattr("beepwatch.store.library.shutil.disk_usage", nearly_full)
+    library.tidy(at(0), **{**EVERYTHING_FITS, "min_free_mb": 0.01})
+    assert left(paths) == [1, 2]
+
+
+def test_clips_of_unsent_alerts_go_last_and_never_for_their_age(
+    outbox: Outbox, library: Library
+) -> None:
+    paths = a_day_each(outbox, library, 3)
+    first = outbox.due("telegram:1", at(10**7))
+    assert first is not None
+    tell_all(outbox)
+    outbox.write(event=beep(3 * 86_400), clip=sound(), alert=heard("late"), channels=["console"])
+    late = keep(library, 4, bytes(1_000))
+    now = at(10**8)
+    library.tidy(now, **EVERYTHING_FITS)
+    assert left([*paths, late]) == [3]
+    library.tidy(now, **{**EVERYTHING_FITS, "max_mb": 0.000_1})
+    assert left([*paths, late]) == []
+
+
+def test_a_clip_taken_away_by_hand_is_forgotten(outbox: Outbox, library: Library) -> None:
+    paths = a_day_each(outbox, library, 2)
+    tell_all(outbox)
+    paths[0].unlink()
+    tidied = library.tidy(at(0) + timedelta(days=30.5), **EVERYTHING_FITS)
+    assert (tidied.clips, tidied.size_bytes) == (1, 0)
+    assert library.path(1) is None
