@@ -105,7 +105,7 @@ def run(
     config: ConfigFile = None, source: Source = None, speed: Speed = "1", rate: Rate = None
 ) -> int:
     """The daemon in the foreground, until ^C."""
-    from beepwatch.daemon import running
+    from beepwatch.daemon import entry, running  # noqa: F401 - entry first: it keeps rich out
 
     settings, token = _settings(config, source, rate)
     return running.run(settings, token=token, speed=_speed(speed), log_level=_log_level())
@@ -247,10 +247,10 @@ def telegram_pair(config: ConfigFile = None) -> int:
     token = telegram_token(loaded.config.notify.telegram)
     bot.pair(
         loaded.config.notify.telegram,
-        token=token,
         config_file=config or loaded.file or default_file(),
+        token=token,
+        ask=lambda: typer.prompt("The bot's token, from @BotFather", hide_input=True, type=str),
         say=typer.echo,
-        ask=lambda question: typer.prompt(question, hide_input=True),
     )
     return 0
 
@@ -258,10 +258,14 @@ def telegram_pair(config: ConfigFile = None) -> int:
 @telegram_app.command("test", epilog=_example("beepwatch telegram test"))
 def telegram_test(config: ConfigFile = None) -> int:
     """Send a message with a short beep to every configured chat."""
+    from beepwatch.clock import SystemClock
     from beepwatch.notify import bot
 
     settings, token = _settings(config)
-    bot.test(settings.notify, token=token, say=typer.echo)
+    notify = settings.notify
+    bot.send_test(
+        notify.telegram, token=token, room=notify.room, now=SystemClock().utc(), say=typer.echo
+    )
     return 0
 
 

@@ -22,6 +22,9 @@ ENVIRONMENT_PREFIX = "BEEPWATCH_"
 CONFIG_VARIABLE = "BEEPWATCH_CONFIG"
 TOKEN_VARIABLE = "BEEPWATCH_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name, not a token
 SYSTEM_FILE = Path("/etc/beepwatch/config.toml")
+# Also inside a URL, where "bot" stands before it.
+BOT_TOKEN = re.compile(r"(?<!\d)\d{6,}(?::|%3A)[A-Za-z0-9_-]{30,}")
+_URL_PASSWORD = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
 _QUIET_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -127,14 +130,14 @@ class Store(Section, frozen=True, kw_only=True):
     """[store]: where events and clips are kept, and for how long."""
 
     directory: str = "~/.local/share/beepwatch"
-    keep_days: Annotated[float, Meta(gt=0)] = 30
-    max_mb: Annotated[float, Meta(gt=0)] = 2_048
-    min_free_mb: Annotated[float, Meta(ge=0)] = 500
+    keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30
+    max_mb: Annotated[float, Meta(gt=0, le=1e9)] = 2_048
+    min_free_mb: Annotated[float, Meta(ge=0, le=1e9)] = 500
 
     @property
     def path(self) -> Path:
-        """The state directory with ~ expanded."""
-        return Path(self.directory).expanduser()
+        """The state directory with ~ expanded. Raises ConfigurationError for an unknown ~user."""
+        return _expanded("store.directory", self.directory)
 
 
 class Web(Section, frozen=True, kw_only=True):
@@ -184,7 +187,7 @@ def load(
     for key, value in (overrides or {}).items():
         _put(values, key, value, "the command line")
         origins[key] = "command line"
-    if "directory" not in values.get("store", {}) and environment.get("STATE_DIRECTORY"):
+    if "store.directory" not in origins and environment.get("STATE_DIRECTORY"):
         _put(values, "store.directory", environment["STATE_DIRECTORY"], "STATE_DIRECTORY")
         origins["store.directory"] = "STATE_DIRECTORY"
     try:
@@ -215,10 +218,10 @@ def telegram_token(
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
         credential = Path(directory) / "telegram-token"
         if credential.is_file():
-            return Secret(credential.read_text().strip())
+            return _read_secret("the credential telegram-token", credential)
     if not telegram.token_file:
         return None
-    path = Path(telegram.token_file).expanduser()
+    path = _expanded("notify.telegram.token_file", telegram.token_file)
     if not path.is_file():
         raise ConfigurationError(
             f"notify.telegram.token_file is {path}, which is no file. "
@@ -230,24 +233,52 @@ def telegram_token(
             f"notify.telegram.token_file {path} has mode {mode:04o}, so others can read it. "
             f"Run: chmod 600 {path}"
         )
-    return Secret(path.read_text().strip())
+    return _read_secret("notify.telegram.token_file", path)
+
+
+def _read_secret(name: str, path: Path) -> Secret:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(
+            f"{name} is {path}, which cannot be read: {reason}. Write the bot's token into it."
+        ) from None
+    if not text:
+        raise ConfigurationError(f"{name} is {path}, which is empty. Write the token into it.")
+    return Secret(text)
+
+
+def _expanded(key: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(
+            f"{key} is {text!r}, and there is no such user's home. Write the whole path."
+        ) from None
+
+
+def without_secrets(text: str) -> str:
+    """The text without what looks like a bot's token or the user and password of a URL."""
+    return _URL_PASSWORD.sub("…", BOT_TOKEN.sub("…", text))
 
 
 def service_manager(environment: Mapping[str, str] | None = None) -> tuple[str, float | None]:
     """systemd's notification socket ("" without systemd) and its watchdog time in seconds."""
     environment = os.environ if environment is None else environment
     watchdog_us = environment.get("WATCHDOG_USEC", "")
-    watchdog_s = int(watchdog_us) / 1e6 if watchdog_us.isdigit() else None
+    watchdog_s = int(watchdog_us) / 1e6 if watchdog_us.isdecimal() else None
     return environment.get("NOTIFY_SOCKET", ""), watchdog_s
 
 
 def display_values(loaded: Loaded) -> list[tuple[str, str, str]]:
-    """Every key with its value as TOML would write it and where it comes from; no secrets."""
+    """Every key with its value in one line and where it comes from; no secrets."""
     values = msgspec.to_builtins(loaded.config)
     rows = []
     for key in _dotted_keys(values):
         origin = loaded.origins.get(key) or "default"
-        rows.append((key, msgspec.json.encode(_get(values, key)).decode(), origin))
+        shown = without_secrets(msgspec.json.encode(_get(values, key)).decode())
+        rows.append((key, shown, origin))
     return rows
 
 
@@ -340,7 +371,7 @@ def _explain(text: str, values: Any, origins: Mapping[str, str], file: Path | No
         value = values
         for part in re.findall(r"[^.\[\]]+", path):
             value = value[int(part)] if part.isdigit() else value[part]
-        shown = f"{path} is {value!r}"
+        shown = f"{path} is {without_secrets(repr(value))}"
     except (KeyError, IndexError, TypeError):
         shown = path or "the file"
     return f"{_origin(path, origins, file)}: {shown}: {what}."
@@ -348,7 +379,10 @@ def _explain(text: str, values: Any, origins: Mapping[str, str], file: Path | No
 
 def _origin(key: str, origins: Mapping[str, str], file: Path | None) -> str:
     table = re.split(r"\[", key)[0]
-    return origins.get(key) or origins.get(table) or str(file or "configuration")
+    below = (origin for name, origin in origins.items() if name.startswith(f"{table}."))
+    return (
+        origins.get(key) or origins.get(table) or next(below, None) or str(file or "configuration")
+    )
 
 
 def _suggestion(path: str, unknown: re.Match[str]) -> str:
@@ -372,6 +406,11 @@ def _check_relations(config: Config, file: Path | None) -> None:
             f"{where}: capture.hop_s is {capture.hop_s} and capture.window_s is "
             f"{capture.window_s}, so sound between windows would be lost. "
             "Set hop_s to at most window_s."
+        )
+    if BOT_TOKEN.search(config.notify.telegram.token_file):
+        raise ConfigurationError(
+            f"{where}: notify.telegram.token_file holds the token itself. Write the token into a "
+            "file of mode 0600 and set that file's path, or run `beepwatch telegram pair`."
         )
     for rule in config.rules:
         try:

@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from beepwatch.config import Secret
+from beepwatch.config import BOT_TOKEN, Secret
 
 REDACTED = "[redacted]"
-_BOT_TOKEN = re.compile(r"\b\d{6,}:[A-Za-z0-9_-]{30,}")
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +37,16 @@ class Redactor:
         """A structlog processor."""
         return {key: self.clean(value) for key, value in event.items()}
 
+    def rendered(self, _logger: object, _method: str, line: Any) -> Any:  # noqa: ANN401
+        """A structlog processor for what a renderer has made."""
+        return self.clean(line)
+
     def clean(self, value: Any) -> Any:  # noqa: ANN401 - whatever is logged
         """The value, as text if it held a secret, else as it was."""
         if value is None or isinstance(value, bool | int | float):
             return value
         text = value if isinstance(value, str) else str(value)
-        cleaned = _BOT_TOKEN.sub(REDACTED, text)
+        cleaned = BOT_TOKEN.sub(REDACTED, text)
         for secret in self._texts:
             cleaned = cleaned.replace(secret, REDACTED)
         return value if cleaned == text else cleaned
@@ -60,18 +63,15 @@ def configure_logging(settings: LogSettings) -> None:
         render: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
             exception_formatter=structlog.dev.plain_traceback
         )
-        rendering: list[structlog.typing.Processor] = [redact, render]
     else:
-        rendering = [
-            structlog.processors.format_exc_info,
-            redact,
-            structlog.processors.JSONRenderer(),
-        ]
+        render = structlog.processors.JSONRenderer()
+    # Before rendering, which may escape a secret's characters, and after, when every object that
+    # was logged has become text.
+    rendering = [structlog.processors.format_exc_info, redact, render, redact.rendered]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(_level(settings.level)),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

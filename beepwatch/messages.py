@@ -4,12 +4,18 @@ Every message is frozen, keyword-only and complete, with its units in the names.
 msgpack with a tag (`encode`, `decode`), so that nothing is ever unpickled.
 """
 
+from __future__ import annotations
+
 import enum
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    # Supervisor and messenger never touch a sample; without numpy each is 15 MB smaller.
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -46,6 +52,8 @@ class Window(Span, frozen=True, kw_only=True):
 
     def waveform(self) -> NDArray[np.int16]:
         """The samples as an array that shares the message's memory, shape [samples]."""
+        import numpy as np
+
         return np.frombuffer(self.pcm, dtype="<i2")
 
 

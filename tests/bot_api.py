@@ -2,10 +2,12 @@
 
 It remembers every request with its fields, file and the time its first byte came, and every
 message as a chat would show it. Started in a thread (`with BotApi() as api`), or on its own:
-`python -m tests.bot_api 8081 [FOLDER]` prints each message and saves each file.
+`python -m tests.bot_api 8081` prints each message.
 """
 
+import itertools
 import json
+import re
 import socket
 import struct
 import sys
@@ -13,11 +15,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from email.parser import BytesParser
-from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -125,12 +123,7 @@ class BotApi:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
@@ -173,14 +166,17 @@ class BotApi:
     def wait_for(self, method: str, count: int = 1, within_s: float = 10.0) -> list[Request]:
         """The first `count` requests of this method; AssertionError when they do not come."""
         with self._changed:
-            came = self._changed.wait_for(lambda: len(self.calls_now(method)) >= count, within_s)
+            came = self._changed.wait_for(lambda: len(self.calls(method)) >= count, within_s)
             seen = [request.method for request in self.requests]
-            assert came, f"no {count} × {method} within {within_s} s; came: {seen}"
-            return self.calls_now(method)[:count]
+            assert came, f"no {count} times {method} within {within_s} s; came: {seen}"
+            return self.calls(method)[:count]
 
-    def calls_now(self, method: str) -> list[Request]:
-        """`calls` for one who holds the lock already."""
-        return [request for request in self.requests if request.method == method]
+    def wait_for_message(self, count: int = 1, within_s: float | None = None) -> Posted:
+        """The `count`-th message that a chat got."""
+        with self._changed:
+            came = self._changed.wait_for(lambda: len(self.messages) >= count, within_s)
+            assert came, f"no message {count} within {within_s} s"
+            return self.messages[count - 1]
 
     # What the handler does
 
@@ -331,10 +327,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.api.hang(fault.hang_s)
             self._reset()
             return
-        if fault is None or fault.reset == "after":
-            answer = self.server.api.answer(request)
-        else:
-            answer = fault
+        taken = fault is None or fault.reset == "after"
+        answer = self.server.api.answer(request) if taken or fault is None else fault
         if fault is not None and fault.reset:
             self._reset()
             return
@@ -350,20 +344,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _read(self, token: str, method: str) -> Request:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         content_type = self.headers.get("Content-Type", "")
-        fields: dict[str, str] = {}
-        files: dict[str, bytes] = {}
-        names: dict[str, str] = {}
-        if content_type.startswith("multipart/form-data"):
-            head = f"Content-Type: {content_type}\r\n\r\n".encode()
-            for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts():  # type: ignore[attr-defined]
-                name = part.get_param("name", header="content-disposition")
-                content = part.get_payload(decode=True)
-                if (file_name := part.get_filename()) is not None:
-                    files[name], names[name] = content, file_name
-                else:
-                    fields[name] = content.decode()
-        else:
-            fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        fields, files, names = (
+            _multipart(body, content_type)
+            if content_type.startswith("multipart/form-data")
+            else (dict(parse_qsl(body.decode(), keep_blank_values=True)), {}, {})
+        )
         return Request(
             method=method,
             token=token,
@@ -381,36 +366,35 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
-def main(arguments: list[str]) -> None:
-    """Serve until interrupted; print each message and save each file."""
-    folder = Path(arguments[1]) if len(arguments) > 1 else None
-    with BotApi(port=int(arguments[0]) if arguments else 8_081) as api:
+def _multipart(
+    body: bytes, content_type: str
+) -> tuple[dict[str, str], dict[str, bytes], dict[str, str]]:
+    """Fields, files and file names; by hand, since email's parser is not made for raw bytes."""
+    boundary = content_type.partition("boundary=")[2].strip('"').encode()
+    fields: dict[str, str] = {}
+    files: dict[str, bytes] = {}
+    names: dict[str, str] = {}
+    for part in body.split(b"--" + boundary)[1:-1]:
+        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        content = content.removesuffix(b"\r\n")
+        parameters = dict(re.findall(r'(name|filename)="([^"]*)"', head.decode()))
+        if "filename" in parameters:
+            files[parameters["name"]] = content
+            names[parameters["name"]] = parameters["filename"]
+        else:
+            fields[parameters["name"]] = content.decode()
+    return fields, files, names
+
+
+def main(port: int) -> None:
+    """Serve until interrupted; print each message."""
+    with BotApi(port=port) as api:
         print(f"base_url = {api.base_url!r}, token {api.token}", flush=True)  # noqa: T201
-        seen = 0
-        try:
-            while True:
-                seen += 1
-                posted = _next_message(api, seen)
-                size_bytes = len(posted.file or b"")
-                print(
-                    posted.id,
-                    posted.chat_id,
-                    posted.kind,
-                    size_bytes,
-                    repr(posted.text),
-                    flush=True,
-                )  # noqa: T201
-                if folder is not None and posted.file:
-                    (folder / f"{posted.id}.mp3").write_bytes(posted.file)
-        except KeyboardInterrupt:
-            pass
-
-
-def _next_message(api: BotApi, count: int) -> Posted:
-    with api._changed:
-        api._changed.wait_for(lambda: len(api.messages) >= count)
-        return api.messages[count - 1]
+        for count in itertools.count(1):
+            posted = api.wait_for_message(count)
+            size_bytes = len(posted.file or b"")
+            print(posted.chat_id, posted.kind, size_bytes, repr(posted.text), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 8_081)

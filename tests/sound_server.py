@@ -29,6 +29,7 @@ class SoundServer:
         self._directory = directory
         self._socket = directory / "pulse.socket"
         self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
         self._log = directory / "pulseaudio.log"
         for name in ("home", "runtime", "config", "state"):
             (directory / name).mkdir(parents=True, exist_ok=True)
@@ -52,8 +53,7 @@ class SoundServer:
                 [
                     *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"),
                     *("--exit-idle-time=-1", "--disallow-exit", "--log-target=stderr"),
-                    "--load=module-native-protocol-unix auth-anonymous=1 "
-                    f"socket={self._socket}",
+                    f"--load=module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
                     f"--load=module-null-sink {sink}",
                     f"--load=module-remap-source source_name={_MICROPHONE} "
                     f"master={_SPEAKER}.monitor",
@@ -70,13 +70,21 @@ class SoundServer:
             threading.Event().wait(0.05)
         self._control("set-default-source", _MICROPHONE)
         self._control("set-default-sink", _SPEAKER)
+        # A null sink that nobody listens to closely wakes up every two seconds, and keeps a new
+        # listener waiting for so long; a sound card does not. So somebody listens closely.
+        self._keeper = subprocess.Popen(
+            ["parec", f"--device={_MICROPHONE}", "--latency-msec=10", "/dev/null"],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+        )
 
     def kill(self) -> None:
         """Take it away without a word, as a crash or a pulled plug would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        for process in (self._keeper, self._process):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self._keeper = self._process = None
         self._socket.unlink(missing_ok=True)
 
     def play(self, path: Path) -> None:
@@ -91,9 +99,7 @@ class SoundServer:
         return asked.returncode == 0
 
     def _control(self, *words: str) -> None:
-        subprocess.run(
-            ["pactl", *words], env=self.environment, check=True, capture_output=True
-        )
+        subprocess.run(["pactl", *words], env=self.environment, check=True, capture_output=True)
 
 
 @contextmanager

@@ -1,16 +1,17 @@
 """Is there a sound in this window, or only the room?
 
-The question is put to narrow bands. A beep that is 6 dB over the noise of the third of an octave
-around it stands further out of the noise of the 47 Hz around its own pitch, and that is where it is
-looked for. Sound is cut into frames of 32 ms every 16 ms. Something sounds where four frames in a
+The question is put to narrow bands. A beep that is 6 dB over the noise of the octave around it
+stands further out of the noise of the 47 Hz around its own pitch, and that is where it is looked
+for. Sound is cut into frames of 32 ms every 16 ms. Something sounds where four frames in a
 row (80 ms, the shortest beep promised) rise above the floor of their bin and above their
 neighbours in pitch, three of them each by itself: a click is too short for that and a passing car
 too broad. Sounds without pitch count by half octaves, and must be louder.
 
-The floor of a bin is a low percentile of its quiet over the last minute, in the manner of R.
-Martin, "Noise power spectral density estimation based on optimal smoothing and minimum statistics",
-IEEE Trans. Speech and Audio Processing 9 (2001): a fan that is switched on opens the gate for less
-than a minute and then is the room, and pauses between beeps keep the beeps out of the floor.
+The floor of a bin is what is left in the pauses, a low percentile of each second's frames, and of
+the seconds of the last minute the median; it is the idea of R. Martin, "Noise power spectral
+density estimation based on optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio
+Processing 9 (2001). A fan that is switched on opens the gate for half a minute and then is the
+room; beeps with pauses between them stay out of the floor.
 """
 
 import math
@@ -32,16 +33,16 @@ _EACH_BELOW_DB: Final = 5.0  # how much weaker than the group its third best fra
 _MEMORY_SECONDS: Final = 60
 _PAUSE_QUANTILE: Final = 0.25  # of a second's frames: what sounds in the pauses of a beep
 _PAUSE_OF_MEAN: Final = -math.log(1 - _PAUSE_QUANTILE)  # of noise, whose power is exponential
-_ROOM_QUANTILE: Final = 0.2  # of the seconds in memory
+_ROOM_QUANTILE: Final = 0.5  # of the seconds in memory
 _JUST_NOW_SECONDS: Final = 3  # a room that fell silent is believed after so long
-_WARM_SECONDS: Final = 5  # before that a tone may sound since the beginning
+_WARM_SECONDS: Final = 5  # before that the neighbours in pitch have a say in a bin's floor
 _QUANTISATION: Final = 1 / 12  # power of rounding to int16, in squared steps
 
 _HANN_WIDTH_BINS: Final = 1.5  # equivalent noise bandwidth
-_THIRD_OCTAVE: Final = 2 ** (1 / 6) - 2 ** (-1 / 6)
-_SAFETY_DB: Final = 2.5  # noise may take so much off a beep that is just loud enough
+_OCTAVE: Final = 2**0.5 - 2**-0.5  # its width over its centre
+_SAFETY_DB: Final = 3.5  # a pitch between two bins and noise may take so much off a beep
 _LEAST_TONE_DB: Final = 9.0  # over a bin's floor; noise alone gets there about once in 500 windows
-_LEAST_PEAK_DB: Final = 7.0  # over the neighbours in pitch
+_LEAST_PEAK_DB: Final = 8.0  # over the neighbours in pitch
 _NEIGHBOURS_BINS: Final = (4, 12)  # nearest and farthest, on both sides
 _BAND_EXTRA_DB: Final = 6.0  # that a sound without pitch needs more
 _BANDS_PER_OCTAVE: Final = 2
@@ -62,7 +63,6 @@ class Gate:
     def __init__(self, *, rate_hz: int, window_s: float, over_floor_db: float) -> None:
         self._frame = max(32, 32 * round(_FRAME_S * rate_hz / 32))  # a good length for an FFT
         self._hop = self._frame // 2
-        self._window_samples = round(window_s * rate_hz)
         hann = np.hanning(self._frame + 1)[:-1].astype(np.float32)
         self._hann = hann / np.sqrt(np.square(hann).sum())  # white noise keeps its variance
         bin_hz = rate_hz / self._frame
@@ -70,13 +70,13 @@ class Gate:
         last = min(self._frame // 2 - 1, int(min(_HIGHEST_HZ, 0.47 * rate_hz) / bin_hz))
         self._bins = slice(first, max(first + 2, last + 1))
         self._hz = (np.arange(self._frame // 2 + 1) * bin_hz)[self._bins].astype(np.float32)
-        third_db = 10 * np.log10(_THIRD_OCTAVE * self._hz / (_HANN_WIDTH_BINS * bin_hz))
-        self._tone_db = np.maximum(_LEAST_TONE_DB, over_floor_db + third_db - _SAFETY_DB)
+        octave_db = 10 * np.log10(_OCTAVE * self._hz / (_HANN_WIDTH_BINS * bin_hz))
+        self._tone_db = np.maximum(_LEAST_TONE_DB, over_floor_db + octave_db - _SAFETY_DB)
         self._band_db = over_floor_db + _BAND_EXTRA_DB
         octaves = np.log2(self._hz / self._hz[0]) * _BANDS_PER_OCTAVE
         _, self._band_starts = np.unique(octaves.astype(int), return_index=True)
         self._seconds: deque[Floats] = deque(maxlen=_MEMORY_SECONDS)
-        self._second_frames = round(rate_hz / self._hop)
+        self._second_frames = max(4, (rate_hz - self._frame) // self._hop + 1)
         self._unheard = np.zeros(0, dtype=np.int16)  # belongs to frames that are not whole yet
         self._powers = np.zeros((0, self._hz.size), dtype=np.float32)  # of an unfinished second
         self._tail = np.zeros((0, self._hz.size), dtype=np.float32)  # of groups that go on
@@ -129,9 +129,11 @@ class Gate:
         rank = int(_ROOM_QUANTILE * len(seconds))
         floor = np.partition(seconds, rank, axis=0)[rank]
         if len(seconds) >= _WARM_SECONDS:
-            return np.minimum(floor, seconds[-_JUST_NOW_SECONDS:].max(axis=0))
-        around_db = _around(10 * np.log10(floor)[np.newaxis])[0]
-        return np.minimum(floor, 2 * np.power(np.float32(10), around_db / 10))
+            least: Floats = np.minimum(floor, seconds[-_JUST_NOW_SECONDS:].max(axis=0))
+        else:
+            around = np.power(10, _around(10 * np.log10(floor)[np.newaxis])[0] / 10)
+            least = np.clip(floor, around / 2, around * 2)
+        return least
 
     def _score(self, powers: Floats) -> None:
         """How far each group of frames that ends in `powers` is over what opens the gate."""
@@ -149,15 +151,17 @@ class Gate:
         in_bands = np.add.reduceat(powers, self._band_starts, axis=1)
         _, _, band_db = _groups(in_bands, np.add.reduceat(floor, self._band_starts))
         band = band_db - self._band_db
-        best_tone, best_band = tone.argmax(axis=1), band.argmax(axis=1)
-        for group in range(groups):
-            tone_excess = float(tone[group, best_tone[group]])
-            band_excess = float(band[group, best_band[group]])
-            hz = self._hz[best_tone[group]]
-            if band_excess > tone_excess:
-                hz = self._hz[self._band_starts[best_band[group]]]
-            end = first_end + group * self._hop
-            self._scores.append((end, max(tone_excess, band_excess), float(hz)))
+        best = zip(
+            range(first_end, first_end + groups * self._hop, self._hop),
+            tone.max(axis=1).tolist(),
+            self._hz[tone.argmax(axis=1)].tolist(),
+            band.max(axis=1).tolist(),
+            self._hz[self._band_starts[band.argmax(axis=1)]].tolist(),
+            strict=True,
+        )
+        for end, tone_excess, tone_hz, band_excess, band_hz in best:
+            of_tone, of_band = (end, tone_excess, tone_hz), (end, band_excess, band_hz)
+            self._scores.append(of_tone if tone_excess >= band_excess else of_band)
 
 
 def _groups(powers: Floats, floor: Floats) -> tuple[Floats, Floats, Floats]:
@@ -189,4 +193,5 @@ def _around(level_db: Floats) -> Floats:
     above = np.minimum(at + far + 1, bins), np.minimum(at + near, bins)
     total = sums[:, below[0]] - sums[:, below[1]] + sums[:, above[0]] - sums[:, above[1]]
     count = below[0] - below[1] + above[0] - above[1]
-    return (total / np.maximum(count, 1)).astype(np.float32)
+    around: Floats = (total / np.maximum(count, 1)).astype(np.float32)
+    return around

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 FULL_SCALE = 32_768.0  # int16
 
 
-def level_dbfs(pcm: NDArray[np.int16]) -> float:
-    """RMS over full scale in dB; -inf for digital silence and for no samples at all.
+def level_dbfs(
+    samples: NDArray[np.int16] | NDArray[np.float32], *, full_scale: float = FULL_SCALE
+) -> float:
+    """RMS over `full_scale` in dB; -inf for digital silence and for no samples at all.
 
     A sine of full amplitude sits at -3.01 dBFS.
     """
-    samples = pcm.astype(np.float32)
-    energy = float(np.dot(samples, samples))
+    wide = samples.astype(np.float32)
+    energy = float(np.dot(wide, wide))
     if energy == 0:
         return -math.inf
-    return 10 * math.log10(energy / samples.size / FULL_SCALE**2)
+    return 10 * math.log10(energy / samples.size / full_scale**2)

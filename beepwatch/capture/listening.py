@@ -1,6 +1,7 @@
 """The recorder's work: an open source, cut, gated, watched, and opened again when it is lost."""
 
 import dataclasses
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Listener:
         self.source = source or parse_source(capture, clock=clock, block_s=block_s)
         self.counts = Counts()
         self.last_verdict: Verdict | None = None
+        self.level_dbfs = -math.inf  # of the last block
         self.stream_text = self.source.name  # which device it really is, once it is open
         self._capture = capture
         self._rate_hz = rate_hz
@@ -118,11 +120,11 @@ class Listener:
         self.stream_text = stream.text
         try:
             for block in self._blocks(stream):
-                if block is None:
+                if block is not None:
+                    yield from self._heard(block, opened)
+                    yield from self._pace(opened)
+                if self._life_sign_due():
                     yield None
-                    continue
-                yield from self._heard(block, opened)
-                yield from self._pace(opened)
             yield from self._rest()
         except SourceError:
             yield from self._rest()
@@ -148,8 +150,7 @@ class Listener:
                     f"{stream.text} has given no samples for {now_s - heard_at_s:.0f} s. "
                     "It is opened again; if that does not help, run `beepwatch doctor`."
                 )
-            if block is not None or self._life_sign_due():
-                yield block
+            yield block
 
     def _heard(self, block: Block, opened: StreamTime) -> Iterator[Heard]:
         if self._opening is None:
@@ -159,6 +160,7 @@ class Listener:
         self.counts.lost_samples += block.lost_frames
         self.counts.dropped_blocks += block.dropped_blocks
         mono = block.mono()
+        self.level_dbfs = level_dbfs(mono, full_scale=1.0)
         for cut in self._opening.cutter.push(block, mono):
             if block.captured_mono_s is not None:
                 self._follow_clock(self._opening, block.captured_mono_s)

@@ -43,30 +43,30 @@ _AlsaHandler = ctypes.CFUNCTYPE(
 )
 
 
+_JackHandler = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
+
+
 def _say_nothing(*_: object) -> None:
-    """In the place of ALSA's own handler, which writes to standard error."""
+    """In the place of the handlers that write to standard error."""
 
 
-_alsa_handler = _AlsaHandler(_say_nothing)  # kept, as ALSA holds only its address
+# Kept for ever, as the libraries hold only their addresses.
+_alsa_handler = _AlsaHandler(_say_nothing)
+_jack_handler = _JackHandler(_say_nothing)
 
 
-@contextlib.contextmanager
-def _quiet_alsa() -> Iterator[None]:
-    """Keep ALSA from writing a line for each of its devices that is not there.
+def _silence_libraries() -> None:
+    """Keep ALSA and JACK from writing a line for each of their devices that is not there.
 
-    PortAudio tries all of them, and what fails is told by the list of those that work. The handler
-    is the library's own switch, so that nobody else's standard error is touched.
+    PortAudio tries all of them; what works is in its list. These are the libraries' own switches,
+    so that standard error stays as it is for everybody else.
     """
-    try:
-        alsa = ctypes.CDLL("libasound.so.2")
-    except OSError:  # no ALSA here: another host interface, and no noise from it
-        yield
-        return
-    alsa.snd_lib_error_set_handler(_alsa_handler)
-    try:
-        yield
-    finally:
-        alsa.snd_lib_error_set_handler(None)
+    with contextlib.suppress(OSError):  # no ALSA here, and no noise from it
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_alsa_handler)
+    with contextlib.suppress(OSError):
+        jack = ctypes.CDLL("libjack.so.0")
+        jack.jack_set_error_function(_jack_handler)
+        jack.jack_set_info_function(_jack_handler)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,55 +80,75 @@ class InputDevice:
     is_default: bool
 
 
-class Losses:
-    """Tells from time stamps how many frames are missing between two blocks.
+class _Ahead:
+    """By how much a time runs ahead of the frames counted, over its least value lately.
 
-    `d` below is by how much the stamps run ahead of the frames counted. It never falls by itself,
-    rises with each loss, drifts by some ppm and is thrown about by late stamps, which only ever add
-    to it: its least value over the last seconds is where it really stands.
+    The difference never falls by itself, rises with each loss, drifts by some ppm and is thrown
+    about by late times, which only ever add to it: its least value over the last seconds is where
+    it really stands.
+    """
+
+    def __init__(self) -> None:
+        self._least: deque[tuple[float, float]] = deque()  # time_s, ahead_s; both rising
+
+    def over_least(self, ahead_s: float) -> float:
+        """The gap that `ahead_s` would mean."""
+        return ahead_s - self._least[0][1] if self._least else 0.0
+
+    def note(self, time_s: float, ahead_s: float) -> None:
+        """Remember a value for ten seconds, or until a lesser one comes."""
+        while self._least and self._least[-1][1] >= ahead_s:
+            self._least.pop()
+        self._least.append((time_s, ahead_s))
+        while self._least[0][0] < time_s - _BASELINE_S:
+            self._least.popleft()
+
+
+class Losses:
+    """Tells how many frames are missing between two blocks.
+
+    Two times tell of each block, and both err: the converter's stamp, which sound servers correct
+    by a fifth of a second after the start, and the moment of arrival, which is late when the
+    machine is busy. What is really lost shows in both, so that the lesser gap counts.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._frames = 0  # counted and lost
-        self._first_s: float | None = None
-        self._recent: deque[tuple[float, float]] = deque()  # stamp_s, d_s
-        self._suspected: list[float] = []
+        self._stamps = _Ahead()
+        self._arrivals = _Ahead()
+        self._suspected_s: list[float] = []
         self._suspected_since_s = 0.0
 
-    def before(self, frames: int, stamp_s: float, *, flagged: bool) -> int:
-        """Frames lost before this block of `frames`, whose first one was heard at `stamp_s`.
+    def before(self, frames: int, stamp_s: float, arrived_s: float, *, flagged: bool) -> int:
+        """Frames lost before this block of `frames`, stamped and arrived at these times.
 
         A loss that the driver announced (`flagged`) is believed at once, any other when it has
         lasted for a second.
         """
-        if self._first_s is None:
-            self._first_s = stamp_s
-        ahead_s = stamp_s - self._first_s - self._frames / self._rate_hz
-        gap_s = ahead_s - min((ahead for _, ahead in self._recent), default=ahead_s)
-        lost_s = self._believed(gap_s, stamp_s, flagged=flagged)
-        lost = max(0, round(lost_s * self._rate_hz))
+        counted_s = self._frames / self._rate_hz
+        stamp_ahead_s, arrival_ahead_s = stamp_s - counted_s, arrived_s - counted_s
+        gap_s = min(
+            self._stamps.over_least(stamp_ahead_s), self._arrivals.over_least(arrival_ahead_s)
+        )
+        lost = max(0, round(self._believed(gap_s, arrived_s, flagged=flagged) * self._rate_hz))
         self._frames += lost + frames
-        if not self._suspected:
-            self._recent.append((stamp_s, ahead_s - lost / self._rate_hz))
-        while self._recent[0][0] < stamp_s - _BASELINE_S and len(self._recent) > 1:
-            self._recent.popleft()
+        if not self._suspected_s:
+            self._stamps.note(arrived_s, stamp_ahead_s - lost / self._rate_hz)
+            self._arrivals.note(arrived_s, arrival_ahead_s - lost / self._rate_hz)
         return lost
 
-    def _believed(self, gap_s: float, stamp_s: float, *, flagged: bool) -> float:
-        if flagged:
-            self._suspected.clear()
-            return gap_s
-        if gap_s < _LEAST_GAP_S:
-            self._suspected.clear()
+    def _believed(self, gap_s: float, now_s: float, *, flagged: bool) -> float:
+        if flagged or gap_s < _LEAST_GAP_S:
+            self._suspected_s.clear()
+            return gap_s if flagged else 0.0
+        if not self._suspected_s:
+            self._suspected_since_s = now_s
+        self._suspected_s.append(gap_s)
+        if now_s - self._suspected_since_s < _SURE_AFTER_S:
             return 0.0
-        if not self._suspected:
-            self._suspected_since_s = stamp_s
-        self._suspected.append(gap_s)
-        if stamp_s - self._suspected_since_s < _SURE_AFTER_S:
-            return 0.0
-        least_s = min(self._suspected)
-        self._suspected.clear()
+        least_s = min(self._suspected_s)
+        self._suspected_s.clear()
         return least_s
 
 
@@ -190,8 +210,7 @@ class MicrophoneStream:
         """Give the device and PortAudio's list of devices back."""
         portaudio, self._portaudio, self._stream = self._portaudio, None, None
         if portaudio is not None:
-            with _quiet_alsa():
-                portaudio.terminate()
+            portaudio.terminate()
 
     def _check_active(self) -> None:
         active = False
@@ -214,7 +233,7 @@ class MicrophoneStream:
         if not 0 < age_s < _MOST_GAP_S or time_info["input_buffer_adc_time"] <= 0:
             age_s = frames / self._rate_hz
         flagged = bool(flags & pyaudio.paInputOverflow)
-        lost = self._losses.before(frames, now_s - age_s, flagged=flagged)
+        lost = self._losses.before(frames, now_s - age_s, now_s, flagged=flagged)
         self._overflows += flagged
         block = Block(
             data=data or b"",
@@ -250,15 +269,15 @@ class Microphone:
 
     def open(self) -> MicrophoneStream:
         """Raises MicrophoneNotFound, or SourceError when the device cannot be opened."""
-        with _quiet_alsa():
-            portaudio = pyaudio.PyAudio()
-            try:
-                device = choose(devices_of(portaudio), self._wanted)
-                stream = MicrophoneStream(device, self._clock)
-                stream.start(portaudio)
-            except BaseException:
-                portaudio.terminate()
-                raise
+        _silence_libraries()
+        portaudio = pyaudio.PyAudio()
+        try:
+            device = choose(devices_of(portaudio), self._wanted)
+            stream = MicrophoneStream(device, self._clock)
+            stream.start(portaudio)
+        except BaseException:
+            portaudio.terminate()
+            raise
         return stream
 
 
@@ -287,12 +306,12 @@ def choose(devices: list[InputDevice], wanted: str) -> InputDevice:
 
 def input_devices() -> list[InputDevice]:
     """The inputs that there are at this moment."""
-    with _quiet_alsa():
-        portaudio = pyaudio.PyAudio()
-        try:
-            return devices_of(portaudio)
-        finally:
-            portaudio.terminate()
+    _silence_libraries()
+    portaudio = pyaudio.PyAudio()
+    try:
+        return devices_of(portaudio)
+    finally:
+        portaudio.terminate()
 
 
 def devices_of(portaudio: pyaudio.PyAudio) -> list[InputDevice]:

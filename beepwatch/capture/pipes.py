@@ -101,17 +101,20 @@ class Ffmpeg:
                 f"{text} needs ffmpeg, which is not on PATH. Install it (Debian: apt install "
                 "ffmpeg), or give a PCM WAV file."
             )
-        self._process = subprocess.Popen(  # noqa: S603 - a list of arguments, no shell
-            [program, "-nostdin", "-hide_banner", "-loglevel", "error", *arguments]
-            # Without metadata the header has its least length, whatever tags the file carries.
-            + ["-map", "0:a:0", "-map_metadata", "-1", "-fflags", "+bitexact"]
-            + ["-c:a", "pcm_s16le", "-f", "wav", "pipe:1"],
+        self._process = subprocess.Popen(
+            [
+                *(program, "-nostdin", "-hide_banner", "-loglevel", "error", *arguments),
+                # Without metadata the header has its least length, whatever tags the file carries.
+                *("-map", "0:a:0", "-map_metadata", "-1", "-fflags", "+bitexact"),
+                *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
         )
-        assert self._process.stdout and self._process.stderr  # noqa: S101 - both are PIPE
+        assert self._process.stdout is not None  # noqa: S101 - it is PIPE
+        assert self._process.stderr is not None  # noqa: S101 - it is PIPE
         self._output = self._process.stdout.fileno()
         self._errors = self._process.stderr.fileno()
         os.set_blocking(self._errors, False)
@@ -133,14 +136,9 @@ class Ffmpeg:
             self._pending += data
 
     def close(self) -> None:
-        """End the program, by force if it does not listen."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        """End the program: it only reads, so there is nothing that it should save."""
+        self._process.kill()
+        self._process.wait()
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()

@@ -37,8 +37,9 @@ class Resampler:
         """What can be told so far, int16, shape [samples]; `last` empties the filter."""
         if self._stream is not None:
             mono = self._stream.resample_chunk(mono, last=last)
-        scaled = np.rint(mono * np.float32(32_768))
-        return np.clip(scaled, -32_768, 32_767).astype(np.int16)
+        steps = np.rint(mono * np.float32(32_768))
+        pcm: NDArray[np.int16] = np.clip(steps, -32_768, 32_767).astype(np.int16)
+        return pcm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

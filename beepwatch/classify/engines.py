@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from beepwatch.classify.bundle import Bundle
 from beepwatch.errors import ModelError
 
-STRETCH_S = 20.0  # of a long recording, scored at once: long enough that overlaps cost little
+STRETCH_S = 10.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
 Logits = Callable[[NDArray[np.int16]], NDArray[np.float32]]  # [samples] to [frames, labels]
 

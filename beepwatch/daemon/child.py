@@ -2,7 +2,6 @@
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from beepwatch.daemon.entry import live
 from beepwatch.messages import AnyMessage, Heartbeat, decode, encode
 
 STALE_AFTER_S = 15.0
@@ -25,12 +25,13 @@ _log = structlog.get_logger()
 class Child:
     """A process that is started, listened to, and started again when it dies or hangs."""
 
-    def __init__(self, name: str, target: Callable[..., None], settings: Any) -> None:  # noqa: ANN401 - each target has its own
+    def __init__(self, name: str, module: str, settings: Any) -> None:  # noqa: ANN401 - each has its own
+        """`module` holds the child's `main(connection, settings)`; only the child imports it."""
         self.name = name
         self.connection: Connection | None = None
         self.counts: dict[str, int] = {}
         self.retired = False  # it said that there is no point in another life
-        self._target = target
+        self._module = module
         self._settings = settings
         self._process: BaseProcess | None = None
         self._beat_s = 0.0
@@ -53,7 +54,7 @@ class Child:
         """Begin a life: a new process with a new connection."""
         ours, theirs = _spawn.Pipe(duplex=True)
         process = _spawn.Process(
-            target=self._target, args=(theirs, self._settings), name=self.name, daemon=True
+            target=live, args=(self._module, theirs, self._settings), name=self.name, daemon=True
         )
         process.start()
         theirs.close()

@@ -1,9 +1,9 @@
 """The classifier process: windows in; events, clips and alerts into the store."""
 
+import sys
 from collections import deque
 from datetime import datetime
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -11,11 +11,11 @@ import structlog
 from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.engines import open_engine
 from beepwatch.clock import Clock, LocalZone, SystemClock
-from beepwatch.config import Model, Rule
+from beepwatch.config import Rule
 from beepwatch.daemon.link import Link, SupervisorGone, begin_child
 from beepwatch.daemon.pipeline import EpisodeKey, Note, Pipeline
+from beepwatch.daemon.settings import ClassifierSettings
 from beepwatch.errors import ModelError, StoreError
-from beepwatch.logs import LogSettings
 from beepwatch.messages import (
     AlertKind,
     AnyMessage,
@@ -39,20 +39,6 @@ UNWRITTEN_NOTES = 1_000  # kept while the disk is full; hours of beeps
 _log = structlog.get_logger()
 
 
-class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the classifier needs to know."""
-
-    bundle: Path
-    model: Model
-    rules: tuple[Rule, ...]
-    missing_after_s: float
-    directory: Path
-    channels: tuple[str, ...]
-    since_s: float  # monotonic start of the daemon
-    live: bool  # time passes without sound; else only with it
-    logs: LogSettings
-
-
 def main(connection: Connection, settings: ClassifierSettings) -> None:
     """The process: until it is told to finish, or the supervisor is gone."""
     begin_child(settings.logs)
@@ -60,8 +46,11 @@ def main(connection: Connection, settings: ClassifierSettings) -> None:
     link = Link(connection, clock)
     try:
         Classifier(link, settings, clock).run()
-    except (ModelError, StoreError) as error:
+    except ModelError as error:
         link.send(Failed(text=str(error), exit_code=error.exit_code))
+    except StoreError as error:
+        _log.error("store_unusable", process="classifier", error=str(error))
+        sys.exit(error.exit_code)  # the supervisor tries again, less and less often
     except SupervisorGone:
         _log.warning("supervisor_gone", process="classifier")
 
@@ -102,12 +91,15 @@ class Classifier:
             self._link.beat()
 
     def _handle(self, message: AnyMessage | None) -> None:
+        match message:
+            case Window():
+                self._write(self._pipeline.hear(message))
+            case Quiet():
+                self._write(self._pipeline.skip(message))
+            case None if self._live:
+                self._write(self._pipeline.tick(self._clock.mono_s(), self._clock.utc()))
         if isinstance(message, Window | Quiet):
-            is_window = isinstance(message, Window)
-            self._write(self._pipeline.hear(message) if is_window else self._pipeline.skip(message))
             self._link.send(Done(stream_id=message.stream_id, sequence=message.sequence))
-        elif message is None and self._live:
-            self._write(self._pipeline.tick(self._clock.mono_s(), self._clock.utc()))
 
     def _write(self, notes: list[Note]) -> None:
         try:

@@ -4,15 +4,14 @@ import asyncio
 import contextlib
 import sys
 from multiprocessing.connection import Connection
+from typing import Any
 
-import msgspec
 import structlog
 
 from beepwatch.clock import LocalZone, SystemClock
-from beepwatch.config import Notify, Secret, Store
 from beepwatch.daemon.link import Link, SupervisorGone, begin_child
-from beepwatch.errors import ConfigurationError, StoreError
-from beepwatch.logs import LogSettings
+from beepwatch.daemon.settings import MessengerSettings
+from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, Finish, Finished, Poke, Ready
 from beepwatch.notify.channels import Channel, ConsoleChannel
 from beepwatch.notify.clips import Encoder
@@ -27,30 +26,6 @@ STORE_AGAIN_S = 1.0
 _log = structlog.get_logger()
 
 
-class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the messenger needs to know."""
-
-    notify: Notify
-    store: Store
-    token: Secret | None
-    logs: LogSettings
-
-
-def channel_names(notify: Notify, token: Secret | None) -> tuple[str, ...]:
-    """Where alerts go, as deliveries name it.
-
-    Raises ConfigurationError when chats are configured and there is no token.
-    """
-    chats = notify.telegram.chat_ids
-    if chats and token is None:
-        raise ConfigurationError(
-            f"notify.telegram.chat_ids is {list(chats)}, but there is no bot token. Run "
-            "`beepwatch telegram pair`, or set BEEPWATCH_TELEGRAM_TOKEN."
-        )
-    console = ("console",) if notify.console.enabled else ()
-    return (*console, *(f"telegram:{chat_id}" for chat_id in chats))
-
-
 def main(connection: Connection, settings: MessengerSettings) -> None:
     """The process: until it is told to finish, or the supervisor is gone."""
     begin_child(settings.logs)
@@ -58,6 +33,9 @@ def main(connection: Connection, settings: MessengerSettings) -> None:
         asyncio.run(Messenger(Link(connection, SystemClock()), settings).run())
     except SupervisorGone:
         _log.warning("supervisor_gone", process="messenger")
+    except StoreError as error:
+        _log.error("store_unusable", process="messenger", error=str(error))
+        sys.exit(error.exit_code)  # the supervisor tries again, less and less often
 
 
 class Messenger:
@@ -70,7 +48,7 @@ class Messenger:
         self._clock = SystemClock()
         self._outbox = Outbox(database)
         self._library = Library(database)
-        self._channels = channel_names(settings.notify, settings.token)
+        self._channels = settings.channels
         self._dispatcher = Dispatcher(
             self._outbox,
             self._library,
@@ -95,7 +73,8 @@ class Messenger:
         tidying = asyncio.create_task(self._tidy())
         self._link.send(Ready())
         try:
-            await asyncio.wait({delivering, self._finish}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {delivering, self._finish}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._finish.done():
                 await self._dispatcher.drain(self._finish.result().within_s)
         finally:

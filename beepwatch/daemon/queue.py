@@ -12,7 +12,7 @@ IN_FLIGHT_BYTES = 128 * 1024  # what an empty socket takes at once: handing out 
 
 
 class WindowQueue:
-    """First in, first out; when full, the oldest window goes and is counted."""
+    """First in, first out; when full, a known gap goes, else the oldest window, which is counted."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -53,10 +53,11 @@ class WindowQueue:
 
     def done(self, done: Done) -> None:
         """The classifier has dealt with this one, and so with all that it was given before."""
-        while self._in_flight:
-            span = self._in_flight.popleft()
-            if (span.stream_id, span.sequence) == (done.stream_id, done.sequence):
-                return
+        names = [(span.stream_id, span.sequence) for span in self._in_flight]
+        if (done.stream_id, done.sequence) not in names:
+            return
+        for _ in range(names.index((done.stream_id, done.sequence)) + 1):
+            self._in_flight.popleft()
 
     def take_back(self) -> int:
         """The classifier died: put what was in flight in front again; how many that were."""
@@ -66,9 +67,9 @@ class WindowQueue:
         return count
 
     def _drop_oldest(self) -> None:
-        """A known gap costs nothing to keep, so windows go first."""
+        """Silence goes first: what follows tells by its place how long it was."""
         oldest = next(
-            (index for index, span in enumerate(self._waiting) if isinstance(span, Window)), 0
+            (index for index, span in enumerate(self._waiting) if isinstance(span, Quiet)), 0
         )
         self.dropped += isinstance(self._waiting[oldest], Window)
         del self._waiting[oldest]

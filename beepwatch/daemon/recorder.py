@@ -2,29 +2,17 @@
 
 import threading
 from multiprocessing.connection import Connection
-from typing import Literal
 
-import msgspec
 import structlog
 
 from beepwatch.capture.listening import Listener
 from beepwatch.clock import SystemClock
-from beepwatch.config import Capture
 from beepwatch.daemon.link import Link, SupervisorGone, begin_child
+from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.errors import BeepwatchError
-from beepwatch.logs import LogSettings
 from beepwatch.messages import Failed, Finish
 
 _log = structlog.get_logger()
-
-
-class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the recorder needs to know."""
-
-    capture: Capture
-    rate_hz: int  # of the model
-    speed: float | Literal["max"]
-    logs: LogSettings
 
 
 def main(connection: Connection, settings: RecorderSettings) -> None:

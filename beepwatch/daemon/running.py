@@ -6,9 +6,9 @@ import structlog
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.clock import SystemClock
-from beepwatch.config import Config, Secret, service_manager
-from beepwatch.daemon import classifier, messenger, recorder
+from beepwatch.config import Config, Notify, Secret, service_manager
 from beepwatch.daemon.child import Child
+from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
 from beepwatch.daemon.supervisor import Supervisor, Wiring
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.errors import BeepwatchError, ConfigurationError
@@ -35,7 +35,7 @@ def run(
     logs = LogSettings(level=log_level, secrets=(token,) if token else ())
     configure_logging(logs)
     clock = SystemClock()
-    channels = messenger.channel_names(config.notify, token)
+    channels = channel_names(config.notify, token)
     bundle = load_bundle(find_bundle(config.model.bundle))
     _check_rules(config, bundle.info.labels)
     Database(config.store.path).close()  # made and migrated before anybody uses it
@@ -43,15 +43,15 @@ def run(
     wiring = Wiring(
         recorder=Child(
             "recorder",
-            recorder.main,
-            recorder.RecorderSettings(
+            "beepwatch.daemon.recorder",
+            RecorderSettings(
                 capture=config.capture, rate_hz=bundle.info.rate_hz, speed=speed, logs=logs
             ),
         ),
         classifier=Child(
             "classifier",
-            classifier.main,
-            classifier.ClassifierSettings(
+            "beepwatch.daemon.classifier",
+            ClassifierSettings(
                 bundle=bundle.directory,
                 model=config.model,
                 rules=config.rules,
@@ -65,9 +65,13 @@ def run(
         ),
         messenger=Child(
             "messenger",
-            messenger.main,
-            messenger.MessengerSettings(
-                notify=config.notify, store=config.store, token=token, logs=logs
+            "beepwatch.daemon.messenger",
+            MessengerSettings(
+                notify=config.notify,
+                store=config.store,
+                token=token,
+                channels=channels,
+                logs=logs,
             ),
         ),
         queue_windows=config.capture.queue_windows,
@@ -85,6 +89,21 @@ def run(
         error.exit_code = exit_code  # of the error in the child
         raise error
     return exit_code
+
+
+def channel_names(notify: Notify, token: Secret | None) -> tuple[str, ...]:
+    """Where alerts go, as deliveries name it.
+
+    Raises ConfigurationError when chats are configured and there is no token.
+    """
+    chats = notify.telegram.chat_ids
+    if chats and token is None:
+        raise ConfigurationError(
+            f"notify.telegram.chat_ids is {list(chats)}, but there is no bot token. Run "
+            "`beepwatch telegram pair`, or set BEEPWATCH_TELEGRAM_TOKEN."
+        )
+    console = ("console",) if notify.console.enabled else ()
+    return (*console, *(f"telegram:{chat_id}" for chat_id in chats))
 
 
 def _check_rules(config: Config, labels: tuple[str, ...]) -> None:

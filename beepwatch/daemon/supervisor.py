@@ -91,6 +91,8 @@ class Supervisor:
                     child.kill()
                 self._wake.close()
                 self._waker.close()
+        counts = {child.name: child.counts for child in self._children}
+        _log.info("stopped", dropped_windows=self._queue.dropped, **counts)
         return self.failure.exit_code if self.failure else 0
 
     @property

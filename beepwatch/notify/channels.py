@@ -10,6 +10,8 @@ import msgspec
 from beepwatch.messages import Alert, Event
 from beepwatch.notify.captions import console_line
 
+_LINES_REMEMBERED = 100
+
 
 class Sound(msgspec.Struct, frozen=True, kw_only=True):
     """An encoded clip."""
@@ -92,6 +94,7 @@ class ConsoleChannel:
     def __init__(self, stream: TextIO, zone: tzinfo | None = None) -> None:
         self._stream = stream
         self._zone = zone
+        self._lines: dict[int | None, str] = {}  # the last ones, by alert
 
     async def open(self) -> None:
         """Nothing to prepare."""
@@ -101,18 +104,28 @@ class ConsoleChannel:
 
     async def send(self, message: Outgoing) -> str | None:
         """Write the line. Raises Refused when nobody reads any more."""
+        await self._say(message.alert.id, self._line(message))
+        return None
+
+    async def edit(self, reference: str | None, message: Outgoing) -> None:
+        """Write the line again, unless it says the same."""
+        line = self._line(message)
+        if line != self._lines.get(message.alert.id):
+            await self._say(message.alert.id, line)
+
+    def _line(self, message: Outgoing) -> str:
         path = message.sound.path if message.sound else None
-        line = console_line(message.alert, message.events, path, self._zone)
+        return console_line(message.alert, message.events, path, self._zone)
+
+    async def _say(self, alert_id: int | None, line: str) -> None:
         try:
             # In a thread: a terminal that was stopped with ^S must not stop the other channels.
             await asyncio.to_thread(self._write, line)
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
             raise Refused(f"standard output cannot be written: {error}") from error
-        return None
-
-    async def edit(self, reference: str | None, message: Outgoing) -> None:
-        """Write the line again."""
-        await self.send(message)
+        self._lines[alert_id] = line
+        if len(self._lines) > _LINES_REMEMBERED:
+            del self._lines[next(iter(self._lines))]
 
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")

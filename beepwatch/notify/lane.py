@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta, tzinfo
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -104,7 +105,7 @@ class Lane:
             retry=retry_if_exception_type((Unreachable, RetryAfter)),
             wait=Backoff(self._waits, delivery.attempts),
             stop=lambda state: self._is_given_up(delivery, state),
-            before_sleep=lambda state: self._record_failure(delivery, state),
+            before_sleep=partial(self._record_failure, delivery),  # tenacity awaits no lambda
             sleep=self._wait_for_retry,
             reraise=True,
         )

@@ -156,8 +156,11 @@ class Library:
 #: Those of unsent alerts last, each part oldest first.
 _KEPT_CLIPS = """
     SELECT clips.event_id, path, started_at, EXISTS (
-        SELECT 1 FROM events JOIN deliveries ON deliveries.alert_id = events.told_by
-        WHERE events.id = clips.event_id AND deliveries.state = 'pending'
+        SELECT 1 FROM deliveries JOIN alerts ON alerts.id = alert_id
+        WHERE state = 'pending' AND (
+            alerts.event_id = clips.event_id
+            OR alert_id = (SELECT told_by FROM events WHERE events.id = clips.event_id)
+        )
     ) AS unsent
     FROM clips WHERE path IS NOT NULL ORDER BY unsent, started_at, event_id
 """

@@ -31,9 +31,9 @@ class ToldRow(msgspec.Struct, frozen=True, kw_only=True):
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """One event as `events --json` prints it; the fields' names and order are a contract.
 
-    `alerts` holds the alert that told of the event, also when an earlier event of the same burst
-    caused it. `clip` is the absolute path, null until the messenger has encoded the sound and
-    after retention took it.
+    `alerts` holds every alert that told of the event: the one that an earlier event of the same
+    burst caused, and the later ones of an event that outlasted the cooldown. `clip` is the absolute
+    path, null until the messenger has encoded the sound and after retention took it.
     """
 
     id: int
@@ -88,6 +88,7 @@ def event_rows(database: Database, since: datetime | None = None) -> list[EventR
             (stored_us_or_none(since),),
         ).fetchall()
         told = _told(sql)
+        own = _own_alerts(sql)
     return [
         EventRow(
             id=row["id"],
@@ -97,7 +98,11 @@ def event_rows(database: Database, since: datetime | None = None) -> list[EventR
             pulses=row["pulses"],
             score=round(row["peak_score"], 4),
             clip=str(database.directory / row["path"]) if row["path"] else None,
-            alerts=told.get(row["told_by"], []),
+            alerts=[
+                one
+                for alert_id in sorted({row["told_by"] or 0, *own.get(row["id"], [])})
+                for one in told.get(alert_id, [])
+            ],
         )
         for row in events
     ]
@@ -154,6 +159,14 @@ def table(events: Sequence[EventRow], notices: Sequence[NoticeRow]) -> Table:
 
 def _told_words(alerts: Sequence[ToldRow]) -> str:
     return ", ".join(f"{told.channel} {told.state.value}" for told in alerts)
+
+
+def _own_alerts(sql: sqlite3.Connection) -> dict[int, list[int]]:
+    """The alerts that each event caused itself."""
+    own: dict[int, list[int]] = {}
+    for row in sql.execute("SELECT event_id, id FROM alerts WHERE event_id IS NOT NULL"):
+        own.setdefault(row["event_id"], []).append(row["id"])
+    return own
 
 
 def _told(sql: sqlite3.Connection) -> dict[int, list[ToldRow]]:

@@ -13,6 +13,8 @@ from beepwatch.store.schema import stored_us, utc_from_us, utc_or_none
 # Quiet hours end within a day. An alert due later than that was dated by a clock set back since.
 _LONGEST_HOLD_US = timedelta(days=1) // timedelta(microseconds=1)
 
+_EDITABLE_ALERTS = 1_000  # the newest ones
+
 _DELIVERY = """
     SELECT deliveries.*, alerts.kind, alerts.text, alerts.created_at, alerts.due_at,
            alerts.dedupe_key, alerts.event_id, alerts.revision
@@ -68,7 +70,7 @@ class Outbox:
                 _put_clip(sql, event_id, clip)
             alert_id = known["id"] if known else _put_alert(sql, alert, event_id, channels)
             if event_id is not None:
-                _link(sql, event_id, told_by if told_by is not None else alert_id)
+                _link(sql, event_id, alert_id, told_by)
         return Written(
             event_id=event_id, alert_id=alert_id, new_alert=alert is not None and known is None
         )
@@ -189,7 +191,8 @@ class Outbox:
             rows = sql.execute(
                 "SELECT events.*, clips.path FROM events "
                 "LEFT JOIN clips ON clips.event_id = events.id "
-                "WHERE told_by = ? ORDER BY onset, events.id",
+                "WHERE told_by = ?1 OR events.id = (SELECT event_id FROM alerts WHERE id = ?1) "
+                "ORDER BY onset, events.id",
                 (alert_id,),
             ).fetchall()
         return [event_from_row(row) for row in rows]
@@ -219,11 +222,15 @@ class Outbox:
         return row
 
     def _stale(self, channel: str) -> list[sqlite3.Row]:
+        """Sent messages that tell less than is known, oldest first; only recent ones are looked
+        at, so that two years of history cost nothing.
+        """
         with self._database.reading() as sql:
             return sql.execute(
-                f"{_DELIVERY} WHERE channel = ? AND state = 'sent' AND kind = ? "
+                f"{_DELIVERY} WHERE channel = ? AND state = 'sent' AND kind = ? "  # noqa: S608
+                "AND alert_id > (SELECT coalesce(max(id), 0) FROM alerts) - ? "
                 "AND revision > revision_sent ORDER BY alert_id",
-                (channel, AlertKind.HEARD.value),
+                (channel, AlertKind.HEARD.value, _EDITABLE_ALERTS),
             ).fetchall()
 
     def _time(self, query: str, values: tuple[str, ...]) -> datetime | None:
@@ -323,17 +330,23 @@ def _put_alert(
     return alert_id
 
 
-def _link(sql: sqlite3.Connection, event_id: int, alert_id: int | None) -> None:
-    """Whatever alert tells of this event has something new to say."""
-    if alert_id is not None:
-        # An alert from before the database was put aside is unknown here; the event still counts.
-        sql.execute(
-            "UPDATE events SET told_by = (SELECT id FROM alerts WHERE id = ?) WHERE id = ?",
-            (alert_id, event_id),
-        )
+def _link(
+    sql: sqlite3.Connection, event_id: int, alert_id: int | None, told_by: int | None
+) -> None:
+    """Note which alert tells of this event; whatever alert does has something new to say.
+
+    An episode that outlasts the cooldown is told again: the first alert keeps its link, the later
+    ones hold it by their own `event_id`. An alert from before the database was put aside is
+    unknown here; the event still counts.
+    """
+    sql.execute(
+        "UPDATE events SET told_by = coalesce((SELECT id FROM alerts WHERE id = ?), told_by, ?) "
+        "WHERE id = ?",
+        (told_by, alert_id, event_id),
+    )
     sql.execute(
         "UPDATE alerts SET revision = revision + 1 "
-        "WHERE id = (SELECT told_by FROM events WHERE id = ?)",
+        "WHERE id = (SELECT told_by FROM events WHERE id = ?1) OR event_id = ?1",
         (event_id,),
     )
 

@@ -67,6 +67,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX events_by_time ON events (onset)",
         "CREATE INDEX events_by_label ON events (label, offset)",
+        "CREATE INDEX alerts_by_event ON alerts (event_id)",
         "CREATE INDEX events_by_alert ON events (told_by)",
         "CREATE INDEX deliveries_by_state ON deliveries (channel, state, alert_id)",
         "CREATE INDEX clips_waiting ON clips (event_id) WHERE pcm IS NOT NULL",

@@ -4,6 +4,7 @@ Recall: of recorded beeps placed in household sound, the share that an episode o
 0.5 s. False alarms: episodes on streams without a beep, per hour.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
         chosen = [category for category in self.hours if (category in HARD) == hard]
         hours = sum(self.hours[category] for category in chosen)
         count = sum(self.false_alarms[category] for category in chosen)
+        if not hours:
+            return 0.0, math.inf
         low = chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
         return float(low / hours), float(chi2.ppf(0.975, 2 * count + 2) / 2 / hours)
 
@@ -79,7 +82,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     count_exact: float  # share of patterns heard at 10 dB and better with the true pulse count
 
     def quality(self) -> dict[str, float]:
-        """The numbers for `bundle.json`, named by split."""
+        """The numbers for `bundle.json`, named by split; what could not be measured is left out."""
         own, rule = self.systems[0], self.systems[1]
         numbers = {f"{self.split}_patterns_{snr:.0f}_db": own.patterns[snr] for snr in own.patterns}
         numbers |= {f"{self.split}_singles_{snr:.0f}_db": own.singles[snr] for snr in own.singles}
@@ -90,7 +93,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         numbers[f"{self.split}_pulse_count_exact"] = self.count_exact
         numbers[f"{self.split}_fixed_rule_patterns_10_db"] = rule.patterns[10.0]
         numbers[f"{self.split}_fixed_rule_false_alarms_per_hour"] = rule.per_hour(hard=False)
-        return {name: round(value, 4) for name, value in numbers.items()}
+        return {n: round(value, 4) for n, value in numbers.items() if math.isfinite(value)}
 
     def table(self) -> str:
         """Plain text for people."""

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FULL_SCALE = 32_768.0  # of int16
-
 
 class ToneSpectrum(nn.Module):
     """Log energy in narrow bands of equal width, two spectra a frame.
@@ -36,17 +34,19 @@ class ToneSpectrum(nn.Module):
         span_s = 2 * hop_samples / rate_hz
         window = 0.5 - 0.5 * torch.cos(2 * math.pi * before_centre_s / span_s)  # [hop]
         phase = 2 * math.pi * (before_centre_s - span_s / 2)[:, None] * centre_hz  # [hop, bands]
-        # A sine at full scale on a band's centre then has an energy of 1.
+        # A sine on a band's centre then has the square of its peak as energy, in int16 steps.
         scale = window[:, None] / window.sum()
         self.register_buffer("even", (torch.cos(phase) * scale).float(), persistent=False)
         self.register_buffer("odd", (torch.sin(phase) * scale).float(), persistent=False)
         self.even: Tensor
         self.odd: Tensor
-        self.faintest_energy = 1e-12  # about the rounding noise of int16 in one band
+        # About the rounding noise of int16 in one band. Far smaller numbers (as full scale 1 would
+        # need) are taken for zero by the ONNX exporter, which then leaves the addition out.
+        self.faintest_energy = 1e-3
 
     def forward(self, pcm: Tensor) -> Tensor:
-        """Natural log of band energies of int16-scaled sound, [batch, spectra, bands]."""
-        sound = pcm.to(torch.float32) / FULL_SCALE  # [batch, samples]
+        """Natural log of band energies of int16 sound, [batch, spectra, bands]."""
+        sound = pcm.to(torch.float32)  # [batch, samples]
         hops = sound.reshape(sound.shape[0], -1, self.hop_samples)  # [batch, spectra, hop]
         # What came before the first sample is unknown: its mirror image has no onset.
         hops = torch.cat([hops[:, :1].flip(-1), hops], dim=1)  # [batch, spectra + 1, hop]

@@ -7,6 +7,7 @@ import pytest
 from beepwatch.messages import DeliveryState
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
+from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
 from tests.store.messages_of_a_day import at, beep, heard, notice, sound
 
@@ -238,3 +239,38 @@ def test_an_alert_that_is_due_now_but_later_than_created_is_due(outbox: Outbox) 
     assert due_key(outbox, 10 - 0.000_001) is None
     assert outbox.due(CHANNEL, at(10)) is not None
     assert outbox.next_due_at(CHANNEL, at(10) - timedelta(microseconds=1)) == at(10)
+
+
+def test_a_message_too_many_alerts_back_is_left_as_it_is(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beepwatch.store.outbox._EDITABLE_ALERTS", 3)
+    outbox.write(event=beep(), alert=heard(), channels=[CHANNEL])
+    send(outbox)
+    outbox.write(event=beep(pulses=5, id=1))
+    for key in "ab":
+        outbox.write(alert=notice(key))
+        assert outbox.edit_due(CHANNEL, at(1)) is not None
+    outbox.write(alert=notice("c"))
+    assert outbox.edit_due(CHANNEL, at(1)) is None
+
+
+def test_an_episode_that_outlasts_the_cooldown_is_told_by_both_its_alerts(
+    outbox: Outbox, database: Database
+) -> None:
+    first = outbox.write(event=beep(), alert=heard("a"), channels=[CHANNEL])
+    again = outbox.write(
+        event=beep(pulses=200, id=first.event_id), alert=heard("b"), channels=[CHANNEL]
+    )
+    assert again.event_id == first.event_id
+    for _ in range(2):
+        send(outbox)
+    outbox.write(event=beep(pulses=300, final=True, id=1), told_by=again.alert_id)
+    for alert_id in (1, 2):
+        assert [event.pulses for event in outbox.events_of(alert_id)] == [300]
+        stale = outbox.edit_due(CHANNEL, at(9))
+        assert stale is not None
+        assert stale.alert.id == alert_id
+        outbox.edited(stale.id, revision=stale.revision)
+    (row,) = event_rows(database)
+    assert [told.id for told in row.alerts] == [1, 2]

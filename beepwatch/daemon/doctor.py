@@ -1,0 +1,153 @@
+"""`beepwatch doctor`: everything that may be wrong on this machine, and what to do about it."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from beepwatch.capture.diagnosis import microphone_report
+from beepwatch.classify.bundle import find_bundle, load_bundle
+from beepwatch.classify.engines import open_engine
+from beepwatch.config import Config, Loaded, telegram_token
+from beepwatch.errors import BeepwatchError
+from beepwatch.store.database import Database
+
+PROGRAM_WITHIN_S = 10.0
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the doctor's report."""
+
+    name: str
+    ok: bool
+    found: str
+    todo: str = ""
+
+    def as_line(self) -> str:
+        """For people."""
+        mark = "ok  " if self.ok else "BAD "
+        todo = f" {self.todo}" if self.todo else ""
+        return f"{mark} {self.name:<11} {self.found}{todo}"
+
+
+def checks(loaded: Loaded) -> Iterator[Check]:
+    """Every check, each as soon as it is made; none raises."""
+    config = loaded.config
+    where = str(loaded.file) if loaded.file else "no file; every key has its default"
+    yield Check(name="config", ok=True, found=where)
+    examinations: list[tuple[str, Callable[[Config], Iterator[Check]]]] = [
+        ("microphone", _microphone),
+        ("ffmpeg", _ffmpeg),
+        ("model", _model),
+        ("disk", _disk),
+        ("telegram", _telegram),
+        ("service", _service),
+    ]
+    for name, examine in examinations:
+        try:
+            yield from examine(config)
+        except BeepwatchError as error:
+            yield Check(name=name, ok=False, found=str(error))
+
+
+def _microphone(config: Config) -> Iterator[Check]:
+    report = microphone_report(config.capture)
+    if report.faults:
+        seen = f" Inputs here: {', '.join(report.devices)}." if report.devices else ""
+        for fault in report.faults:
+            yield Check(name="microphone", ok=False, found=f"{fault}{seen}")
+    else:
+        form = f"{report.rate_hz} Hz, {report.channels} channel(s)"
+        yield Check(name="microphone", ok=True, found=f"{report.device}, {form}")
+    if report.level_dbfs is not None:
+        silent = report.level_dbfs == float("-inf")
+        yield Check(
+            name="level",
+            ok=not silent,
+            found=f"{report.level_dbfs:.0f} dBFS over a second, {report.lost_samples} samples lost",
+            todo="Only zeros come: unmute it with alsamixer or pavucontrol." if silent else "",
+        )
+
+
+def _ffmpeg(_config: Config) -> Iterator[Check]:
+    path = shutil.which("ffmpeg")
+    if path is None:
+        yield Check(
+            name="ffmpeg",
+            ok=False,
+            found="not found; clips go out as WAV.",
+            todo="Install it: apt install ffmpeg.",
+        )
+        return
+    encoders = _output([path, "-hide_banner", "-encoders"])
+    if "libmp3lame" in encoders:
+        yield Check(name="ffmpeg", ok=True, found=f"{path}, makes mp3")
+    else:
+        yield Check(
+            name="ffmpeg",
+            ok=False,
+            found=f"{path} cannot make mp3; clips go out as WAV.",
+            todo="Install one with libmp3lame: apt install ffmpeg.",
+        )
+
+
+def _model(config: Config) -> Iterator[Check]:
+    bundle = load_bundle(find_bundle(config.model.bundle))
+    open_engine(bundle, config.model.runtime)
+    info = bundle.info
+    yield Check(
+        name="model",
+        ok=True,
+        found=f"{info.name} {info.model_id} on {config.model.runtime}: {', '.join(info.labels)}",
+    )
+
+
+def _disk(config: Config) -> Iterator[Check]:
+    store = config.store
+    Database(store.path).close()
+    free_mb = shutil.disk_usage(store.path).free / 1e6
+    ok = free_mb > store.min_free_mb
+    yield Check(
+        name="disk",
+        ok=ok,
+        found=f"{store.path} can be written, {free_mb:.0f} MB free",
+        todo="" if ok else f"Free some, or lower store.min_free_mb ({store.min_free_mb:g}).",
+    )
+
+
+def _telegram(config: Config) -> Iterator[Check]:
+    telegram = config.notify.telegram
+    token = telegram_token(telegram)
+    if token is None or not telegram.chat_ids:
+        yield Check(
+            name="telegram",
+            ok=True,
+            found="no phone is connected.",
+            todo="To connect one: beepwatch telegram pair.",
+        )
+        return
+    from beepwatch.notify.bot import bot_name
+
+    name = asyncio.run(bot_name(token, telegram.base_url))
+    yield Check(name="telegram", ok=True, found=f"@{name}, {len(telegram.chat_ids)} chat(s)")
+
+
+def _service(_config: Config) -> Iterator[Check]:
+    if shutil.which("systemctl") is None:
+        yield Check(name="service", ok=True, found="no systemd here; `beepwatch run` does it all")
+        return
+    state = _output(["systemctl", "is-active", "beepwatch"]).strip() or "unknown"
+    yield Check(name="service", ok=state != "failed", found=f"beepwatch.service is {state}")
+
+
+def _output(command: list[str]) -> str:
+    """What a program printed; nothing when it could not be run."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROGRAM_WITHIN_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout

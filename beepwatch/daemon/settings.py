@@ -1,0 +1,42 @@
+"""What each child needs to know. Travels to it at its start, so nothing heavy is imported here."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from beepwatch.config import Capture, Model, Notify, Rule, Secret, Store
+from beepwatch.logs import LogSettings
+
+
+class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """For the recorder."""
+
+    capture: Capture
+    rate_hz: int  # of the model
+    speed: float | Literal["max"]
+    logs: LogSettings
+
+
+class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """For the classifier."""
+
+    bundle: Path
+    model: Model
+    rules: tuple[Rule, ...]
+    missing_after_s: float
+    directory: Path
+    channels: tuple[str, ...]
+    since_s: float  # monotonic start of the daemon
+    live: bool  # time passes without sound; else only with it
+    logs: LogSettings
+
+
+class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """For the messenger."""
+
+    notify: Notify
+    store: Store
+    token: Secret | None
+    channels: tuple[str, ...]
+    logs: LogSettings

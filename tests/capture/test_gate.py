@@ -1,0 +1,233 @@
+"""The gate keeps beeps, drops rooms, and beats the rule that people use today."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from beepwatch.capture.gate import Gate, Verdict
+from beepwatch.capture.windows import WindowCutter
+from tests.capture.sounds import RATE_HZ, block, noise, recording, sine
+
+OCTAVE = 2**0.5 - 2**-0.5
+WINDOW = 3 * RATE_HZ
+
+
+def judged(
+    sound: NDArray[np.int16], cuts: list[int] | None = None, *, rate_hz: int = RATE_HZ
+) -> list[Verdict]:
+    """The verdict on each window of 3 s every second."""
+    cutter = WindowCutter(from_hz=rate_hz, rate_hz=rate_hz, window_s=3, hop_s=1)
+    gate = Gate(rate_hz=rate_hz, window_s=3, over_floor_db=6)
+    return [
+        gate.step(cut.fresh, cut.first_sample)
+        for part in np.split(sound, np.cumsum(cuts or [], dtype=int))
+        for cut in cutter.push(block(part, rate_hz))
+    ]
+
+
+def kept(sound: NDArray[np.int16], rate_hz: int = RATE_HZ) -> list[bool]:
+    return [verdict.keep for verdict in judged(sound, rate_hz=rate_hz)]
+
+
+def with_beeps(
+    room: NDArray[np.float64], beep: NDArray[np.float64], every_s: float, from_s: float
+) -> tuple[NDArray[np.int16], list[int]]:
+    """The room with beeps in it, and the windows that hold one whole."""
+    sound = room.copy()
+    holding: set[int] = set()
+    for start_s in np.arange(from_s, room.size / RATE_HZ - 1, every_s):
+        start = round(start_s * RATE_HZ) + round(start_s * 977) % 256  # on no frame's border
+        sound[start : start + beep.size] += beep
+        holding |= {
+            index
+            for index in range((room.size - WINDOW) // RATE_HZ + 1)
+            if index * RATE_HZ <= start and start + beep.size <= index * RATE_HZ + WINDOW
+        }
+    return np.clip(np.rint(sound), -32_768, 32_767).astype(np.int16), sorted(holding)
+
+
+def tone(hz: float, seconds: float, amplitude: float) -> NDArray[np.float64]:
+    """Not rounded yet, so that it can be less than a step high."""
+    return amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
+
+
+@pytest.mark.parametrize("hz", [300, 434, 1_000, 2_016, 3_100, 4_500, 6_000])
+@pytest.mark.parametrize("room_rms", [3, 30, 1_000])
+def test_keeps_every_beep_of_80_ms_at_6_db_in_its_octave(hz: float, room_rms: float) -> None:
+    octave_power = room_rms**2 * hz * OCTAVE / (RATE_HZ / 2)
+    beep = tone(hz, 0.08, np.sqrt(2 * octave_power * 10**0.6))
+    sound, holding = with_beeps(noise(60, room_rms, seed=round(hz)), beep, 5, from_s=10)
+
+    verdicts = judged(sound)
+
+    assert [index for index in holding if not verdicts[index].keep] == []
+    assert verdicts[holding[0]].at_hz == pytest.approx(hz, abs=32)
+
+
+@pytest.mark.parametrize("room_rms", [1, 30, 3_000])
+def test_drops_a_room_of_steady_noise(room_rms: float) -> None:
+    windows = kept(np.rint(noise(120, room_rms, seed=5)).astype(np.int16))
+
+    assert sum(windows) <= 0.01 * len(windows)
+
+
+def test_a_tiny_beep_in_digital_silence_is_kept() -> None:
+    """Two steps of 32,768 high."""
+    sound, holding = with_beeps(np.zeros(20 * RATE_HZ), tone(3_000, 0.08, 2), 10, from_s=8)
+
+    windows = kept(sound)
+
+    assert [index for index, keep in enumerate(windows) if keep] == holding
+
+
+def test_digital_silence_is_dropped() -> None:
+    assert not any(kept(np.zeros(10 * RATE_HZ, dtype=np.int16)))
+
+
+def test_a_beep_in_the_very_first_window_is_kept() -> None:
+    sound, _ = with_beeps(noise(3, 30, seed=2), tone(2_000, 0.08, 60), 10, from_s=1)
+
+    assert kept(sound) == [True]
+
+
+def test_a_tone_that_sounds_since_the_beginning_is_kept() -> None:
+    sound = noise(3, 30, seed=2) + tone(2_000, 3, 300)
+
+    assert kept(np.rint(sound).astype(np.int16)) == [True]
+
+
+def test_a_fan_opens_the_gate_for_less_than_a_minute_and_a_beep_in_it_again() -> None:
+    quiet = noise(30, 20, seed=3)
+    fan = noise(90, 600, seed=4) + tone(440, 90, 900)
+    sound, holding = with_beeps(np.concatenate([quiet, fan]), tone(3_000, 0.1, 700), 200, 110)
+
+    windows = kept(sound)
+
+    assert all(windows[28:40])
+    assert [index for index in range(90, len(windows)) if windows[index]] == holding
+
+
+def test_a_room_that_falls_silent_is_believed_within_seconds() -> None:
+    room = np.concatenate([noise(60, 2_000, seed=6), noise(15, 20, seed=7)])
+    sound, holding = with_beeps(room, tone(2_500, 0.1, 60), 100, from_s=68)
+
+    assert all(kept(sound)[index] for index in holding)
+
+
+def test_beeps_with_pauses_do_not_become_the_room() -> None:
+    """Two minutes of half a second on, half a second off."""
+    beep = tone(3_000, 0.5, 200)
+    sound, holding = with_beeps(noise(120, 30, seed=8), beep, 1, from_s=2)
+
+    verdicts = judged(sound)
+
+    assert all(verdicts[index].keep for index in holding)
+
+
+def test_a_click_is_too_short_to_be_a_beep() -> None:
+    """A clock that ticks twice a second, 5 ms each, 20 dB over the room."""
+    tick = noise(0.005, 300, seed=9)
+    sound, _ = with_beeps(noise(60, 30, seed=10), tick, 0.5, from_s=0.1)
+
+    windows = kept(sound)
+
+    assert sum(windows) <= 0.05 * len(windows)
+
+
+def test_a_loud_sound_without_pitch_is_kept() -> None:
+    sound, holding = with_beeps(noise(30, 30, seed=11), noise(0.3, 600, seed=12), 100, from_s=20)
+
+    assert all(kept(sound)[index] for index in holding)
+
+
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(1, 9_000), max_size=30))
+def test_the_gate_ignores_block_boundaries(cuts: list[int]) -> None:
+    sound, _ = with_beeps(noise(6, 30, seed=13), tone(2_000, 0.08, 60), 2, from_s=1)
+
+    assert judged(sound, cuts) == judged(sound)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 22_050, 44_100, 48_000])
+def test_works_at_the_microphones_own_rate(rate_hz: int) -> None:
+    sound = noise(20, 30, seed=14, rate_hz=rate_hz)
+    beep = sine(2_000, 0.1, peak=0.005, rate_hz=rate_hz)
+    sound[14 * rate_hz : 14 * rate_hz + beep.size] += beep
+
+    windows = kept(np.rint(sound).astype(np.int16), rate_hz)
+
+    assert [index for index, keep in enumerate(windows) if keep] == [12, 13, 14]
+
+
+def test_steps_shorter_than_a_frame_hear_the_same_beep() -> None:
+    sound, _ = with_beeps(noise(8, 30, seed=15), tone(2_000, 0.1, 100), 100, from_s=6)
+    gate = Gate(rate_hz=RATE_HZ, window_s=1, over_floor_db=6)
+
+    verdicts = [
+        gate.step(sound[end - 100 : end], max(0, end - RATE_HZ))
+        for end in range(100, sound.size, 100)
+    ]
+
+    assert not verdicts[0].keep
+    assert any(verdict.keep for verdict in verdicts[950:])
+    assert not any(verdict.keep for verdict in verdicts[330:950])
+
+
+# What people use today: a frame of 1,024 samples at 44.1 kHz is silent if its peak is under 300; a
+# sample of 3 s is dropped if more than 75 % of its frames are.
+FRAME_TODAY = round(1_024 * RATE_HZ / 44_100)
+
+
+def kept_today(sound: NDArray[np.int16]) -> list[bool]:
+    keeps = []
+    for start in range(0, sound.size - WINDOW + 1, RATE_HZ):
+        window = np.abs(sound[start : start + WINDOW].astype(int))
+        frames = window[: window.size // FRAME_TODAY * FRAME_TODAY].reshape(-1, FRAME_TODAY)
+        silent_share = float((frames.max(axis=1) < 300).mean())
+        keeps.append(silent_share <= 0.75)
+    return keeps
+
+
+@pytest.fixture(scope="module")
+def quiet_room() -> NDArray[np.float64]:
+    """Real recordings: an appliance hums in another room, the mains in this one; 30 s."""
+    return recording("appliance_far_away.flac") + np.tile(
+        recording("mains_hum.flac").astype(np.float64), 6
+    )
+
+
+def test_a_real_quiet_room_is_dropped_by_both_rules(quiet_room: NDArray[np.float64]) -> None:
+    """Over ten minutes, the room's first seconds included."""
+    room = np.tile(np.rint(quiet_room), 20).astype(np.int16)
+
+    ours, today = kept(room), kept_today(room)
+
+    assert 1 - np.mean(ours) >= 0.95
+    assert 1 - np.mean(today) >= 0.95
+
+
+def test_a_real_single_beep_is_kept_by_ours_and_lost_by_todays_rule(
+    quiet_room: NDArray[np.float64],
+) -> None:
+    """One pulse of a smoke alarm, some rooms away, every 6 s."""
+    pulse = recording("smoke_alarm_pulse.flac").astype(np.float64)
+    pulse *= 250 / np.abs(pulse).max()
+    sound, holding = with_beeps(np.tile(quiet_room, 4), pulse, 6, from_s=3)
+
+    ours, today = kept(sound), kept_today(sound)
+
+    assert np.mean([ours[index] for index in holding]) == 1
+    assert np.mean([today[index] for index in holding]) == 0
+
+
+def test_todays_rule_loses_a_single_short_beep_however_loud(
+    quiet_room: NDArray[np.float64],
+) -> None:
+    """Half a second at full level is a sixth of the window; more than 75 % of it is silent."""
+    pulse = recording("smoke_alarm_pulse.flac").astype(np.float64)
+    sound, holding = with_beeps(quiet_room, pulse, 6, from_s=3)
+
+    assert all(kept(sound)[index] for index in holding)
+    assert not any(kept_today(sound)[index] for index in holding)

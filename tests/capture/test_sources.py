@@ -1,0 +1,101 @@
+"""What --source understands, and what it says of the rest."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from beepwatch.capture.blocks import Block
+from beepwatch.capture.network import NetworkStream
+from beepwatch.capture.sources import parse_source
+from beepwatch.clock import SystemClock
+from beepwatch.config import Capture
+from beepwatch.errors import ConfigurationError, SourceError
+from tests.capture.sounds import DATA, loudest_hz
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "live", "paced"),
+    [
+        ("microphone", "microphone", True, False),
+        ("microphone:USB Audio", "microphone:USB Audio", True, False),
+        ("file:/tmp/a b.wav", "file:/tmp/a b.wav", False, True),
+        ("stdin", "stdin", False, False),
+        ("stream:rtsp://me:secret@camera:554/live", "stream:rtsp://camera:554/live", True, False),
+        ("stream:http://radio/a.mp3?token=secret", "stream:http://radio/a.mp3", True, False),
+    ],
+)
+def test_the_known_forms(text: str, name: str, live: bool, paced: bool) -> None:
+    source = parse_source(Capture(source=text), clock=SystemClock())
+
+    assert (source.name, source.live, source.paced) == (name, live, paced)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "mic", "microphone:", "file:", "file", "stream:", "stdin:x", "stream:file:///etc/passwd"],
+)
+def test_anything_else_is_refused_with_what_is_known(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="stream:"):
+        parse_source(Capture(source=text), clock=SystemClock())
+
+
+def test_a_refused_url_does_not_show_its_password() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_source(Capture(source="stream:ftp://me:secret@host/a"), clock=SystemClock())
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def radio() -> Iterator[str]:
+    """A web radio that plays one clip, then hangs up."""
+
+    class Radio(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path != "/alarm":
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((DATA / "fire_alarm.flac").read_bytes())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Radio)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_network_stream_is_heard_and_its_end_is_a_loss(radio: str) -> None:
+    stream = NetworkStream(f"{radio}/alarm", SystemClock()).open()
+    blocks: list[Block] = []
+    try:
+        with pytest.raises(SourceError, match="ended"):
+            while True:
+                if isinstance(block := stream.read(0.5), Block):
+                    blocks.append(block)
+    finally:
+        stream.close()
+
+    mono = b"".join(block.data for block in blocks)
+    assert blocks[0].captured_mono_s is not None
+    assert sum(block.frames for block in blocks) == pytest.approx(3 * 44_100, rel=0.01)
+    assert loudest_hz(np.frombuffer(mono, dtype="<i2"), 44_100) == pytest.approx(3_079, abs=60)
+
+
+def test_a_network_stream_that_is_not_there_is_a_loss(radio: str) -> None:
+    stream = NetworkStream(f"{radio}/nothing", SystemClock()).open()
+    try:
+        with pytest.raises(SourceError, match="404"):
+            while True:
+                stream.read(0.5)
+    finally:
+        stream.close()

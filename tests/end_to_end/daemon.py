@@ -1,0 +1,105 @@
+"""`beepwatch run` as a user starts it: a process of its own, a configuration file, a state."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bot_api import TOKEN, BotApi
+
+WITHIN_S = 30.0
+CHAT_ID = 4711
+
+
+class Daemon:
+    """A running daemon and its state directory."""
+
+    def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self.config = directory / "config.toml"
+        self.log = directory / "beepwatch.log"
+        self.environment = {
+            **(environment or os.environ),  # noqa: TID251 - the child's, with a token added
+            "BEEPWATCH_TELEGRAM_TOKEN": TOKEN,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, text: str, api: BotApi | None = None) -> None:
+        """Write the configuration: `text`, the state directory, and the chat if there is an API."""
+        text += f'\n[store]\ndirectory = "{self.state}"\nmin_free_mb = 1\n'
+        if api is not None:
+            text += f'[notify.telegram]\nchat_ids = [{CHAT_ID}]\nbase_url = "{api.base_url}"\n'
+        self.config.write_text(text)
+
+    def start(self, *arguments: str, program: Path | None = None) -> None:
+        """`beepwatch run` with the configuration; `program` is another installation's script."""
+        command = [program] if program else [sys.executable, "-m", "beepwatch"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "run", "--config", self.config, *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Of the supervisor."""
+        assert self.process is not None
+        return self.process.pid
+
+    def wait(self) -> int:
+        """Until it ends by itself; the exit code."""
+        assert self.process is not None
+        return self.process.wait(2 * WITHIN_S)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(WITHIN_S)
+
+    def events(self) -> list[dict[str, Any]]:
+        """What `beepwatch events --json` prints."""
+        return [json.loads(line) for line in self.verb("events", "--json").splitlines()]
+
+    def verb(self, *arguments: str) -> str:
+        """Standard output of another verb on the same state."""
+        done = subprocess.run(
+            [sys.executable, "-m", "beepwatch", *arguments, "--config", self.config],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def wait_for_log(self, text: str) -> None:
+        """Until the log holds `text`."""
+        deadline_s = time.monotonic() + WITHIN_S
+        while text not in self.log.read_text():
+            ended = self.process is not None and self.process.poll() is not None
+            if ended or time.monotonic() > deadline_s:
+                raise AssertionError(f"no {text!r} in the log:\n{self.log.read_text()}")
+            time.sleep(0.05)  # noqa: TID251 - a test may wait
+
+
+@contextmanager
+def daemon(directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[Daemon]:
+    """A daemon that is killed, with its children, if it still runs at the end."""
+    one = Daemon(directory, environment)
+    try:
+        yield one
+    finally:
+        if one.process is not None and one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait()

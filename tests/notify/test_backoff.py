@@ -1,0 +1,42 @@
+"""When to try again."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beepwatch.messages import Delivery, DeliveryState
+from beepwatch.notify.backoff import Backoff, Waits, is_given_up
+from beepwatch.notify.channels import RetryAfter, Unreachable
+from tests.notify.laundry import at, notice
+
+WAITS = Waits()
+
+
+@given(attempts=st.integers(1, 100_000))
+def test_waits_double_up_to_five_minutes_with_a_quarter_of_jitter(attempts: int) -> None:
+    plain_s = min(300.0, 2.0 ** min(attempts - 1, 30))
+    wait_s = Backoff(WAITS).after_s(attempts, Unreachable("no route"))
+    assert plain_s <= wait_s <= 1.25 * plain_s
+
+
+def test_the_servers_wish_is_honoured_to_the_second() -> None:
+    assert Backoff(WAITS).after_s(9, RetryAfter(41)) == 41
+
+
+def delivery() -> Delivery:
+    return Delivery(
+        id=1,
+        alert=notice(),
+        channel="console",
+        state=DeliveryState.PENDING,
+        attempts=0,
+        next_try_at=None,
+        last_error=None,
+        reference=None,
+    )
+
+
+def test_an_alert_is_given_up_after_a_week_of_trying_only() -> None:
+    week_s = 7 * 86_400
+    assert not is_given_up(delivery(), 2_000, at(week_s), WAITS)
+    assert not is_given_up(delivery(), 49, at(week_s + 1), WAITS)
+    assert is_given_up(delivery(), 50, at(week_s + 1), WAITS)

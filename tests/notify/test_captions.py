@@ -1,0 +1,68 @@
+"""The words of an alert."""
+
+from datetime import timedelta, timezone
+from pathlib import Path
+
+from beepwatch.messages import Alert, AlertKind
+from beepwatch.notify.captions import caption, console_line
+from tests.notify.laundry import NOON, beep, heard, notice
+
+PARIS = timezone(timedelta(hours=1))
+CLIP = Path("/state/clips/a.mp3")
+
+
+def test_a_caption_holds_label_room_local_time_pulses_and_score() -> None:
+    event = beep(pulses=5, lasting_s=4.1, final=True)
+    assert caption(heard(), [event], "laundry room", PARIS) == (
+        "beep · laundry room\nSat 1 Mar 13:00:00 · 5 pulses in 4.1 s · score 0.98"
+    )
+
+
+def test_an_episode_that_goes_on_is_counted_so_far() -> None:
+    assert caption(heard(), [beep()], zone=PARIS) == (
+        "beep\nSat 1 Mar 13:00:00 · 1 pulse so far · score 0.98"
+    )
+
+
+def test_the_episodes_of_a_burst_are_summed() -> None:
+    burst = [
+        beep(0, 5, 4.1, final=True, score=0.91),
+        beep(60, 2, 1.0, final=True, score=0.99),
+        beep(119, 3, 2.0, final=True, score=0.95),
+    ]
+    assert caption(heard(), burst, zone=PARIS).endswith(
+        "10 pulses in 3 bursts within 2 min 1 s · score 0.99"
+    )
+    burst[1] = beep(60, 2, 1.0)
+    assert "10 pulses in 3 bursts so far" in caption(heard(), burst, zone=PARIS)
+
+
+def test_a_notice_is_its_own_text_with_room_and_time() -> None:
+    assert caption(notice(), [], "laundry room", PARIS) == (
+        "beepwatch is listening\nlaundry room · Sat 1 Mar 13:00:00"
+    )
+    assert caption(notice(), [], zone=PARIS) == "beepwatch is listening\nSat 1 Mar 13:00:00"
+
+
+def test_an_alert_whose_event_is_gone_still_says_what_it_was() -> None:
+    assert caption(heard(), [], zone=PARIS) == "beep\nSat 1 Mar 13:00:00"
+
+
+def test_the_console_has_one_line_per_alert() -> None:
+    event = beep(pulses=5, lasting_s=4.1, final=True)
+    assert console_line(heard(), [event], CLIP, PARIS) == (
+        "13:00:00  beep  5 pulses in 4.1 s  score 0.98  /state/clips/a.mp3"
+    )
+    assert console_line(heard(), [event], None, PARIS).endswith("score 0.98  no clip")
+    fault = Alert(
+        kind=AlertKind.FAULT,
+        text="no device:\n plug it in",
+        created_at=NOON,
+        due_at=NOON,
+        dedupe_key="f",
+    )
+    assert console_line(fault, [], None, PARIS) == "13:00:00  fault  no device: plug it in"
+
+
+def test_without_a_zone_the_machines_own_is_taken() -> None:
+    assert f"{NOON.astimezone():%H:%M:%S}" in caption(notice(), [])

@@ -1,0 +1,102 @@
+"""The manifest is believed in nothing that can be checked."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from beepwatch.errors import UnreadableAudio
+from beepwatch.train.dataset import (
+    DatasetError,
+    check_groups,
+    choose,
+    data_digest,
+    loud_stretches,
+    read_manifest,
+    read_pulses,
+    read_signal,
+    read_sound,
+)
+from tests.train.conftest import RATE_HZ, SPANS_S, beeps
+
+
+def test_only_what_may_be_redistributed_is_chosen_for_training(data: Path) -> None:
+    recordings = read_manifest(data)
+    everything = choose(recordings, "train", ["household"], redistributable_only=False)
+    shippable = choose(recordings, "train", ["household"], redistributable_only=True)
+    assert {recording.path for recording in everything} - {
+        recording.path for recording in shippable
+    } == {"train/household/secret.flac"}
+
+
+def test_a_split_holds_no_recording_of_another(data: Path) -> None:
+    recordings = read_manifest(data)
+    categories = ["household", "beep_real", "rir"]
+    chosen = {
+        split: {r.path for r in choose(recordings, split, categories, redistributable_only=False)}
+        for split in ("train", "dev", "test")
+    }
+    assert not chosen["train"] & chosen["dev"]
+    assert not (chosen["train"] | chosen["dev"]) & chosen["test"]
+    assert all(path.startswith("test/") for path in chosen["test"])
+
+
+def test_a_group_in_two_splits_is_refused(data: Path) -> None:
+    recordings = read_manifest(data)
+    stray = msgspec.structs.replace(
+        choose(recordings, "test", ["beep_real"], redistributable_only=False)[0], split="train"
+    )
+    with pytest.raises(DatasetError, match=r"'test timer'.*is in both test and train"):
+        check_groups([*recordings, stray])
+
+
+def test_a_group_that_only_names_its_source_is_no_group(data: Path) -> None:
+    recording = read_manifest(data)[0]
+    unknown = msgspec.structs.replace(recording, group="sounds", category="speech")
+    check_groups([unknown, msgspec.structs.replace(unknown, split="test")])
+
+
+def test_pitch_and_snr_are_taken_from_the_note_where_the_columns_are_empty(data: Path) -> None:
+    (monitor,) = choose(read_manifest(data), "train", ["beep_clean"], redistributable_only=True)
+    assert (monitor.pitch_hz, monitor.snr_db) == (3_000.0, 60.5)
+
+
+def test_a_listed_beep_has_its_listed_pulses(data: Path) -> None:
+    (timer,) = choose(read_manifest(data), "dev", ["beep_real"], redistributable_only=True)
+    signal = read_signal(data, timer, read_pulses(data), RATE_HZ)
+    assert [(pulse.onset_s, pulse.offset_s) for pulse in signal.pulses] == SPANS_S
+    assert signal.pitch_hz == 1_700
+
+
+def test_a_clean_beep_that_is_not_listed_has_pulses_where_it_is_loud() -> None:
+    sound = beeps(3_000, [(0.5, 0.7), (1.0, 1.2)], 1.5).astype(np.float32)
+    found = loud_stretches(sound, RATE_HZ)
+    assert np.array(found) == pytest.approx(np.array([(0.5, 0.7), (1.0, 1.2)]), abs=0.011)
+
+
+def test_silence_has_no_loud_stretches() -> None:
+    assert loud_stretches(np.zeros(16_000, dtype=np.float32), RATE_HZ) == []
+
+
+def test_sound_at_another_rate_keeps_its_length_in_seconds(data: Path) -> None:
+    assert len(read_sound(data / "train/beep_real/timer.flac", 8_000)) == 16_000
+
+
+def test_a_text_file_is_no_sound(tmp_path: Path) -> None:
+    path = tmp_path / "notes.wav"
+    path.write_text("buy soap")
+    with pytest.raises(UnreadableAudio, match=r"notes\.wav"):
+        read_sound(path, RATE_HZ)
+
+
+def test_a_directory_without_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no manifest\.csv"):
+        read_manifest(tmp_path)
+
+
+def test_the_digest_changes_with_content_and_not_with_order(data: Path) -> None:
+    recordings = [r for r in read_manifest(data) if r.split == "dev"]
+    digest = data_digest(data, recordings)
+    assert data_digest(data, reversed(recordings)) == digest
+    assert data_digest(data, recordings[1:]) != digest
