@@ -1,5 +1,6 @@
 """The program's start. Light, because every spawned child imports it again."""
 
+import io
 import sys
 
 
@@ -7,6 +8,9 @@ def main() -> None:
     """Run the command line; `python -m beepwatch` and the `beepwatch` script come here."""
     from beepwatch.cli import run_command_line
 
+    for stream in (sys.stdout, sys.stderr):  # a file's name may be no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run_command_line())
 
 

@@ -1,14 +1,23 @@
 """The verbs. Each one's body lives in the station it belongs to and is loaded only when used."""
 
+import contextlib
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from beepwatch import __version__
-from beepwatch.config import Config, Loaded, display_values, load, telegram_token
+from beepwatch.config import (
+    Config,
+    Loaded,
+    display_values,
+    load,
+    telegram_token,
+    without_secrets,
+)
 from beepwatch.errors import BeepwatchError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,27 +57,35 @@ _state = {"debug": False}
 
 
 def run_command_line(arguments: list[str] | None = None) -> int:
-    """Run one verb; the exit code. An error is one line, without --debug."""
+    """Run one verb; the exit code. An error is one line, and a traceback only with --debug."""
+    given = sys.argv[1:] if arguments is None else arguments
+    _state["debug"] = "--debug" in given
     try:
-        result = app(arguments, prog_name="beepwatch", standalone_mode=False)
-    except BeepwatchError as error:
-        if _state["debug"]:
-            raise
-        typer.echo(f"beepwatch: {error}", err=True)
-        return error.exit_code
-    except typer.Exit as leaving:
-        return leaving.exit_code
+        # --debug is taken out, because people write it after the verb too.
+        words = [word for word in given if word != "--debug"]
+        result = app(words, prog_name="beepwatch", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone, as `| head` does; there is nobody to tell
-        return 0
-    except Exception as error:
-        if _state["debug"] or not hasattr(error, "format_message"):
-            raise
-        typer.echo(f"beepwatch: {error.format_message()}", err=True)
-        return 2
+    except Exception as error:  # noqa: BLE001 - the last place that can word it
+        return _complain(error)
     return result if isinstance(result, int) else 0
+
+
+def _complain(error: Exception) -> int:
+    """Say what went wrong, without secrets; the exit code."""
+    if _state["debug"]:
+        typer.echo(without_secrets("".join(traceback.format_exception(error))), err=True)
+    if isinstance(error, BeepwatchError):
+        text, exit_code = str(error), error.exit_code
+    elif hasattr(error, "format_message"):  # how typer words a wrong use
+        text, exit_code = error.format_message(), 2
+    else:
+        name = type(error).__name__
+        text = f"this should not happen: {name}: {error}. Please report it, with --debug."
+        exit_code = 1
+    if text:  # typer has said the help itself
+        typer.echo(f"beepwatch: {without_secrets(' '.join(text.split()))}", err=True)
+    return exit_code
 
 
 def _example(text: str) -> str:
@@ -81,7 +98,6 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Log more; show tracebacks.")] = False,
 ) -> None:
     """Options that come before the verb."""
-    _state["debug"] = debug
     if version:
         typer.echo(f"beepwatch {__version__}")
         raise typer.Exit
@@ -183,12 +199,12 @@ def events(
     store = _load(config).config.store
     after = listing.since_time(since, SystemClock().utc()) if since else None
     database = Database(store.path)
-    rows = listing.event_rows(database, after)
-    if json:
-        typer.echo(listing.json_lines(rows), nl=False)
-    else:
-        Console().print(listing.table(rows, listing.notice_rows(database, after)))
-    database.close()
+    with contextlib.closing(database):
+        rows = listing.event_rows(database, after)
+        if json:
+            typer.echo(listing.json_lines(rows), nl=False)
+        else:
+            Console().print(listing.table(rows, listing.notice_rows(database, after)))
     return 0
 
 
@@ -233,7 +249,8 @@ def evaluate(
     model = _load(config).config.model
     _logging()
     evaluation = _training_extra("beepwatch.train.evaluation")
-    typer.echo(evaluation.evaluate(data, split=split, bundle=find_bundle(model.bundle)))
+    bundle = find_bundle(model.bundle)
+    typer.echo(evaluation.evaluate(bundle, data, split).table())
     return 0
 
 

@@ -71,4 +71,8 @@ class LocalZone(tzinfo):
 
     def fromutc(self, moment: datetime) -> datetime:
         """A UTC time, marked with this zone, as local time."""
-        return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=self)
+        local = moment.replace(tzinfo=UTC).astimezone()
+        wall = local.replace(tzinfo=None)
+        # The hour that summer time's end repeats: the second pass is told by `fold`.
+        second = wall.astimezone().utcoffset() != local.utcoffset()
+        return wall.replace(tzinfo=self, fold=int(second))

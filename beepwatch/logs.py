@@ -5,7 +5,6 @@ redaction: a secret never prints, not even inside the request lines of httpx.
 """
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -59,15 +58,17 @@ def configure_logging(settings: LogSettings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    render: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if sys.stderr.isatty():
-        render: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
-            exception_formatter=structlog.dev.plain_traceback
-        )
-    else:
-        render = structlog.processors.JSONRenderer()
+        render = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     # Before rendering, which may escape a secret's characters, and after, when every object that
     # was logged has become text.
-    rendering = [structlog.processors.format_exc_info, redact, render, redact.rendered]
+    rendering: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        redact,
+        render,
+        redact.rendered,
+    ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(_level(settings.level)),
@@ -87,6 +88,8 @@ def configure_logging(settings: LogSettings) -> None:
         # A line for every request is of use only when hunting a fault.
         for chatty in ("httpx", "httpcore", "asyncio"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
+        # A failed request is logged where it is dealt with; the library adds a traceback to each.
+        logging.getLogger("telegram").setLevel(logging.CRITICAL)
 
 
 def _level(name: str) -> int:

@@ -41,11 +41,14 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=50, help="starts, or beeps")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--silent", action="store_true", help="a silent room, windows gated")
+    parser.add_argument(
+        "--period-ms", type=int, default=50, help="of the sound server; a sound card's is 20 to 100"
+    )
     parser.add_argument("--load", action="store_true", help="keep one core busy")
     options = parser.parse_args()
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(sound_server(directory / "sound"))
+        server = stack.enter_context(sound_server(directory / "sound", period_ms=options.period_ms))
         if options.load:
             busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
             stack.callback(busy.kill)

@@ -27,7 +27,9 @@ def main() -> None:
     recording = str(files("beepwatch.daemon").joinpath("demo", "kitchen.flac"))
     sound, rate_hz = soundfile.read(recording, dtype="int16")
     copies = round(options.hours * 3_600 * rate_hz / len(sound))
-    command = [options.program] if options.program else [sys.executable, "-m", "beepwatch"]
+    command: list[str | Path] = (
+        [options.program] if options.program else [sys.executable, "-m", "beepwatch"]
+    )
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "hours.wav"
         soundfile.write(path, np.tile(sound, copies), rate_hz)
@@ -35,8 +37,11 @@ def main() -> None:
         taken_s = []
         for _ in range(options.times):
             begun_s = time.monotonic()
-            arguments = ["scan", path, "--json", "--workers", str(options.workers)]
-            done = subprocess.run([*command, *arguments], check=True, capture_output=True)
+            done = subprocess.run(
+                [*command, "scan", path, "--json", "--workers", str(options.workers)],
+                check=True,
+                capture_output=True,
+            )
             taken_s.append(time.monotonic() - begun_s)
     best_s, median_s = min(taken_s), sorted(taken_s)[len(taken_s) // 2]
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3

@@ -24,8 +24,9 @@ _MICROPHONE = "laundry_microphone"
 class SoundServer:
     """PulseAudio as a child process; `environment` is for every program that is to use it."""
 
-    def __init__(self, directory: Path, rate_hz: int = 44_100) -> None:
+    def __init__(self, directory: Path, rate_hz: int = 44_100, period_ms: int = 10) -> None:
         self.rate_hz = rate_hz
+        self._period_ms = period_ms  # how often the loudspeaker's sound goes on to its listeners
         self._directory = directory
         self._socket = directory / "pulse.socket"
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +74,7 @@ class SoundServer:
         # A null sink that nobody listens to closely wakes up every two seconds, and keeps a new
         # listener waiting for so long; a sound card does not. So somebody listens closely.
         self._keeper = subprocess.Popen(
-            ["parec", f"--device={_MICROPHONE}", "--latency-msec=10", "/dev/null"],
+            ["parec", f"--device={_MICROPHONE}", f"--latency-msec={self._period_ms}", "/dev/null"],
             env=self.environment,
             stdin=subprocess.DEVNULL,
         )
@@ -103,9 +104,11 @@ class SoundServer:
 
 
 @contextmanager
-def sound_server(directory: Path, rate_hz: int = 44_100) -> Iterator[SoundServer]:
+def sound_server(
+    directory: Path, rate_hz: int = 44_100, period_ms: int = 10
+) -> Iterator[SoundServer]:
     """A running server, killed by its process id at the end."""
-    server = SoundServer(directory, rate_hz)
+    server = SoundServer(directory, rate_hz, period_ms)
     try:
         server.start()
         yield server

@@ -28,7 +28,7 @@ _FORMATS: Final[tuple[tuple[int, SampleFormat], ...]] = (
 )
 _USUAL_RATES_HZ: Final = (48_000, 44_100, 32_000, 16_000)
 _MOST_CHANNELS: Final = 2  # ALSA's plugins promise 32 or 128 and make them up
-_BLOCK_S: Final = 0.05  # twenty wake-ups a second, a twentieth of a second's delay
+_BLOCK_S: Final = 0.1  # ten wake-ups a second; half of it is the mean delay
 _QUEUE_S: Final = 10.0  # how long the process may be held up before sound is lost
 
 _LEAST_GAP_S: Final = 0.05  # unannounced gaps shorter than this are jitter

@@ -1,7 +1,12 @@
 """One child of the supervisor over its successive lives, each with a connection of its own."""
 
 import multiprocessing
+import os
+import signal
+import socket
+import struct
 from collections import deque
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -9,7 +14,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from beepwatch.daemon.entry import live
+from beepwatch.daemon.entry import SIGNALS, live
 from beepwatch.messages import AnyMessage, Heartbeat, decode, encode
 
 STALE_AFTER_S = 15.0
@@ -17,6 +22,7 @@ STARTING_S = 60.0  # a Pi Zero loads ONNX Runtime for half a minute
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
 STORM_DEATHS, STORM_S = 5, 60.0
+MESSAGE_WITHIN_S = 5  # what has begun to come or go; a child that stops in its middle is cut off
 
 _spawn = multiprocessing.get_context("spawn")
 _log = structlog.get_logger()
@@ -37,7 +43,7 @@ class Child:
         self._beat_s = 0.0
         self._started_s = 0.0
         self._beaten = False
-        self._deaths_s: deque[float] = deque(maxlen=STORM_DEATHS)
+        self._deaths_s: deque[float] = deque()  # not older than STORM_S
         self._restart_at_s = 0.0
 
     @property
@@ -53,10 +59,17 @@ class Child:
     def start(self, now_s: float) -> None:
         """Begin a life: a new process with a new connection."""
         ours, theirs = _spawn.Pipe(duplex=True)
+        _limit_waits(ours)
         process = _spawn.Process(
             target=live, args=(self._module, theirs, self._settings), name=self.name, daemon=True
         )
-        process.start()
+        # Before there is a child's own handling, ^C would end it in the middle of its imports.
+        resource_tracker.ensure_running()  # which unblocks the signals itself
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.connection = ours
         self._process = process
@@ -124,15 +137,15 @@ class Child:
         self._process = None
         self._hang_up()
         self._deaths_s.append(now_s)
-        recent = sum(now_s - death_s <= STORM_S for death_s in self._deaths_s)
-        backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (recent - 1))
+        while now_s - self._deaths_s[0] > STORM_S:
+            self._deaths_s.popleft()
+        backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (len(self._deaths_s) - 1))
         self._restart_at_s = now_s + backoff_s
         return exit_code
 
     def storming(self, now_s: float) -> bool:
-        """Whether it died `STORM_DEATHS` times within `STORM_S`."""
-        full = len(self._deaths_s) == STORM_DEATHS
-        return full and now_s - self._deaths_s[0] <= STORM_S
+        """Whether it died `STORM_DEATHS` times within the last `STORM_S`."""
+        return sum(now_s - death_s <= STORM_S for death_s in self._deaths_s) >= STORM_DEATHS
 
     def kill(self) -> None:
         """End it at once; `bury` follows."""
@@ -144,3 +157,11 @@ class Child:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+
+
+def _limit_waits(connection: Connection) -> None:
+    """Let a blocking read or write fail, so that a stopped child cannot stop the supervisor."""
+    limit = struct.pack("ll", MESSAGE_WITHIN_S, 0)
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

@@ -12,10 +12,11 @@ from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.engines import open_engine
 from beepwatch.clock import Clock, LocalZone, SystemClock
 from beepwatch.config import Rule
-from beepwatch.daemon.link import Link, SupervisorGone, begin_child
+from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.pipeline import EpisodeKey, Note, Pipeline
 from beepwatch.daemon.settings import ClassifierSettings
 from beepwatch.errors import ModelError, StoreError
+from beepwatch.logs import configure_logging
 from beepwatch.messages import (
     AlertKind,
     AnyMessage,
@@ -41,7 +42,7 @@ _log = structlog.get_logger()
 
 def main(connection: Connection, settings: ClassifierSettings) -> None:
     """The process: until it is told to finish, or the supervisor is gone."""
-    begin_child(settings.logs)
+    configure_logging(settings.logs)
     clock = SystemClock()
     link = Link(connection, clock)
     try:
@@ -74,7 +75,7 @@ class Classifier:
             rules=settings.rules,
             missing_after_s=settings.missing_after_s,
             zone=LocalZone(),
-            since_s=settings.since_s,
+            since_s=_last_heard_s(outbox, settings, clock),
             last_told_s=_last_told_s(outbox, settings.rules, clock) if settings.live else None,
         )
 
@@ -85,6 +86,8 @@ class Classifier:
             message = self._link.receive(IDLE_S)
             if isinstance(message, Finish):
                 self._write(self._pipeline.finish())
+                if self._writer.unwritten:
+                    _log.error("not_written", notes=self._writer.unwritten)
                 self._link.send(Finished())
                 return
             self._handle(message)
@@ -130,11 +133,18 @@ class NoteWriter:
         self._channels = channels
         self._event_ids: dict[EpisodeKey, int] = {}
         self._last_alert: dict[str, int] = {}  # by label
-        self._unwritten: deque[Note] = deque(maxlen=UNWRITTEN_NOTES)
+        self._unwritten: deque[Note] = deque()
+
+    @property
+    def unwritten(self) -> int:
+        """How many notes wait for a store that can be written."""
+        return len(self._unwritten)
 
     def write(self, notes: list[Note]) -> bool:
         """Whether there is something new for the messenger. Raises StoreError."""
         self._unwritten.extend(notes)
+        while len(self._unwritten) > UNWRITTEN_NOTES:
+            _log.error("note_dropped", event=str(self._unwritten.popleft().event))
         wrote = bool(self._unwritten)
         while self._unwritten:
             self._put(self._unwritten[0])
@@ -184,6 +194,15 @@ def _last_told_s(outbox: Outbox, rules: tuple[Rule, ...], clock: Clock) -> dict[
             ago_s = max(0.0, (clock.utc() - told).total_seconds())
             told_s[rule.label] = clock.mono_s() - ago_s
     return told_s
+
+
+def _last_heard_s(outbox: Outbox, settings: ClassifierSettings, clock: Clock) -> float:
+    """Since when the dead man's switch waits: an earlier life of this daemon may have heard."""
+    heard = [at for rule in settings.rules if (at := outbox.last_heard(rule.label))]
+    if not heard or not settings.live:
+        return settings.since_s
+    ago_s = max(0.0, (clock.utc() - max(heard)).total_seconds())
+    return max(settings.since_s, clock.mono_s() - ago_s)
 
 
 def _disk_fault(text: str, since: datetime, cleared: bool) -> Fault:

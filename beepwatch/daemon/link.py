@@ -1,12 +1,10 @@
 """A child's end of its connection to the supervisor, made for one life."""
 
-import signal
 from multiprocessing.connection import Connection
 
 import msgspec
 
 from beepwatch.clock import Clock
-from beepwatch.logs import LogSettings, configure_logging
 from beepwatch.messages import AnyMessage, Heartbeat, decode, encode
 
 BEAT_EVERY_S = 2.0
@@ -50,14 +48,3 @@ class Link:
         if self._beaten_s is None or now_s - self._beaten_s >= BEAT_EVERY_S:
             self._beaten_s = now_s
             self.send(Heartbeat(counts=counts or {}))
-
-
-def begin_child(logs: LogSettings) -> None:
-    """What every child does first: its own logging, and leave signals to the supervisor.
-
-    ^C and systemd's SIGTERM reach the whole group; only the supervisor acts, and tells its
-    children over their connections, so that what is begun is finished in order.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    configure_logging(logs)

@@ -9,10 +9,11 @@ from typing import Any
 import structlog
 
 from beepwatch.clock import LocalZone, SystemClock
-from beepwatch.daemon.link import Link, SupervisorGone, begin_child
+from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.errors import StoreError
-from beepwatch.messages import Alert, Finish, Finished, Poke, Ready
+from beepwatch.logs import configure_logging
+from beepwatch.messages import Alert, Finish, Finished, Heartbeat, Poke, Ready
 from beepwatch.notify.channels import Channel, ConsoleChannel
 from beepwatch.notify.clips import Encoder
 from beepwatch.notify.dispatcher import Dispatcher
@@ -28,7 +29,7 @@ _log = structlog.get_logger()
 
 def main(connection: Connection, settings: MessengerSettings) -> None:
     """The process: until it is told to finish, or the supervisor is gone."""
-    begin_child(settings.logs)
+    configure_logging(settings.logs)
     try:
         asyncio.run(Messenger(Link(connection, SystemClock()), settings).run())
     except SupervisorGone:
@@ -62,6 +63,7 @@ class Messenger:
         )
         self._finish: asyncio.Future[Finish] | None = None
         self._unwritten: list[Alert] = []
+        self._write_again: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Deliver until told to finish, then for as long as was allowed."""
@@ -82,6 +84,7 @@ class Messenger:
             tidying.cancel()
             stop.set()
             await delivering
+        self._link.send(Heartbeat(counts=self._dispatcher.counts))
         self._link.send(Finished())
 
     def _on_message(self) -> None:
@@ -109,13 +112,16 @@ class Messenger:
 
     def _write(self) -> None:
         """Put the supervisor's notices and faults into the outbox, in order."""
+        if self._write_again is not None:
+            self._write_again.cancel()
         try:
             while self._unwritten:
                 self._outbox.write(alert=self._unwritten[0], channels=self._channels)
                 self._unwritten.pop(0)
         except StoreError as error:
             _log.warning("notice_not_written", error=str(error))
-            asyncio.get_running_loop().call_later(STORE_AGAIN_S, self._write)
+            loop = asyncio.get_running_loop()
+            self._write_again = loop.call_later(STORE_AGAIN_S, self._write)
             return
         self._dispatcher.poke()
 

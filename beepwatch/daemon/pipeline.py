@@ -67,18 +67,21 @@ class Pipeline:
         self._deadman = DeadMansSwitch(missing_after_s, since_s=since_s)
         self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
         self._covered: set[EpisodeKey] = set()
-        self._full_clips: dict[EpisodeKey, Clip | None] = {}  # of episodes longer than a clip
+        self._open: dict[EpisodeKey, float] = {}  # monotonic start of the clips to come
+        self._full_clips: dict[EpisodeKey, Clip] = {}  # of episodes longer than a clip
 
     def hear(self, window: Window) -> list[Note]:
         """One window of sound."""
         self._trail.lay(window)
         notes = self._notes(self._tracker.hear(score(self._engine, window)))
+        self._keep_full_clips()
         return notes + self.tick(window.started_mono_s, window.started_at)
 
     def skip(self, quiet: Quiet) -> list[Note]:
         """One window that the gate dropped."""
         self._trail.lay(quiet)
         notes = self._notes(self._tracker.skip(quiet))
+        self._keep_full_clips()
         return notes + self.tick(quiet.started_mono_s, quiet.started_at)
 
     def tick(self, now_s: float, at: datetime) -> list[Note]:
@@ -104,12 +107,9 @@ class Pipeline:
 
     def _counted(self, counted: Counted) -> list[Note]:
         episode = counted.episode
-        pulse = episode.pulses[-1]
         notes = self._heard_again(episode)
         key = (episode.label, episode.onset)
-        span_s = pulse.onset_s - episode.pulses[0].onset_s
-        if key not in self._full_clips and span_s > LONGEST_CLIP_S - 2 * CLIP_MARGIN_S:
-            self._full_clips[key] = self._clip(episode, self._trail.end_s)
+        self._open[key] = episode.pulses[0].onset_s - CLIP_MARGIN_S
         for number, rule in enumerate(self._rules):
             answer = rule.step(counted) if rule.label == episode.label else None
             if isinstance(answer, Tell):
@@ -145,17 +145,20 @@ class Pipeline:
         key = (episode.label, episode.onset)
         covered = key in self._covered
         self._covered.discard(key)
+        start_s = self._open.pop(key)
+        stop_s = episode.pulses[-1].offset_s + CLIP_MARGIN_S
         clip = self._full_clips.pop(key, None)
-        return Note(
-            event=self._event(episode),
-            episode=key,
-            clip=clip or self._clip(episode, episode.pulses[-1].offset_s + CLIP_MARGIN_S),
-            covered=covered,
-        )
+        if clip is None or stop_s < start_s + LONGEST_CLIP_S:
+            clip = self._trail.cut(start_s, min(stop_s, start_s + LONGEST_CLIP_S))
+        return Note(event=self._event(episode), episode=key, clip=clip, covered=covered)
 
-    def _clip(self, episode: Episode, stop_s: float) -> Clip | None:
-        start_s = episode.pulses[0].onset_s - CLIP_MARGIN_S
-        return self._trail.cut(start_s, min(stop_s, start_s + LONGEST_CLIP_S))
+    def _keep_full_clips(self) -> None:
+        """Cut the longest clip as soon as it is whole: the trail does not last for ever."""
+        for key, start_s in self._open.items():
+            if key not in self._full_clips and self._trail.end_s >= start_s + LONGEST_CLIP_S:
+                clip = self._trail.cut(start_s, start_s + LONGEST_CLIP_S)
+                if clip is not None:
+                    self._full_clips[key] = clip
 
     def _event(self, episode: Episode) -> Event:
         return Event(

@@ -12,7 +12,7 @@ IN_FLIGHT_BYTES = 128 * 1024  # what an empty socket takes at once: handing out 
 
 
 class WindowQueue:
-    """First in, first out; when full, a known gap goes, else the oldest window, which is counted."""
+    """First in, first out; when full, silence goes, else the oldest window, which is counted."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity

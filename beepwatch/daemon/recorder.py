@@ -7,17 +7,18 @@ import structlog
 
 from beepwatch.capture.listening import Listener
 from beepwatch.clock import SystemClock
-from beepwatch.daemon.link import Link, SupervisorGone, begin_child
+from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.errors import BeepwatchError
-from beepwatch.messages import Failed, Finish
+from beepwatch.logs import configure_logging
+from beepwatch.messages import Failed, Finish, Heartbeat
 
 _log = structlog.get_logger()
 
 
 def main(connection: Connection, settings: RecorderSettings) -> None:
     """The process: until the source ends, it is told to finish, or the supervisor is gone."""
-    begin_child(settings.logs)
+    configure_logging(settings.logs)
     clock = SystemClock()
     link = Link(connection, clock)
     stop = threading.Event()
@@ -31,6 +32,7 @@ def main(connection: Connection, settings: RecorderSettings) -> None:
             link.beat(listener.counts.as_dict())
             if isinstance(link.receive(0.0), Finish):
                 stop.set()
+        link.send(Heartbeat(counts=listener.counts.as_dict()))
     except BeepwatchError as error:
         link.send(Failed(text=str(error), exit_code=error.exit_code))
     except SupervisorGone:

@@ -15,7 +15,7 @@ from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.logs import LogSettings, configure_logging
 from beepwatch.store.database import Database
 
-_PATIENT = ("file:", "stdin")  # sources that can be made to wait
+_PATIENT = ("file", "stdin")  # sources that can be made to wait
 
 _log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ def run(
     bundle = load_bundle(find_bundle(config.model.bundle))
     _check_rules(config, bundle.info.labels)
     Database(config.store.path).close()  # made and migrated before anybody uses it
-    patient = config.capture.source.startswith(_PATIENT)
+    patient = config.capture.source.partition(":")[0].strip().lower() in _PATIENT
     wiring = Wiring(
         recorder=Child(
             "recorder",

@@ -73,7 +73,14 @@ def audio_files(paths: Iterable[Path]) -> Iterator[Path]:
 def scan(paths: Sequence[Path], *, bundle: Path, model: Model, workers: int) -> Iterator[Scanned]:
     """Scan files in order; one that cannot be read costs one line. Raises ModelError."""
     load_bundle(bundle)
-    files = list(audio_files(paths))
+    files = []
+    for path in paths:
+        below = list(audio_files([path]))
+        if not below:
+            yield Scanned(
+                file=path, problem=f"{path} holds no audio files. Name a file, or another."
+            )
+        files += below
     if workers == 1 or len(files) < 2:
         for file in files:
             yield _scan_file(file, bundle, model)

@@ -70,6 +70,7 @@ class Supervisor:
         self._queue_full_since: datetime | None = None
         self._dropped_told = 0
         self._letters: deque[Alert] = deque(maxlen=UNDELIVERED_LETTERS)
+        self._storms: dict[str, datetime] = {}  # since when a child keeps dying
         self._classifier_ready = False
         self._listening: Listening | None = None
         self._announced = False
@@ -108,6 +109,7 @@ class Supervisor:
                 self._handle(child, message)
             self._bury(child, now_s)
             self._end_hung(child, now_s)
+            self._watch_storm(child, now_s)
         self._hand_out()
         self._post()
         self._watch_queue()
@@ -119,10 +121,11 @@ class Supervisor:
         now_s = self._clock.mono_s()
         waiting: list[object] = [self._wake]
         for child in self._children:
-            if child.connection is not None and self._may_speak(child):
-                waiting.append(child.connection)
-            else:
+            if not self._may_speak(child):
                 child.excuse(now_s)
+                continue
+            if child.connection is not None:
+                waiting.append(child.connection)
             if child.sentinel is not None:
                 waiting.append(child.sentinel)
         if self._wake in wait(waiting, TURN_S):  # type: ignore[arg-type]  # a socket has fileno()
@@ -130,7 +133,9 @@ class Supervisor:
 
     def _may_speak(self, child: Child) -> bool:
         """A patient source waits in its pipe while the queue is full: nothing is dropped."""
-        return not (child is self._wiring.recorder and self._wiring.patient and self._queue.full)
+        if child is not self._wiring.recorder or not self._wiring.patient:
+            return True
+        return self.failure is not None or not self._queue.full
 
     def _handle(self, child: Child, message: AnyMessage) -> None:
         match message:
@@ -209,8 +214,8 @@ class Supervisor:
         return self._ending is not None and self._ending.leaving(child)
 
     def _bury(self, child: Child, now_s: float) -> None:
-        if child.speaks and self._may_speak(child):
-            return  # its last words first
+        if child.speaks:
+            return  # its last words first, even if they have to wait for room in the queue
         exit_code = child.bury(now_s)
         if exit_code is None:
             return
@@ -220,9 +225,16 @@ class Supervisor:
         if self._leaving(child) or child.retired or self._source_over(child, exit_code):
             return
         _log.error("process_died", process=child.name, exit_code=exit_code)
-        if child.storming(now_s):
+        if child.storming(now_s) and child.name not in self._storms:
+            self._storms[child.name] = self._clock.utc()
             text = f"the {child.name} keeps dying (exit code {exit_code}); its log says why"
-            self._fault(Fault(kind=FaultKind.PROCESS, text=text, since=self._clock.utc()))
+            self._fault(_process_fault(text, self._storms[child.name], cleared=False))
+
+    def _watch_storm(self, child: Child, now_s: float) -> None:
+        """Tell once that a child which kept dying lives."""
+        if child.name in self._storms and child.fresh(now_s) and not child.storming(now_s):
+            since = self._storms.pop(child.name)
+            self._fault(_process_fault(f"the {child.name} lives again", since, cleared=True))
 
     def _source_over(self, child: Child, exit_code: int) -> bool:
         """Whether this is the recorder, gone home after the end of its source."""
@@ -256,7 +268,7 @@ class Supervisor:
         every_s = self._manager.ping_every_s
         if every_s is None or now_s - self._pinged_s < every_s:
             return
-        if all(child.fresh(now_s) for child in self._children):
+        if all(child.fresh(now_s) or self._leaving(child) for child in self._children):
             self._manager.alive()
             self._pinged_s = now_s
 
@@ -310,3 +322,7 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals_seen += 1
+
+
+def _process_fault(text: str, since: datetime, *, cleared: bool) -> Fault:
+    return Fault(kind=FaultKind.PROCESS, text=text, since=since, cleared=cleared)

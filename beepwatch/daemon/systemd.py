@@ -23,7 +23,7 @@ class ServiceManager:
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`."""
-        self._send(f"STATUS={text}")
+        self._send(f"STATUS={' '.join(text.split())}")
 
     def alive(self) -> None:
         """All is well: put the watchdog off."""

@@ -134,7 +134,11 @@ def json_lines(rows: Sequence[EventRow]) -> str:
 
 def table(events: Sequence[EventRow], notices: Sequence[NoticeRow]) -> Table:
     """Events and notices for people, in local time, oldest first."""
-    shown = Table("when", "what", "pulses", "lasted", "score", "told", "clip", box=None)
+    shown = Table(box=None)
+    shown.add_column("when", no_wrap=True)
+    for name in ("what", "pulses", "lasted", "score", "told"):
+        shown.add_column(name)
+    shown.add_column("clip", overflow="fold")  # whole, so that it can be copied
     lines: list[tuple[datetime, tuple[str, ...]]] = [
         (
             row.onset,

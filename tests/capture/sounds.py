@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from beepwatch.capture.blocks import Block, EndOfSound
 from beepwatch.capture.files import decode
-from beepwatch.errors import SourceError
+from beepwatch.errors import SourceError, UnreadableAudio
 
 DATA = Path(__file__).parent.parent / "data"
 RATE_HZ = 16_000
@@ -52,6 +52,17 @@ def write_wav(path: Path, samples: NDArray[np.int16], rate_hz: int, channels: in
     return path
 
 
+def sizes_until_the_error(path: Path) -> tuple[int, str]:
+    """How many samples come out of a damaged recording, and what is said of it then."""
+    samples = 0
+    try:
+        for chunk in decode(path, RATE_HZ):
+            samples += chunk.size
+    except UnreadableAudio as error:
+        return samples, str(error)
+    return samples, "no error"
+
+
 def loudest_hz(samples: NDArray[np.int16], rate_hz: int) -> float:
     """Where the spectrum's peak is."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
@@ -66,7 +77,7 @@ class Script:
     paced = False
     patience_s = 2.0
 
-    def __init__(self, *openings: Sequence[Block | None | SourceError | EndOfSound]) -> None:
+    def __init__(self, *openings: Sequence[Block | SourceError | EndOfSound | None]) -> None:
         self.openings = [list(opening) for opening in openings]
         self.opened = 0
         self.closed = 0

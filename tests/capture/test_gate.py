@@ -193,9 +193,8 @@ def kept_today(sound: NDArray[np.int16]) -> list[bool]:
 @pytest.fixture(scope="module")
 def quiet_room() -> NDArray[np.float64]:
     """Real recordings: an appliance hums in another room, the mains in this one; 30 s."""
-    return recording("appliance_far_away.flac") + np.tile(
-        recording("mains_hum.flac").astype(np.float64), 6
-    )
+    appliance = recording("appliance_far_away.flac").astype(np.float64)
+    return appliance + np.tile(recording("mains_hum.flac").astype(np.float64), 6)
 
 
 def test_a_real_quiet_room_is_dropped_by_both_rules(quiet_room: NDArray[np.float64]) -> None:

@@ -47,14 +47,14 @@ def listener_on(
     gate: bool = True,
     stop: threading.Event | None = None,
 ) -> Listener:
-    named = isinstance(source, str)
+    named, given = (source, None) if isinstance(source, str) else ("microphone", source)
     return Listener(
-        Capture(source=source if named else "microphone", gate=gate),
+        Capture(source=named, gate=gate),
         rate_hz=RATE_HZ,
         clock=clock or SystemClock(),
         speed=speed,
         stop=stop or threading.Event(),
-        source=None if named else source,
+        source=given,
     )
 
 

@@ -119,7 +119,7 @@ def test_windows_may_follow_without_overlap() -> None:
 
 @pytest.mark.parametrize("from_hz", [8_000, 22_050, 44_100, 48_000])
 def test_the_resampler_keeps_pitch_and_duration(from_hz: int) -> None:
-    tone = sine(1_000, 2.0, peak=0.5, rate_hz=from_hz).astype(np.float32) / 32_768
+    tone = block(sine(1_000, 2.0, peak=0.5, rate_hz=from_hz), from_hz).mono()
 
     resampler = Resampler(from_hz, RATE_HZ)
     resampled = np.concatenate([resampler.push(tone), resampler.push(tone[:0], last=True)])
@@ -131,7 +131,7 @@ def test_the_resampler_keeps_pitch_and_duration(from_hz: int) -> None:
 def test_samples_at_the_same_rate_are_not_touched() -> None:
     every_value = np.arange(-32_768, 32_768).astype(np.int16)
 
-    passed = Resampler(RATE_HZ, RATE_HZ).push(every_value.astype(np.float32) / 32_768)
+    passed = Resampler(RATE_HZ, RATE_HZ).push(block(every_value).mono())
 
     np.testing.assert_array_equal(passed, every_value)
 

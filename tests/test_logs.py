@@ -1,0 +1,132 @@
+"""No secret reaches a log: not by httpx's request lines, tracebacks or objects, in no rendering."""
+
+import io
+import json
+import logging
+import sys
+
+import httpx
+import pytest
+import structlog
+
+from beepwatch.config import Secret
+from beepwatch.logs import LogSettings, Redactor, configure_logging
+
+CANARY = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+PASSWORD = 'xyzzy"with\\odd\ncharacters'  # noqa: S105 - none of anything
+
+
+class Terminal(io.StringIO):
+    """A standard error that may be a terminal."""
+
+    def __init__(self, *, tty: bool) -> None:
+        super().__init__()
+        self._tty = tty
+
+    def isatty(self) -> bool:
+        return self._tty
+
+
+def logged_to(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, settings: LogSettings | None = None
+) -> None:
+    """Configure the log of a process whose standard error this is."""
+    monkeypatch.setattr(sys, "stderr", terminal)
+    configure_logging(settings or LogSettings())
+
+
+@pytest.fixture(params=[True, False], ids=["console", "json"])
+def written(request: pytest.FixtureRequest) -> Terminal:
+    """A terminal, or a file."""
+    return Terminal(tty=request.param)
+
+
+class Telling:
+    """An object whose repr says more than its str."""
+
+    def __str__(self) -> str:
+        return "harmless"
+
+    def __repr__(self) -> str:
+        return f"Telling({CANARY})"
+
+
+def log_the_canary_in_every_way() -> None:
+    log = structlog.get_logger()
+    log.warning("said", token=CANARY, nested={"list": [CANARY]}, raw=CANARY.encode())
+    log.warning(f"named_{CANARY}")
+    log.warning("object", one=Telling(), many=[Telling()])
+    log.debug("unlikely", password=PASSWORD)
+    try:
+        raise ValueError(f"The token `{CANARY}` was rejected by the server.")
+    except ValueError as error:
+        log.exception("failed")
+        log.error("failed_again", exc_info=error)
+        log.error("and_again", exc_info=sys.exc_info())
+        logging.getLogger("telegram.ext").exception("polling with %s", CANARY)
+    logging.getLogger("foreign").error("%r", Telling())
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200))
+    with httpx.Client(transport=transport) as client:
+        client.post(f"https://api.telegram.org/bot{CANARY}/sendMessage")
+        client.get(f"https://api.telegram.org/bot{CANARY.replace(':', '%3A')}/getMe")
+
+
+@pytest.mark.parametrize("secrets", [(Secret(CANARY), Secret(PASSWORD)), ()])
+def test_a_token_is_in_no_log_whether_it_was_announced_or_not(
+    written: Terminal, monkeypatch: pytest.MonkeyPatch, secrets: tuple[Secret, ...]
+) -> None:
+    logged_to(written, monkeypatch, LogSettings(level="debug", secrets=secrets))
+    log_the_canary_in_every_way()
+    text = written.getvalue()
+    assert "sendMessage" in text
+    assert "was rejected" in text
+    assert CANARY.partition(":")[2] not in text
+    if secrets:
+        assert "xyzzy" not in text
+
+
+def test_away_from_a_terminal_every_line_is_a_json_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = Terminal(tty=False)
+    logged_to(written, monkeypatch, LogSettings(level="debug"))
+    log_the_canary_in_every_way()
+    structlog.get_logger().info("heard", pulses=3, score=0.5, missing=None)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    heard = lines[-1]
+    assert (heard["event"], heard["pulses"], heard["score"], heard["missing"]) == (
+        "heard",
+        3,
+        0.5,
+        None,
+    )
+    assert heard["timestamp"].endswith("Z")
+
+
+def test_a_secret_leaves_numbers_and_harmless_values_as_they_are() -> None:
+    redactor = Redactor((Secret("12"), Secret("")))
+    event = {"n": 12, "on": True, "none": None, "text": "a", "list": ["a"]}
+    assert redactor(None, "", dict(event)) == event
+    assert redactor.clean("x12y") == "x[redacted]y"
+
+
+@pytest.mark.parametrize(("level", "shown"), [("info", False), ("debug", True)])
+def test_a_line_for_every_request_comes_only_when_hunting_a_fault(
+    written: Terminal, monkeypatch: pytest.MonkeyPatch, level: str, shown: bool
+) -> None:
+    logged_to(written, monkeypatch, LogSettings(level=level))
+    logging.getLogger("httpx").info("HTTP Request: GET")
+    structlog.get_logger().debug("detail")
+    structlog.get_logger().info("news")
+    text = written.getvalue()
+    assert "news" in text
+    assert ("HTTP Request" in text) is shown
+    assert ("detail" in text) is shown
+
+
+def test_configuring_twice_logs_once(written: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged_to(written, monkeypatch)
+    logged_to(written, monkeypatch)
+    structlog.get_logger().warning("once")
+    assert written.getvalue().count("once") == 1
