@@ -1,4 +1,4 @@
-"""The program's start. Light, because every spawned child imports it again."""
+"""The program's start."""
 
 import io
 import sys

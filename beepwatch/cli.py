@@ -121,7 +121,10 @@ def run(
     config: ConfigFile = None, source: Source = None, speed: Speed = "1", rate: Rate = None
 ) -> int:
     """The daemon in the foreground, until ^C."""
-    from beepwatch.daemon import entry, running  # noqa: F401 - entry first: it keeps rich out
+    from beepwatch.daemon import entry
+
+    entry.keep_out("beepwatch.daemon.supervisor")
+    from beepwatch.daemon import running
 
     settings, token = _settings(config, source, rate)
     return running.run(settings, token=token, speed=_speed(speed), log_level=_log_level())

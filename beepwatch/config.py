@@ -263,6 +263,30 @@ def without_secrets(text: str) -> str:
     return _URL_PASSWORD.sub("…", BOT_TOKEN.sub("…", text))
 
 
+def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "stdin"], str]:
+    """What `capture.source` names: its kind, and the name, path or URL that goes with it.
+
+    Raises ConfigurationError for a text that is none of the known forms.
+    """
+    kind, colon, rest = source.partition(":")
+    rest = rest.strip()
+    match kind.strip().lower():
+        case "microphone" if rest or not colon:
+            return "microphone", rest
+        case "file" if rest:
+            return "file", rest
+        case "stream" if rest:
+            return "stream", rest
+        case "stdin" if not colon:
+            return "stdin", ""
+    # What was written may be a URL with a password in it.
+    shown = kind if colon and "//" in rest else source
+    raise ConfigurationError(
+        f"capture.source is {shown!r}; write microphone, microphone:PART-OF-NAME, file:PATH, "
+        "stream:URL or stdin."
+    )
+
+
 def service_manager(environment: Mapping[str, str] | None = None) -> tuple[str, float | None]:
     """systemd's notification socket ("" without systemd) and its watchdog time in seconds."""
     environment = os.environ if environment is None else environment
@@ -412,8 +436,9 @@ def _check_relations(config: Config, file: Path | None) -> None:
             f"{where}: notify.telegram.token_file holds the token itself. Write the token into a "
             "file of mode 0600 and set that file's path, or run `beepwatch telegram pair`."
         )
-    for rule in config.rules:
-        try:
+    try:
+        source_kind(capture.source)
+        for rule in config.rules:
             rule.quiet_from_to()
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{where}: {error}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from None

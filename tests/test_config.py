@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from beepwatch.config import (
     Config,
-    ConfigurationError,
     Rule,
     Secret,
     Store,
@@ -23,7 +22,7 @@ from beepwatch.config import (
     telegram_token,
     without_secrets,
 )
-from beepwatch.errors import BeepwatchError
+from beepwatch.errors import BeepwatchError, ConfigurationError
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 

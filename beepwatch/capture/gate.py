@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 _FRAME_S: Final = 0.032
-_LOWEST_HZ: Final = 250.0
+_LOWEST_HZ: Final = 375.0
 _HIGHEST_HZ: Final = 7_500.0
 _GROUP_FRAMES: Final = 4  # 80 ms, as frames overlap by half
 _EACH_BELOW_DB: Final = 5.0  # how much weaker than the group its third best frame may be
@@ -44,6 +44,10 @@ _SAFETY_DB: Final = 3.5  # a pitch between two bins and noise may take so much o
 _LEAST_TONE_DB: Final = 9.0  # over a bin's floor; noise alone gets there about once in 500 windows
 _LEAST_PEAK_DB: Final = 8.0  # over the neighbours in pitch
 _NEIGHBOURS_BINS: Final = (4, 12)  # nearest and farthest, on both sides
+_BEFORE_FRAMES: Final = (9, 2)  # where the room just before a group is, from its first frame
+_REACH_BINS: Final = 2  # a pitch may wander so far from frame to frame
+_HOLD_FRAMES: Final = 31  # half a second; longest pause after which a pitch goes on
+_RISE_BELOW_DB: Final = 4.0  # how much less than over the floor it may be over just before
 _BAND_EXTRA_DB: Final = 6.0  # that a sound without pitch needs more
 _BANDS_PER_OCTAVE: Final = 2
 
@@ -79,7 +83,9 @@ class Gate:
         self._second_frames = max(4, (rate_hz - self._frame) // self._hop + 1)
         self._unheard = np.zeros(0, dtype=np.int16)  # belongs to frames that are not whole yet
         self._powers = np.zeros((0, self._hz.size), dtype=np.float32)  # of an unfinished second
-        self._tail = np.zeros((0, self._hz.size), dtype=np.float32)  # of groups that go on
+        # What groups that go on began with and what was before; digital silence at the beginning.
+        self._tail = np.zeros((_BEFORE_FRAMES[0], self._hz.size), dtype=np.float32)
+        self._held_until = np.full(self._hz.size, -1)  # sample up to which a pitch goes on
         self._heard = 0  # samples up to the end of the last whole frame's hop
         self._scores: deque[tuple[int, float, float]] = deque()  # group's end, excess_db, hz
 
@@ -137,20 +143,26 @@ class Gate:
 
     def _score(self, powers: Floats) -> None:
         """How far each group of frames that ends in `powers` is over what opens the gate."""
+        before_frames = _BEFORE_FRAMES[0]
         powers = np.concatenate([self._tail, powers])
-        self._tail = powers[1 - _GROUP_FRAMES :]
-        groups = powers.shape[0] - _GROUP_FRAMES + 1
+        self._tail = powers[1 - _GROUP_FRAMES - before_frames :]
+        groups = powers.shape[0] - before_frames - _GROUP_FRAMES + 1
         first_end = self._heard + self._frame + (_GROUP_FRAMES - 1) * self._hop
         if groups <= 0:
             return
         self._heard += groups * self._hop
         floor = self._floor()
-        tone_db, peak_db, each_db = _groups(powers, floor)
-        tone = np.minimum(tone_db - self._tone_db, each_db - self._tone_db + _EACH_BELOW_DB)
+        mean_db, peak_db, each_db = _groups(powers[before_frames:])
+        floor_db = 10 * np.log10(floor)
+        tone = np.minimum(mean_db, each_db + _EACH_BELOW_DB) - floor_db - self._tone_db
         tone = np.minimum(tone, peak_db - _LEAST_PEAK_DB)
+        if (tone >= 0).any():
+            rise = mean_db - _before(powers)[:groups] - self._tone_db + _RISE_BELOW_DB
+            self._go_on(tone, rise, first_end)
+        powers = powers[before_frames:]
         in_bands = np.add.reduceat(powers, self._band_starts, axis=1)
-        _, _, band_db = _groups(in_bands, np.add.reduceat(floor, self._band_starts))
-        band = band_db - self._band_db
+        _, _, band_db = _groups(in_bands)
+        band = band_db - 10 * np.log10(np.add.reduceat(floor, self._band_starts)) - self._band_db
         best = zip(
             range(first_end, first_end + groups * self._hop, self._hop),
             tone.max(axis=1).tolist(),
@@ -163,9 +175,19 @@ class Gate:
             of_tone, of_band = (end, tone_excess, tone_hz), (end, band_excess, band_hz)
             self._scores.append(of_tone if tone_excess >= band_excess else of_band)
 
+    def _go_on(self, tone: Floats, rise: Floats, first_end: int) -> None:
+        """What neither rises nor follows on what rose does not open the gate; in place."""
+        for group in np.flatnonzero((tone >= 0).any(axis=1)).tolist():
+            end = first_end + group * self._hop
+            fresh = self._held_until < end
+            tone[group, fresh] = np.minimum(tone[group, fresh], rise[group, fresh])
+            for at in np.flatnonzero(tone[group] >= 0).tolist():
+                reach = slice(max(0, at - _REACH_BINS), at + _REACH_BINS + 1)
+                self._held_until[reach] = end + _HOLD_FRAMES * self._hop
 
-def _groups(powers: Floats, floor: Floats) -> tuple[Floats, Floats, Floats]:
-    """Each group's mean over the floor and over its neighbours, and its third best frame, in dB.
+
+def _groups(powers: Floats) -> tuple[Floats, Floats, Floats]:
+    """Each group's mean, that over its neighbours, and its third best frame, in dB.
 
     `powers` is [frames, bins], what comes back [groups, bins].
     """
@@ -175,11 +197,23 @@ def _groups(powers: Floats, floor: Floats) -> tuple[Floats, Floats, Floats]:
     )
     least = np.float32(1e-10)
     mean_db = 10 * np.log10((ones + twos + threes + fours) / _GROUP_FRAMES + least)
-    floor_db = 10 * np.log10(floor)
     middle = np.minimum(twos, threes)
     each = np.maximum(np.minimum(ones, middle), np.minimum(middle, fours))
-    each_db = 10 * np.log10(each + least) - floor_db
-    return mean_db - floor_db, mean_db - _around(mean_db), each_db
+    each_db = 10 * np.log10(each + least)
+    return mean_db, mean_db - _around(mean_db), each_db
+
+
+def _before(powers: Floats) -> Floats:
+    """Level in dB of what was at and around a bin just before each group, [groups, bins]."""
+    first, last = _BEFORE_FRAMES
+    frames = first - last + 1
+    sums = np.cumsum(powers, axis=0, dtype=np.float64)
+    sums[frames:] -= sums[:-frames].copy()
+    mean_db = 10 * np.log10(sums[frames - 1 :] / frames + 1e-10)
+    wide = np.pad(mean_db, ((0, 0), (_REACH_BINS, _REACH_BINS)), mode="edge")
+    view = np.lib.stride_tricks.sliding_window_view(wide, 2 * _REACH_BINS + 1, axis=1)
+    before: Floats = view.max(axis=2).astype(np.float32)
+    return before
 
 
 def _around(level_db: Floats) -> Floats:

@@ -7,8 +7,7 @@ from beepwatch.capture.files import AudioFile
 from beepwatch.capture.network import NetworkStream
 from beepwatch.capture.pipes import Stdin
 from beepwatch.clock import Clock
-from beepwatch.config import Capture
-from beepwatch.errors import ConfigurationError
+from beepwatch.config import Capture, source_kind
 
 
 def parse_source(capture: Capture, *, clock: Clock, block_s: float = 0.1) -> Source:
@@ -16,23 +15,16 @@ def parse_source(capture: Capture, *, clock: Clock, block_s: float = 0.1) -> Sou
 
     Raises ConfigurationError for a text that is none of the known forms.
     """
-    kind, colon, rest = capture.source.partition(":")
-    rest = rest.strip()
-    match kind.strip().lower():
-        case "microphone" if rest or not colon:
+    kind, rest = source_kind(capture.source)
+    match kind:
+        case "microphone":
             # PortAudio is loaded by who listens to a microphone, and by nobody else.
             from beepwatch.capture.microphone import Microphone
 
             return Microphone(rest, clock)
-        case "file" if rest:
+        case "file":
             return AudioFile(Path(rest).expanduser(), block_s=block_s)
-        case "stream" if rest:
+        case "stream":
             return NetworkStream(rest, clock)
-        case "stdin" if not colon:
+        case "stdin":
             return Stdin(capture.rate_hz)
-    # What was written may be a URL with a password in it.
-    shown = kind if colon and kind.lower() == "stream" else capture.source
-    raise ConfigurationError(
-        f"capture.source is {shown!r}; write microphone, microphone:PART-OF-NAME, file:PATH, "
-        "stream:URL or stdin."
-    )

@@ -1,20 +1,19 @@
 """One child of the supervisor over its successive lives, each with a connection of its own."""
 
-import multiprocessing
 import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 from collections import deque
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import msgspec
 import structlog
 
-from beepwatch.daemon.entry import SIGNALS, live
+from beepwatch.daemon.entry import SIGNALS, encode_assignment
 from beepwatch.messages import AnyMessage, Heartbeat, decode, encode
 
 STALE_AFTER_S = 15.0
@@ -24,7 +23,6 @@ LONGEST_BACKOFF_S = 30.0
 STORM_DEATHS, STORM_S = 5, 60.0
 MESSAGE_WITHIN_S = 5  # what has begun to come or go; a child that stops in its middle is cut off
 
-_spawn = multiprocessing.get_context("spawn")
 _log = structlog.get_logger()
 
 
@@ -39,9 +37,9 @@ class Child:
         self.retired = False  # it said that there is no point in another life
         self._module = module
         self._settings = settings
-        self._process: BaseProcess | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pidfd: int | None = None
         self._beat_s = 0.0
-        self._started_s = 0.0
         self._beaten = False
         self._deaths_s: deque[float] = deque()  # not older than STORM_S
         self._restart_at_s = 0.0
@@ -49,32 +47,33 @@ class Child:
     @property
     def alive(self) -> bool:
         """Whether a process of this life runs."""
-        return self._process is not None and self._process.is_alive()
+        return self._process is not None and self._process.poll() is None
 
     @property
     def sentinel(self) -> int | None:
         """A descriptor that becomes ready when the process ends."""
-        return None if self._process is None else self._process.sentinel
+        return self._pidfd
 
     def start(self, now_s: float) -> None:
         """Begin a life: a new process with a new connection."""
-        ours, theirs = _spawn.Pipe(duplex=True)
+        ours, theirs = socket.socketpair()
         _limit_waits(ours)
-        process = _spawn.Process(
-            target=live, args=(self._module, theirs, self._settings), name=self.name, daemon=True
-        )
         # Before there is a child's own handling, ^C would end it in the middle of its imports.
-        resource_tracker.ensure_running()  # which unblocks the signals itself
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            process.start()
+            # -P: what lies in the working directory is not imported.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "beepwatch.daemon.entry", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+            )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        self.connection = ours
-        self._process = process
-        self._beat_s = self._started_s = now_s
+            theirs.close()
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self.connection = Connection(ours.detach())
+        self._beat_s = now_s
         self._beaten = False
+        self._send(encode_assignment(self._module, self._settings))
 
     def due(self, now_s: float) -> bool:
         """Whether it is dead and its backoff is over."""
@@ -117,10 +116,13 @@ class Child:
 
     def send(self, message: AnyMessage) -> bool:
         """Send; False when there is nobody to receive it."""
+        return self._send(encode(message))
+
+    def _send(self, data: bytes) -> bool:
         if self.connection is None:
             return False
         try:
-            self.connection.send_bytes(encode(message))
+            self.connection.send_bytes(data)
         except OSError:
             self._hang_up()
             return False
@@ -129,12 +131,12 @@ class Child:
     def bury(self, now_s: float) -> int | None:
         """Clear away a dead process and set its backoff; its exit code, None while it lives."""
         process = self._process
-        if process is None or process.is_alive():
+        if process is None or (exit_code := process.poll()) is None:
             return None
-        process.join()
-        exit_code = process.exitcode
-        process.close()
         self._process = None
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
         self._hang_up()
         self._deaths_s.append(now_s)
         while now_s - self._deaths_s[0] > STORM_S:
@@ -149,9 +151,9 @@ class Child:
 
     def kill(self) -> None:
         """End it at once; `bury` follows."""
-        if self._process is not None and self._process.is_alive():
+        if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.join()
+            self._process.wait()
 
     def _hang_up(self) -> None:
         if self.connection is not None:
@@ -159,9 +161,8 @@ class Child:
             self.connection = None
 
 
-def _limit_waits(connection: Connection) -> None:
+def _limit_waits(end: socket.socket) -> None:
     """Let a blocking read or write fail, so that a stopped child cannot stop the supervisor."""
     limit = struct.pack("ll", MESSAGE_WITHIN_S, 0)
-    with socket.socket(fileno=os.dup(connection.fileno())) as end:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

@@ -144,7 +144,8 @@ class NoteWriter:
         """Whether there is something new for the messenger. Raises StoreError."""
         self._unwritten.extend(notes)
         while len(self._unwritten) > UNWRITTEN_NOTES:
-            _log.error("note_dropped", event=str(self._unwritten.popleft().event))
+            dropped = self._unwritten.popleft()
+            _log.error("note_dropped", episode=dropped.episode, alert=dropped.alert)
         wrote = bool(self._unwritten)
         while self._unwritten:
             self._put(self._unwritten[0])

@@ -1,18 +1,50 @@
-"""Where a spawned child begins. Imports nothing heavy before it has kept rich out.
+"""Where a child begins: `python -m beepwatch.daemon.entry FD`, started by `child.py`.
 
-structlog imports rich, where it is installed, for tracebacks in colour that no daemon prints:
-6 MB and 60 ms in each process. `None` in sys.modules makes that import fail, which structlog
-provides for (structlog/dev.py).
+What it is to do comes over the connection FD as its first message, so that no secret stands in the
+list of processes and nothing is unpickled.
 """
 
 import signal
 import sys
 from importlib import import_module
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+_Settings = TypeVar("_Settings")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # blocked from the child's birth until they are ignored
+
+# Not imported where they are not needed: None in sys.modules makes an import fail, for which both
+# importers provide. structlog wants rich for tracebacks in colour that no daemon prints, 6 MB;
+# asyncio, which structlog brings along, wants ssl, 2 MB.
+_WITHOUT = ("rich", "ssl")
+_WITH_SSL = "beepwatch.daemon.messenger"
 
 
-def live(module: str, connection: Connection, settings: object) -> None:
-    """Run `main` of the child's module; only the child imports it.
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """A child's first message; `settings` is encoded for the type that `module.main` takes."""
+
+    module: str
+    settings: msgspec.Raw
+    path: list[str]  # sys.path of the supervisor
+
+
+def encode_assignment(module: str, settings: object) -> bytes:
+    """What `main` decodes."""
+    encoded = msgspec.Raw(msgspec.msgpack.encode(settings, enc_hook=_simpler))
+    return msgspec.msgpack.encode(Assignment(module=module, settings=encoded, path=sys.path))
+
+
+def decode_settings(encoded: msgspec.Raw, kind: type[_Settings]) -> _Settings:
+    """What `encode_assignment` was given."""
+    return msgspec.msgpack.decode(encoded, type=kind, dec_hook=_richer)
+
+
+def main(descriptor: int) -> None:
+    """Run `main` of the assigned module until it returns.
 
     Signals are the supervisor's business: ^C and systemd's SIGTERM reach the whole group, and the
     children are told over their connections, so that what is begun is finished in order.
@@ -20,15 +52,44 @@ def live(module: str, connection: Connection, settings: object) -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    connection = Connection(descriptor)
     try:
-        import_module(module).main(connection, settings)
+        assignment = msgspec.msgpack.decode(connection.recv_bytes(), type=Assignment)
+    except EOFError:
+        return  # the supervisor has died in the meantime
+    sys.path[:] = assignment.path
+    keep_out(assignment.module)
+    try:
+        run = import_module(assignment.module).main
+        kind = next(hint for hint in get_type_hints(run).values() if hint is not Connection)
+        run(connection, decode_settings(assignment.settings, kind))
     except Exception:  # noqa: BLE001 - through the log, which keeps secrets out of tracebacks too
         import structlog
 
-        structlog.get_logger().exception("process_crashed", module=module)
+        structlog.get_logger().exception("process_crashed", module=assignment.module)
         sys.exit(1)
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # blocked from the child's birth until they are ignored
+def keep_out(module: str) -> None:
+    """Spare this process the imports that `module` does without."""
+    for name in _WITHOUT:
+        if name != "ssl" or module != _WITH_SSL:
+            sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # documented meaning
 
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # documented meaning of None
+
+def _simpler(value: Any) -> str:  # noqa: ANN401 - msgspec's hook
+    from beepwatch.config import Secret
+
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} does not travel to a child")
+
+
+def _richer(kind: type, value: Any) -> Any:  # noqa: ANN401 - msgspec's hook
+    return kind(value)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

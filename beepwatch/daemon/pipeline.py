@@ -68,7 +68,7 @@ class Pipeline:
         self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
         self._covered: set[EpisodeKey] = set()
         self._open: dict[EpisodeKey, float] = {}  # monotonic start of the clips to come
-        self._full_clips: dict[EpisodeKey, Clip] = {}  # of episodes longer than a clip
+        self._full_clips: dict[EpisodeKey, Clip | None] = {}  # of episodes longer than a clip
 
     def hear(self, window: Window) -> list[Note]:
         """One window of sound."""
@@ -156,9 +156,7 @@ class Pipeline:
         """Cut the longest clip as soon as it is whole: the trail does not last for ever."""
         for key, start_s in self._open.items():
             if key not in self._full_clips and self._trail.end_s >= start_s + LONGEST_CLIP_S:
-                clip = self._trail.cut(start_s, start_s + LONGEST_CLIP_S)
-                if clip is not None:
-                    self._full_clips[key] = clip
+                self._full_clips[key] = self._trail.cut(start_s, start_s + LONGEST_CLIP_S)
 
     def _event(self, episode: Episode) -> Event:
         return Event(

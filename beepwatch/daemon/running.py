@@ -6,7 +6,7 @@ import structlog
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.clock import SystemClock
-from beepwatch.config import Config, Notify, Secret, service_manager
+from beepwatch.config import Config, Notify, Secret, service_manager, source_kind
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
 from beepwatch.daemon.supervisor import Supervisor, Wiring
@@ -39,7 +39,7 @@ def run(
     bundle = load_bundle(find_bundle(config.model.bundle))
     _check_rules(config, bundle.info.labels)
     Database(config.store.path).close()  # made and migrated before anybody uses it
-    patient = config.capture.source.partition(":")[0].strip().lower() in _PATIENT
+    patient = source_kind(config.capture.source)[0] in _PATIENT
     wiring = Wiring(
         recorder=Child(
             "recorder",

@@ -60,12 +60,19 @@ class TrainingRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How the weights are found."""
 
     seed: int
-    steps: Annotated[int, msgspec.Meta(ge=1)]
+    # Steps from each rise of the learning rate to its end near nothing; each cycle reaches half as
+    # high as the one before.
+    cycles: Annotated[list[Annotated[int, msgspec.Meta(ge=1)]], msgspec.Meta(min_length=1)]
     batch_clips: Annotated[int, msgspec.Meta(ge=1)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 3e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-3
     average: Share = 0.995  # of the weights kept from step to step in the model that is shipped
     checkpoint_every: Annotated[int, msgspec.Meta(ge=1)] = 250
+
+    @property
+    def steps(self) -> int:
+        """Of all cycles."""
+        return sum(self.cycles)
 
 
 class ThresholdRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

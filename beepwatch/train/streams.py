@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import (
+    DatasetError,
     Recording,
     choose,
     read_manifest,
@@ -76,7 +77,13 @@ def beep_streams(
         augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz)
         for recording in choose(recordings, split, ["rir"], redistributable_only=False)
     ]
-    for number, recording in enumerate(recorded_beeps(recordings, split)):
+    beeps = recorded_beeps(recordings, split)
+    if not (beeps and homes and rooms):
+        raise DatasetError(
+            f"split {split!r} in {data} has {len(beeps)} recorded beeps, {len(homes)} household "
+            f"recordings and {len(rooms)} rooms; some of each are needed. Try --split dev."
+        )
+    for number, recording in enumerate(beeps):
         signal = read_signal(data, recording, pulses, rate_hz)
         if not signal.pulses:
             continue

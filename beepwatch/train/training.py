@@ -7,7 +7,7 @@ its last checkpoint to the same weights.
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -190,7 +190,7 @@ def take_step(
     plan = recipe.training
     rng = np.random.default_rng([plan.seed, step])
     for group in optimizer.param_groups:
-        group["lr"] = plan.learning_rate * pace(step, plan.steps)
+        group["lr"] = plan.learning_rate * pace(step, plan.cycles)
     energy, truth, weight = pool.batch(rng.integers(0, len(pool), plan.batch_clips))
     network.train()
     with torch.autocast("cpu", dtype=torch.bfloat16):  # half the time where the CPU has bf16
@@ -204,12 +204,20 @@ def take_step(
     return float(loss.detach())
 
 
-def pace(step: int, steps: int) -> float:
-    """Share of the learning rate: a short rise, then half a cosine down to nothing."""
+def pace(step: int, cycles: Sequence[int]) -> float:
+    """Share of the learning rate: in each cycle a short rise, then half a cosine down."""
+    height = 1.0
+    for steps in cycles[:-1]:
+        if step < steps:
+            break
+        step -= steps
+        height /= 2
+    else:
+        steps = cycles[-1]
     rise = max(steps // 20, 1)
     if step < rise:
-        return (step + 1) / rise
-    return 0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(steps - rise, 1))
+        return height * (step + 1) / rise
+    return height * (0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
 
 
 def follow(average: ToneNet, network: ToneNet, kept: float) -> None:

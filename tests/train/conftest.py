@@ -31,7 +31,7 @@ dev_clips = 8
 
 [training]
 seed = 5
-steps = 6
+cycles = [4, 2]
 batch_clips = 4
 checkpoint_every = 2
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.bundle import find_bundle
+from beepwatch.train.dataset import DatasetError
 from beepwatch.train.evaluation import System, episodes, evaluate, overlaps
 from beepwatch.train.fixed_rule import FixedRule
 from beepwatch.train.streams import beep_streams, joined, negative_streams
@@ -83,6 +84,11 @@ def test_a_split_never_hears_another_splits_sounds(data: Path) -> None:
     (negative,) = negative_streams(data, "test", RATE_HZ)
     assert negative.category == "household"
     assert len(negative.pcm) == 6 * RATE_HZ
+
+
+def test_a_split_without_beeps_is_refused(data: Path) -> None:
+    with pytest.raises(DatasetError, match=r"split 'summer'.* has 0 recorded beeps"):
+        next(beep_streams(data, "summer", RATE_HZ, (20.0,), 1, 1))
 
 
 def test_joined_recordings_overlap_by_their_fades() -> None:

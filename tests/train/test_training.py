@@ -77,16 +77,23 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(
 
 
 def test_the_learning_rate_rises_briefly_and_ends_near_nothing() -> None:
-    paces = [pace(step, 1_000) for step in range(1_000)]
+    paces = [pace(step, [1_000, 500]) for step in range(1_500)]
     assert paces[0] == pytest.approx(0.02)
     assert max(paces) == paces[50] == 1.0
+    assert paces[999] < 1e-4
+    assert max(paces[1_000:]) == paces[1_025] == 0.5
     assert paces[-1] < 1e-4
+
+
+def test_a_cycle_does_not_depend_on_those_that_follow() -> None:
+    alone = [pace(step, [300]) for step in range(300)]
+    assert [pace(step, [300, 200]) for step in range(300)] == alone
 
 
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("steps = 6", "steps = 0", "steps"),
+        ("cycles = [4, 2]", "cycles = [4, 0]", "cycles"),
         ("seed = 5", "sed = 5", "sed"),
         ("[model]", "[modell]", "modell"),
         ("[scenes]", "[scenes", "tiny.toml"),
@@ -110,7 +117,7 @@ def test_a_comment_does_not_change_a_recipes_digest(recipe_path: Path) -> None:
     text = recipe_path.read_text()
     recipe_path.write_text(f"# tried on a Sunday\n{text}")
     assert read_recipe(recipe_path)[1] == digest
-    recipe_path.write_text(text.replace("steps = 6", "steps = 7"))
+    recipe_path.write_text(text.replace("[4, 2]", "[4, 3]"))
     assert read_recipe(recipe_path)[1] != digest
 
 

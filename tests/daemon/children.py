@@ -1,0 +1,217 @@
+"""Children that play a part for the supervisor, each in a real process.
+
+What they do stands in a journal that all of them append to, one line each.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import msgspec
+
+from beepwatch.clock import SystemClock
+from beepwatch.daemon.link import Link, SupervisorGone
+from beepwatch.messages import (
+    Alert,
+    AnyMessage,
+    Done,
+    Ended,
+    Failed,
+    Fault,
+    FaultKind,
+    Finish,
+    Finished,
+    Heartbeat,
+    Listening,
+    Poke,
+    Quiet,
+    Ready,
+    Window,
+)
+
+LOOK_S = 0.05  # how often a child looks for what it waits for
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child plays, and where it writes of it."""
+
+    plays: str
+    directory: Path
+    windows: int = 0
+
+    def say(self, line: str) -> None:
+        """Append to the journal; one write is one line, whoever else writes."""
+        with (self.directory / "journal").open("ab", buffering=0) as journal:
+            journal.write(f"{line}\n".encode())
+
+    def sees(self, name: str) -> bool:
+        """Whether the test has put a file of this name there."""
+        return (self.directory / name).exists()
+
+
+def main(connection: Connection, part: Part) -> None:
+    """Play the part until told to finish."""
+    link = Link(connection, SystemClock())
+    part.say(f"{part.plays} began {os.getpid()}")
+    try:
+        PLAYS[part.plays](link, part)
+    except SupervisorGone:
+        part.say(f"{part.plays} was left alone")
+        return
+    part.say(f"{part.plays} ended")
+
+
+def window(sequence: int) -> Window | Quiet:
+    """A window of 16 kB; every fourth one was dropped by the gate."""
+    place = {
+        "stream_id": "a",
+        "sequence": sequence,
+        "first_sample": sequence * 8_000,
+        "rate_hz": 16_000,
+        "started_at": NOON,
+        "started_mono_s": float(sequence),
+        "level_dbfs": -30.0,
+        "lost_samples": 0,
+        "source": "test",
+    }
+    if sequence % 4 == 3:
+        return Quiet(samples=8_000, **place)  # type: ignore[arg-type]
+    return Window(pcm=bytes(16_000), **place)  # type: ignore[arg-type]
+
+
+def _messages(link: Link) -> Iterator[AnyMessage | None]:
+    """What comes until Finish, and None in between, with a sign of life each time."""
+    while True:
+        link.send(Heartbeat(counts={"turns": 1}))
+        message = link.receive(LOOK_S)
+        if isinstance(message, Finish):
+            return
+        yield message
+
+
+def _recorder(link: Link, part: Part) -> None:
+    link.send(Listening(source="test", rate_hz=16_000, channels=1))
+    for sequence in range(part.windows):
+        link.send(window(sequence))
+    part.say("recorder sent all")
+    for _ in _messages(link):
+        if part.sees("end"):
+            link.send(Ended(source="test"))
+            return
+    part.say("recorder was told to finish")
+
+
+def _hasty_recorder(link: Link, part: Part) -> None:
+    """Gone as soon as its last words lie in the connection."""
+    link.send(Listening(source="test", rate_hz=16_000, channels=1))
+    for sequence in range(part.windows):
+        link.send(window(sequence))
+    link.send(Ended(source="test"))
+
+
+def _faulty_recorder(link: Link, part: Part) -> None:
+    for cleared in (False, True):
+        for kind in (FaultKind.NO_DEVICE, FaultKind.CLIPPING):
+            link.send(Fault(kind=kind, text=f"{kind} {cleared}", since=NOON, cleared=cleared))
+    _recorder(link, part)
+
+
+def _classifier(link: Link, part: Part) -> None:
+    link.send(Ready())
+    for message in _messages(link):
+        if isinstance(message, Window | Quiet):
+            part.say(f"took {message.sequence}")
+            link.send(Done(stream_id=message.stream_id, sequence=message.sequence))
+            link.send(Poke())
+    part.say("classifier was told to finish")
+    link.send(Finished())
+
+
+def _waiting_classifier(link: Link, part: Part) -> None:
+    """Takes windows from the moment that the test says so."""
+    while not part.sees("go"):
+        link.beat()
+        threading.Event().wait(LOOK_S)
+    _classifier(link, part)
+
+
+def _holding_classifier(link: Link, part: Part) -> None:
+    """In its first life, keeps window 2 for ever, but lives."""
+    link.send(Ready())
+    for message in _messages(link):
+        if isinstance(message, Window | Quiet):
+            if message.sequence == 2 and not part.sees("held"):
+                (part.directory / "held").touch()
+                part.say("holds 2")
+                for _ in _messages(link):
+                    pass
+            part.say(f"took {message.sequence}")
+            link.send(Done(stream_id=message.stream_id, sequence=message.sequence))
+
+
+def _hanging_classifier(link: Link, part: Part) -> None:
+    """In its first life, says that it is there and nothing more."""
+    if part.sees("hung"):
+        _classifier(link, part)
+        return
+    (part.directory / "hung").touch()
+    link.send(Ready())
+    threading.Event().wait()
+
+
+def _dying_classifier(link: Link, part: Part) -> None:
+    """Dies at once until the test says that it is well."""
+    if not part.sees("well"):
+        raise RuntimeError("I do not feel well")
+    _classifier(link, part)
+
+
+def _failing_classifier(link: Link, _part: Part) -> None:
+    link.send(Failed(text="there is no model", exit_code=3))
+
+
+def _babbling_classifier(link: Link, part: Part) -> None:
+    """In its first life, sends what is no message, and goes on."""
+    if part.sees("babbled"):
+        _classifier(link, part)
+        return
+    (part.directory / "babbled").touch()
+    os.write(link.fileno(), b"\x00\x00\x00\x01\xff")
+    threading.Event().wait()
+
+
+def _messenger(link: Link, part: Part) -> None:
+    link.send(Ready())
+    for message in _messages(link):
+        if isinstance(message, Alert):
+            part.say(f"{message.kind}: {message.text}")
+    part.say("messenger was told to finish")
+    link.send(Finished())
+
+
+def _stubborn_messenger(link: Link, part: Part) -> None:
+    """Hears that it is to finish, and does not."""
+    _messenger(link, part)
+    while True:
+        link.send(Heartbeat())
+        threading.Event().wait(LOOK_S)
+
+
+PLAYS = {
+    "recorder": _recorder,
+    "hasty_recorder": _hasty_recorder,
+    "faulty_recorder": _faulty_recorder,
+    "classifier": _classifier,
+    "waiting_classifier": _waiting_classifier,
+    "holding_classifier": _holding_classifier,
+    "hanging_classifier": _hanging_classifier,
+    "dying_classifier": _dying_classifier,
+    "failing_classifier": _failing_classifier,
+    "babbling_classifier": _babbling_classifier,
+    "messenger": _messenger,
+    "stubborn_messenger": _stubborn_messenger,
+}

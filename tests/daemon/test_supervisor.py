@@ -1,0 +1,308 @@
+"""The supervisor keeps its children alive, carries every window once, and ends in order."""
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import beepwatch.daemon.child
+import beepwatch.daemon.ending
+import beepwatch.daemon.supervisor
+from beepwatch.daemon.systemd import ServiceManager
+from tests.daemon.stage import Stage
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def taken(stage: Stage) -> list[int]:
+    return [int(line.split()[1]) for line in stage.journal if line.startswith("took ")]
+
+
+def test_windows_go_from_recorder_to_classifier_in_order_and_the_end_follows(stage: Stage) -> None:
+    exit_code = stage.play(lambda: stage.put("end"), windows=30, queue_windows=4)
+    assert exit_code == 0
+    assert taken(stage) == list(range(30))
+
+
+def test_the_end_goes_from_the_recorder_to_the_messenger(stage: Stage) -> None:
+    exit_code = stage.play(lambda: stage.wait_for("took 4"), stage.signal, windows=5)
+    assert exit_code == 0
+    ends = [line for line in stage.journal if "told to finish" in line or line.endswith("ended")]
+    assert ends == [
+        "recorder was told to finish",
+        "recorder ended",
+        "classifier was told to finish",
+        "classifier ended",
+        "messenger was told to finish",
+        "messenger ended",
+    ]
+
+
+def test_a_recorder_that_is_gone_has_its_last_words_heard(stage: Stage) -> None:
+    """Its end lies in the connection while the queue of a patient source is full."""
+    stage.play(
+        lambda: stage.wait_for("hasty_recorder ended"),
+        lambda: stage.put("go"),
+        recorder="hasty_recorder",
+        classifier="waiting_classifier",
+        windows=6,
+        queue_windows=2,
+    )
+    assert taken(stage) == list(range(6))
+    assert stage.count("hasty_recorder began") == 1
+
+
+def test_a_killed_classifier_is_back_and_takes_the_window_in_flight_again_once(
+    stage: Stage,
+) -> None:
+    stage.play(
+        lambda: stage.wait_for("holds 2"),
+        lambda: os.kill(stage.pid("holding_classifier"), signal.SIGKILL),
+        lambda: stage.wait_for("took 11"),
+        lambda: stage.put("end"),
+        classifier="holding_classifier",
+        windows=12,
+    )
+    assert taken(stage) == list(range(12))
+    assert stage.count("holding_classifier began") == 2
+
+
+@pytest.mark.parametrize("victim", ["recorder", "messenger"])
+def test_any_other_killed_child_is_back(stage: Stage, victim: str) -> None:
+    stage.play(
+        lambda: stage.wait_for(f"{victim} began"),
+        lambda: stage.wait_for("classifier began"),
+        lambda: os.kill(stage.pid(victim), signal.SIGKILL),
+        lambda: stage.wait_for(f"{victim} began", times=2),
+        lambda: stage.put("end"),
+    )
+    assert stage.count(f"{victim} began") == 2
+    assert stage.count("classifier began") == 1
+
+
+@pytest.mark.parametrize("classifier", ["hanging_classifier", "babbling_classifier"])
+def test_a_child_that_hangs_or_babbles_is_killed_and_started_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, classifier: str
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.child, "STALE_AFTER_S", 2.0)
+    monkeypatch.setattr(beepwatch.daemon.child, "STARTING_S", 4.0)
+    stage.play(
+        lambda: stage.wait_for("took 2"),
+        lambda: stage.put("end"),
+        classifier=classifier,
+        windows=3,
+    )
+    assert taken(stage) == [0, 1, 2]
+    assert stage.count(f"{classifier} began") == 2
+
+
+def test_a_child_that_keeps_dying_is_told_once_and_so_is_its_recovery(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.child, "STORM_DEATHS", 3)
+    monkeypatch.setattr(beepwatch.daemon.child, "FIRST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(beepwatch.daemon.child, "STORM_S", 5.0)
+    stage.play(
+        lambda: stage.wait_for("dying_classifier began", times=5),
+        lambda: stage.put("well"),
+        lambda: stage.wait_for("recovered: the classifier lives again"),
+        lambda: stage.put("end"),
+        classifier="dying_classifier",
+    )
+    told = [line for line in stage.journal if line.startswith(("fault", "recovered"))]
+    assert told == [
+        "fault: the classifier keeps dying (exit code 1); its log says why",
+        "recovered: the classifier lives again",
+    ]
+
+
+def test_faults_are_told_but_not_a_loud_beep(stage: Stage) -> None:
+    stage.play(
+        lambda: stage.wait_for("recovered"),
+        lambda: stage.put("end"),
+        recorder="faulty_recorder",
+    )
+    told = [line for line in stage.journal if line.startswith(("fault:", "recovered:"))]
+    assert told == ["fault: no device False", "recovered: no device True"]
+
+
+def test_start_and_stop_are_told_once_each(stage: Stage) -> None:
+    stage.play(lambda: stage.wait_for("started"), stage.signal, notices=True)
+    told = [line for line in stage.journal if line.startswith(("started", "stopped"))]
+    assert told == [
+        "started: beepwatch is listening to test",
+        "stopped: beepwatch has stopped listening",
+    ]
+
+
+def test_a_patient_source_waits_and_nothing_is_dropped(stage: Stage) -> None:
+    stage.play(
+        lambda: stage.wait_for("waiting_classifier began"),
+        lambda: stage.wait_for("messenger began"),
+        lambda: stage.put("go"),
+        lambda: stage.put("end"),
+        classifier="waiting_classifier",
+        windows=60,
+        queue_windows=3,
+    )
+    assert taken(stage) == list(range(60))
+    assert stage.count("fault") == 0
+
+
+def test_a_live_source_never_waits_and_what_it_loses_is_counted_and_told(stage: Stage) -> None:
+    """The newest of the windows stay; silence is dropped before sound and is no loss."""
+    stage.play(
+        lambda: stage.wait_for("recorder sent all"),
+        lambda: stage.put("go"),
+        lambda: stage.wait_for("recovered"),
+        lambda: stage.put("end"),
+        classifier="waiting_classifier",
+        windows=40,
+        queue_windows=10,
+        patient=False,
+    )
+    heard = taken(stage)
+    assert heard == sorted(heard)
+    windows = [sequence for sequence in range(40) if sequence % 4 != 3]
+    lost = len(set(windows) - set(heard))
+    assert lost > 0
+    told = [line for line in stage.journal if line.startswith(("fault", "recovered"))]
+    assert told == [
+        "fault: the classifier is too slow: the oldest sound is being dropped",
+        f"recovered: the classifier has caught up; {lost} windows were dropped",
+    ]
+
+
+def test_a_child_that_cannot_work_ends_all_with_its_text_and_exit_code(stage: Stage) -> None:
+    """Also when a patient source waits for room that nobody makes any more."""
+    exit_code = stage.play(classifier="failing_classifier", windows=60, queue_windows=2)
+    assert exit_code == 3
+    assert stage.supervisor is not None
+    assert stage.supervisor.failure is not None
+    assert stage.supervisor.failure.text == "there is no model"
+    assert stage.count("failing_classifier began") == 1
+    assert stage.count("recorder was told to finish") == 1
+    assert stage.count("messenger ended") == 1
+
+
+def test_a_second_signal_ends_all_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beepwatch.daemon.supervisor, "STOPS_WITHIN_S", 3_600.0)
+    exit_code = stage.play(
+        lambda: stage.wait_for("stubborn_messenger began"),
+        stage.signal,
+        lambda: stage.wait_for("messenger was told to finish"),
+        stage.signal,
+        messenger="stubborn_messenger",
+    )
+    assert exit_code == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(stage.pid("stubborn_messenger"), 0)
+
+
+def test_a_child_that_does_not_finish_in_time_is_killed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.supervisor, "STOPS_WITHIN_S", 1.0)
+    exit_code = stage.play(
+        lambda: stage.wait_for("stubborn_messenger began"),
+        stage.signal,
+        messenger="stubborn_messenger",
+    )
+    assert exit_code == 0
+    assert stage.count("messenger was told to finish") == 1
+    assert stage.count("stubborn_messenger began") == 1
+
+
+# systemd
+
+
+@pytest.fixture(params=["path", "abstract"])
+def service_manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.socket]:
+    """A real socket in systemd's place."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        name = f"{tmp_path.name}-{os.getpid()}"
+        listening.bind(str(tmp_path / "notify") if request.param == "path" else f"\0{name}")
+        listening.settimeout(30)
+        yield listening
+
+
+def address_of(listening: socket.socket) -> str:
+    name = listening.getsockname()
+    return name if isinstance(name, str) else "@" + name[1:].decode()
+
+
+def all_said(listening: socket.socket) -> list[str]:
+    """What has come so far."""
+    said = []
+    listening.setblocking(False)
+    try:
+        while True:
+            said.append(listening.recv(1_000).decode())
+    except BlockingIOError:
+        listening.settimeout(30)
+        return said
+
+
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
+def test_the_watchdog_is_put_off_only_while_all_children_are_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, service_manager: socket.socket
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.child, "STALE_AFTER_S", 2.0)
+    monkeypatch.setattr(beepwatch.daemon.supervisor, "STOPS_WITHIN_S", 0.1)
+    monkeypatch.setattr(beepwatch.daemon.ending, "KILLED_AFTER_S", 0.1)
+    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=0.15)
+    said: list[str] = []
+
+    def hear_that_all_is_well() -> None:
+        while "READY=1" not in said or said[-1] != "WATCHDOG=1":
+            said.append(service_manager.recv(1_000).decode())
+
+    def stop_a_child() -> None:
+        monkeypatch.setattr(beepwatch.daemon.child, "FIRST_BACKOFF_S", 3_600.0)
+        monkeypatch.setattr(beepwatch.daemon.child, "LONGEST_BACKOFF_S", 3_600.0)
+        pid = stage.pid("classifier")
+        os.kill(pid, signal.SIGSTOP)
+        stage.wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the classifier's end")
+
+    def hear_nothing_more() -> None:
+        said.extend(all_said(service_manager))
+        service_manager.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            service_manager.recv(1_000)
+
+    stage.play(
+        lambda: stage.wait_for("messenger began"),
+        hear_that_all_is_well,
+        stop_a_child,
+        hear_nothing_more,
+        stage.signal,
+    )
+    assert said.count("READY=1") == 1
+    assert "STATUS=listening to test" in said
+
+
+def test_systemd_is_told_of_the_end(stage: Stage, service_manager: socket.socket) -> None:
+    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=None)
+    stage.play(lambda: stage.wait_for("messenger began"), lambda: stage.put("end"))
+    said = all_said(service_manager)
+    assert said.count("STOPPING=1") == 1
+    assert "WATCHDOG=1" not in said
+
+
+def test_a_status_is_one_line_and_a_service_manager_that_is_gone_is_no_error(
+    tmp_path: Path,
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        manager = ServiceManager(str(tmp_path / "notify"), None)
+        manager.status("listening to a\nWATCHDOG=1")
+        assert re.fullmatch(r"STATUS=[^\n]+", listening.recv(1_000).decode())
+    manager.ready()
+    manager.close()

@@ -1,0 +1,287 @@
+"""The verbs: what they print, and one clear line with the right exit code when they cannot."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import beepwatch.cli
+import beepwatch.daemon
+from beepwatch import __version__
+from beepwatch.cli import run_command_line
+
+RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
+BEEPS = RECORDING.with_suffix(".csv").read_text().count(",beep,")
+TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
+VERBS = (
+    *("demo", "run", "record", "scan", "events", "doctor", "train", "evaluate"),
+    *("telegram pair", "telegram test", "config check", "config show"),
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.delenv("BEEPWATCH_CONFIG", raising=False)
+    monkeypatch.delenv("BEEPWATCH_TELEGRAM_TOKEN", raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+
+
+def program(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The installed program, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "beepwatch", *words],
+        env=os.environ | environment,  # noqa: TID251 - what the process gets
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_has_an_example_of_it(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line([*verb.split(), "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Example: beepwatch {verb}" in text
+
+
+def test_every_verb_has_been_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["--help"]) == 0
+    text = capsys.readouterr().out
+    groups = {verb.split()[0] for verb in VERBS}
+    assert {group for group in groups if group not in text} == set()
+    commands = {
+        info.name or info.callback.__name__
+        for info in beepwatch.cli.app.registered_commands
+        if info.callback
+    }
+    assert commands <= set(VERBS)
+
+
+def test_without_a_verb_it_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line([]) == 2
+    said = capsys.readouterr()
+    assert "Usage: beepwatch" in said.out + said.err
+    assert "beepwatch: \n" not in said.err
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["--version"]) == 0
+    assert capsys.readouterr().out == f"beepwatch {__version__}\n"
+
+
+NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
+
+
+@pytest.mark.parametrize(
+    ("line", "exit_code", "said"),
+    [
+        ("listen", 2, "No such command 'listen'."),
+        ("run --loud", 2, "No such option: --loud"),
+        ("run --speed", 2, "Option '--speed' requires an argument."),
+        ("run --speed fast", 2, "--speed is 'fast'; give 0.01 to 1000, or max."),
+        ("run --speed nan", 2, "--speed is 'nan'; give 0.01 to 1000, or max."),
+        ("demo --speed 0", 2, "--speed is '0'; give 0.01 to 1000, or max."),
+        ("run --rate 0", 2, "command line: capture.rate_hz is 0: Expected `int` >= 4000."),
+        ("run --rate many", 2, "Invalid value for '--rate'"),
+        ("run --config {tmp}/no.toml", 2, NO_CONFIG),
+        ("config show --config {tmp}/no.toml", 2, NO_CONFIG),
+        ("config check --config {tmp}", 2, "the configuration file {tmp} cannot be read"),
+        ("record", 2, "Missing option '--label'."),
+        ("record --label beep --source gramophone", 2, "capture.source is 'gramophone'"),
+        ("record --label beep --source file:{tmp}/no.wav --out {tmp}", 1, "{tmp}/no.wav does not"),
+        ("scan", 2, "Missing argument 'paths'."),
+        ("scan {tmp}/no.wav", 1, "{tmp}/no.wav does not exist."),
+        ("scan {tmp}/none", 1, "{tmp}/none holds no audio files."),
+        ("scan {tmp}/text.wav", 1, "{tmp}/text.wav holds no sound"),
+        ("scan {tmp}/empty.wav", 1, "{tmp}/empty.wav is empty"),
+        ("events --since yesterday", 2, "--since is 'yesterday'; write a length"),
+        ("telegram test", 2, "there is no bot token"),
+        ("train {tmp}/no.toml --data {tmp}", 2, "cannot read recipe {tmp}/no.toml"),
+    ],
+)
+def test_a_wrong_use_is_one_line_and_its_exit_code(
+    line: str, exit_code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`record` has said what it is about before."""
+    (tmp_path / "text.wav").write_text("no sound at all\n" * 20)
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "none").mkdir()
+    words = [word.replace("{tmp}", str(tmp_path)) for word in line.split()]
+    assert run_command_line(words) == exit_code
+    complaints = [
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("beepwatch: ")
+    ]
+    assert len(complaints) == 1
+    assert said.replace("{tmp}", str(tmp_path)) in complaints[0]
+
+
+@pytest.mark.parametrize("words", [["--debug", "events"], ["events", "--debug"]])
+def test_a_traceback_is_shown_only_with_debug_wherever_it_stands(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, shown in ((words, True), ([word for word in words if word != "--debug"], False)):
+        assert run_command_line([*given, "--since", "yesterday"]) == 2
+        complaint = capsys.readouterr().err
+        assert ("Traceback" in complaint) is shown
+        assert complaint.splitlines()[-1].startswith("beepwatch: --since is 'yesterday'")
+
+
+def test_an_error_that_nobody_expected_is_one_line_too_and_keeps_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError(f"The token `{TOKEN}`\nwas rejected by the server.")
+
+    monkeypatch.setattr(beepwatch.cli, "load", break_down)
+    monkeypatch.setattr(beepwatch.cli, "_load", break_down)
+    assert run_command_line(["config", "check"]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(
+        "beepwatch: this should not happen: RuntimeError: The token `…` was"
+    )
+    assert run_command_line(["config", "check", "--debug"]) == 1
+    complaint = capsys.readouterr().err
+    assert "Traceback" in complaint
+    assert TOKEN.partition(":")[2] not in complaint
+
+
+def test_breaking_off_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(beepwatch.cli, "_load", interrupt)
+    assert run_command_line(["config", "check"]) == 130
+
+
+def test_config_check_and_show_name_the_file_and_no_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEEPWATCH_TELEGRAM_TOKEN", TOKEN)
+    file = tmp_path / "a.toml"
+    file.write_text("[capture]\nsource = 'stream:rtsp://me:canary@camera/1'\n")
+    assert run_command_line(["config", "check", "--config", str(file)]) == 0
+    assert run_command_line(["config", "show", "--config", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{file}: in order\n")
+    assert f'capture.source = "stream:rtsp://…@camera/1"  # {file}' in said
+    assert "capture.hop_s = 1.0  # default" in said
+    assert TOKEN.partition(":")[2] not in said
+    assert run_command_line(["config", "check"]) == 0
+    assert capsys.readouterr().out == "no configuration file; defaults: in order\n"
+
+
+def test_scan_goes_on_after_a_file_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "text.wav"
+    bad.write_text("no sound at all\n" * 20)
+    assert run_command_line(["scan", str(bad), str(RECORDING), "--json"]) == 1
+    said = capsys.readouterr()
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert {row["file"] for row in rows} == {str(RECORDING)}
+    assert all(
+        row.keys() >= {"file", "label", "onset_s", "offset_s", "pulses", "score"} for row in rows
+    )
+    onsets = [row["onset_s"] for row in rows]
+    assert onsets == sorted(onsets)
+    assert len(onsets) >= BEEPS
+
+
+def test_scan_for_people_and_with_workers_finds_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.FLAC", "b.flac"):
+        (tmp_path / name).symlink_to(RECORDING)
+    (tmp_path / "notes.txt").write_text("not audio")
+    assert run_command_line(["scan", str(tmp_path)]) == 0
+    alone = capsys.readouterr().out
+    assert run_command_line(["scan", str(tmp_path), "--workers", "2"]) == 0
+    assert capsys.readouterr().out == alone
+    assert f"{tmp_path}/a.FLAC" in alone
+    assert "pulses in" in alone
+
+
+def test_events_of_a_demo_are_listed_with_their_alerts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The whole daemon, all processes, on the bundled recording."""
+    directory = tmp_path / "demo"
+    monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", str(directory))
+    assert run_command_line(["demo", "--speed", "max", "--out", str(directory)]) == 0
+    assert "beep" in capfd.readouterr().out
+    assert run_command_line(["events", "--json", "--since", "1h"]) == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert len(rows) >= BEEPS
+    assert {alert["state"] for row in rows for alert in row["alerts"]} == {"sent"}
+    assert run_command_line(["events"]) == 0
+    assert "beep" in capfd.readouterr().out
+
+
+def test_run_plays_a_file_to_its_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = f"file:{RECORDING}"
+    assert run_command_line(["run", "--source", source, "--speed", "max", "--rate", "8000"]) == 0
+    assert "beep" in capfd.readouterr().out
+    assert (tmp_path / "state" / "beepwatch.db").is_file()
+
+
+def test_record_writes_what_is_not_silent(tmp_path: Path) -> None:
+    out = tmp_path / "recordings"
+    words = ["record", "--label", "beep", "--out", str(out), "--speed", "max"]
+    assert run_command_line([*words, "--source", f"file:{RECORDING}"]) == 0
+    assert list(out.rglob("*.wav"))
+
+
+def test_training_without_torch_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(_name: str) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    assert run_command_line(["train", "recipe.toml", "--data", "data"]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("beepwatch: training needs torch, which is not installed.")
+
+
+def test_doctor_has_a_line_for_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code = run_command_line(["doctor", "--source", "stdin"])
+    lines = capsys.readouterr().out.splitlines()
+    assert exit_code == int(any(line.startswith("BAD") for line in lines))
+    assert {line.split()[1] for line in lines} >= {"config", "ffmpeg", "model", "disk", "telegram"}
+
+
+# The program itself
+
+
+def test_the_program_complains_on_standard_error_with_its_exit_code() -> None:
+    done = program("run", "--config", "/nonexistent.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("beepwatch: the configuration file /nonexistent.toml does not")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m beepwatch config show | true"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_name_that_is_no_text_is_shown_and_no_traceback(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(str(tmp_path)) + b"/\xff.wav")
+    done = program("scan", name, LC_ALL="C.UTF-8")
+    assert done.returncode == 1
+    assert done.stderr == f"beepwatch: {tmp_path}/\\udcff.wav does not exist. Check the path.\n"
