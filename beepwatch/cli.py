@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from beepwatch import __version__
-from beepwatch.config import (
-    Config,
-    Loaded,
-    display_values,
-    load,
-    telegram_token,
-    without_secrets,
-)
+from beepwatch.config import Config, Loaded, display_values, load, telegram_token
 from beepwatch.errors import BeepwatchError, ConfigurationError
+from beepwatch.secrecy import without_secrets
 
 if TYPE_CHECKING:
-    from beepwatch.config import Secret
+    from beepwatch.secrecy import Secret
 
 app = typer.Typer(
     help="Listens for the beeps of household appliances and tells your phone.",

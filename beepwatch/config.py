@@ -4,7 +4,6 @@ Every station receives its own section. Secrets are not part of the sections: `t
 finds the token, and a `Secret` prints as nothing.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -17,35 +16,16 @@ import msgspec
 from msgspec import Meta
 
 from beepwatch.errors import ConfigurationError
+from beepwatch.secrecy import BOT_TOKEN, Secret, without_secrets
+from beepwatch.validation import explain
 
 ENVIRONMENT_PREFIX = "BEEPWATCH_"
 CONFIG_VARIABLE = "BEEPWATCH_CONFIG"
 TOKEN_VARIABLE = "BEEPWATCH_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name, not a token
 SYSTEM_FILE = Path("/etc/beepwatch/config.toml")
-# Also inside a URL, where "bot" stands before it.
-BOT_TOKEN = re.compile(r"(?<!\d)\d{6,}(?::|%3A)[A-Za-z0-9_-]{30,}")
-_URL_PASSWORD = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
 _QUIET_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-
-
-class Secret:
-    """A string that is never printed."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The secret itself, for the one call that needs it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return ""
-
-    __str__ = __repr__
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -193,7 +173,9 @@ def load(
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(_explain(str(error), values, origins, file)) from None
+        raise ConfigurationError(
+            explain(str(error), values, origins=origins, file=file, root=Config)
+        ) from None
     _check_relations(config, file)
     return Loaded(config=config, file=file, origins=origins)
 
@@ -256,11 +238,6 @@ def _expanded(key: str, text: str) -> Path:
         raise ConfigurationError(
             f"{key} is {text!r}, and there is no such user's home. Write the whole path."
         ) from None
-
-
-def without_secrets(text: str) -> str:
-    """The text without what looks like a bot's token or the user and password of a URL."""
-    return _URL_PASSWORD.sub("…", BOT_TOKEN.sub("…", text))
 
 
 def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "stdin"], str]:
@@ -377,48 +354,6 @@ def _dotted_keys(values: Mapping[str, Any], prefix: str = "") -> list[str]:
         else:
             keys.append(f"{prefix}{name}")
     return keys
-
-
-_VALIDATION = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]*)`")
-
-
-def _explain(text: str, values: Any, origins: Mapping[str, str], file: Path | None) -> str:  # noqa: ANN401
-    """One line that names file, key, value and what is allowed, from msgspec's own words."""
-    match = _VALIDATION.match(text)
-    path = (match["path"] or "") if match else ""
-    what = match["what"] if match else text
-    if unknown := _UNKNOWN.search(what):
-        key = f"{path}.{unknown['name']}".lstrip(".")
-        return f"{_origin(key, origins, file)}: unknown key {key}.{_suggestion(path, unknown)}"
-    try:
-        value = values
-        for part in re.findall(r"[^.\[\]]+", path):
-            value = value[int(part)] if part.isdigit() else value[part]
-        shown = f"{path} is {without_secrets(repr(value))}"
-    except (KeyError, IndexError, TypeError):
-        shown = path or "the file"
-    return f"{_origin(path, origins, file)}: {shown}: {what}."
-
-
-def _origin(key: str, origins: Mapping[str, str], file: Path | None) -> str:
-    table = re.split(r"\[", key)[0]
-    below = (origin for name, origin in origins.items() if name.startswith(f"{table}."))
-    return (
-        origins.get(key) or origins.get(table) or next(below, None) or str(file or "configuration")
-    )
-
-
-def _suggestion(path: str, unknown: re.Match[str]) -> str:
-    section: Any = Config
-    for part in re.findall(r"[a-z_]+", path):
-        kind = section.__annotations__[part]
-        section = Rule if part == "rules" else kind
-    known = [field.name for field in msgspec.structs.fields(section)]
-    near = difflib.get_close_matches(unknown["name"], known, n=1, cutoff=0.5)
-    if near:
-        return f" Did you mean {near[0]}?"
-    return f" Known here: {', '.join(known)}."
 
 
 def _check_relations(config: Config, file: Path | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from beepwatch.config import BOT_TOKEN, Secret
+from beepwatch.secrecy import BOT_TOKEN, Secret
 
 REDACTED = "[redacted]"
 

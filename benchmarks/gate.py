@@ -135,7 +135,10 @@ def _print_dropped(name: str, rates: Rates) -> None:
 
 def _print_pitches() -> None:
     """Beeps of 80 ms, with and without fades, in noise of three colours, at three room levels."""
-    print(f"\n{'80 ms beep, windows of it kept':32}" + "".join(f"{snr:>6} dB ours  today" for snr in SNRS_DB))
+    print(
+        f"\n{'80 ms beep, windows of it kept':32}"
+        + "".join(f"{snr:>6} dB ours  today" for snr in SNRS_DB)
+    )
     for hz in PITCHES_HZ:
         cells = []
         for snr_db in SNRS_DB:
@@ -151,7 +154,10 @@ def _print_pitches() -> None:
 
 def _print_beeps(rooms: list[Room], beeps: list[Beep]) -> None:
     kinds = sorted({beep.kind for beep in beeps})
-    print(f"\n{'real beep in quiet rooms':32}" + "".join(f"{snr:>6} dB ours  today" for snr in SNRS_DB))
+    print(
+        f"\n{'real beep in quiet rooms':32}"
+        + "".join(f"{snr:>6} dB ours  today" for snr in SNRS_DB)
+    )
     for kind in kinds:
         cells = []
         for snr_db in SNRS_DB:
@@ -180,36 +186,40 @@ def _print_cost() -> None:
 
 
 def all_rooms(data: Path, rows: list[dict[str, str]]) -> Iterator[Room]:
-    """Household recordings near and far, and a mains hum."""
+    """Household recordings near and far, a mains hum and clocks."""
     groups = defaultdict(list)
     for row in rows:
-        if row["category"] == "household":
+        known = row["group"].startswith(("timgrau", "Youngwer", "giulbia"))
+        if row["category"] == "household" and known:
             groups[row["group"]].append(row["path"])
     for group, paths in groups.items():
-        if not group.startswith(("timgrau", "Youngwer", "giulbia")):
-            continue
         joined = np.concatenate([read(data / path) for path in sorted(paths, key=_by_number)])
         if joined.size >= SHORTEST_ROOM_S * RATE_HZ:
             yield from _near_and_far(group.removeprefix("timgrau_"), joined)
-    for row in rows:
-        if "mains_hum" in row["path"]:
-            hum = np.tile(read(data / row["path"]), 6)
-            yield Room(name="mains hum (tiled), -58 dBFS", quiet=True, sound=at_dbfs(hum, -58))
-        if "locktick" in row["path"]:
-            clock = np.tile(read(data / row["path"]), 6)
-            yield Room(name=f"clock (tiled) {row['path'][-14:]}", quiet=False, sound=clock)
+    yield from (room for row in rows for room in _tiled(data, row["path"]))
+
+
+def _tiled(data: Path, path: str) -> Iterator[Room]:
+    """Steady recordings too short for a room, six times over."""
+    if "mains_hum" in path:
+        hum = at_dbfs(np.tile(read(data / path), 6), -58)
+        yield Room(name="mains hum, -58 dBFS, tiled", quiet=True, sound=hum)
+    if "locktick" in path:
+        clock = np.tile(read(data / path), 6)
+        name = f"clock close by {Path(path).stem[-12:]}, tiled"
+        yield Room(name=name, quiet=False, sound=clock)
 
 
 def _near_and_far(name: str, sound: Sound) -> Iterator[Room]:
     """As recorded; and as heard through a window or from another room."""
-    indoors = name.startswith(("Youngwer", "giulbia"))
+    indoors = name.startswith("Youngwer")
     yield Room(name=f"{name} as recorded", quiet=indoors, sound=sound)
-    if indoors:
+    if name.startswith(("Youngwer", "giulbia")):
         return
     for cutoff_hz, dbfs in ((500, -50), (500, -60), (800, -50), (800, -60)):
         muffled = sosfilt(butter(2, cutoff_hz, fs=RATE_HZ, output="sos"), sound)
         far = at_dbfs(muffled, dbfs)
-        quiet = not name.startswith("dishwasher")
+        quiet = name.startswith(("street", "vacuuming_5"))  # the others are moved about, or clatter
         yield Room(name=f"{name} below {cutoff_hz} Hz, {dbfs} dBFS", quiet=quiet, sound=far)
 
 
@@ -273,7 +283,8 @@ def coloured_noise(
 
 def at_dbfs(sound: Sound, dbfs: float) -> Sound:
     """The same sound at another RMS level."""
-    return sound * (32_768 * 10 ** (dbfs / 20) / np.sqrt(np.square(sound).mean()))
+    gain = 32_768 * 10 ** (dbfs / 20) / float(np.sqrt(np.square(sound).mean()))
+    return sound * gain
 
 
 def loudest_hz(sound: Sound) -> float:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from beepwatch.config import (
     Config,
     Rule,
-    Secret,
     Store,
     Telegram,
     default_file,
@@ -20,9 +19,9 @@ from beepwatch.config import (
     load,
     service_manager,
     telegram_token,
-    without_secrets,
 )
 from beepwatch.errors import BeepwatchError, ConfigurationError
+from beepwatch.secrecy import Secret, without_secrets
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 

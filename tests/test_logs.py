@@ -9,8 +9,8 @@ import httpx
 import pytest
 import structlog
 
-from beepwatch.config import Secret
 from beepwatch.logs import LogSettings, Redactor, configure_logging
+from beepwatch.secrecy import Secret
 
 CANARY = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 PASSWORD = 'xyzzy"with\\odd\ncharacters'  # noqa: S105 - none of anything

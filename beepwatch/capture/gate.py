@@ -1,17 +1,24 @@
 """Is there a sound in this window, or only the room?
 
-The question is put to narrow bands. A beep that is 6 dB over the noise of the octave around it
-stands further out of the noise of the 47 Hz around its own pitch, and that is where it is looked
+A window is kept if it holds a beep of 80 ms or longer, at a pitch from 400 Hz to 6 kHz, whose
+loudest 80 ms are 6 dB or more over the room's noise in its band. Its band is the octave around its
+pitch. The room's noise is what `Gate` has heard so far, 10 s or more of it, and is steady.
+
+The question is put to narrower bands still. A beep that is 6 dB over the noise of the octave around
+it stands further out of the noise of the 47 Hz around its own pitch, and that is where it is looked
 for. Sound is cut into frames of 32 ms every 16 ms. Something sounds where four frames in a
 row (80 ms, the shortest beep promised) rise above the floor of their bin and above their
-neighbours in pitch, three of them each by itself: a click is too short for that and a passing car
-too broad. Sounds without pitch count by half octaves, and must be louder.
+neighbours in pitch, three of them each by itself: a click is too short for that and rain too broad.
+And it must have begun at once: it is as much louder than what was at and around its pitch the
+moment before. A passing car swells and glides, and does not. What goes on after such a beginning,
+or comes again within half a second, is taken as one with it. A sound without pitch counts if it is
+24 dB over the floor of a half octave.
 
 The floor of a bin is what is left in the pauses, a low percentile of each second's frames, and of
 the seconds of the last minute the median; it is the idea of R. Martin, "Noise power spectral
 density estimation based on optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio
-Processing 9 (2001). A fan that is switched on opens the gate for half a minute and then is the
-room; beeps with pauses between them stay out of the floor.
+Processing 9 (2001). A fan that is switched on opens the gate for half a minute at most and then is
+the room; beeps with pauses between them stay out of the floor.
 """
 
 import math
@@ -40,15 +47,16 @@ _QUANTISATION: Final = 1 / 12  # power of rounding to int16, in squared steps
 
 _HANN_WIDTH_BINS: Final = 1.5  # equivalent noise bandwidth
 _OCTAVE: Final = 2**0.5 - 2**-0.5  # its width over its centre
-_SAFETY_DB: Final = 3.5  # a pitch between two bins and noise may take so much off a beep
+_SAFETY_DB: Final = 4.5  # a pitch between two bins and noise may take so much off a beep
 _LEAST_TONE_DB: Final = 9.0  # over a bin's floor; noise alone gets there about once in 500 windows
-_LEAST_PEAK_DB: Final = 8.0  # over the neighbours in pitch
+_LEAST_PEAK_DB: Final = 7.0  # over the neighbours in pitch
 _NEIGHBOURS_BINS: Final = (4, 12)  # nearest and farthest, on both sides
 _BEFORE_FRAMES: Final = (9, 2)  # where the room just before a group is, from its first frame
 _REACH_BINS: Final = 2  # a pitch may wander so far from frame to frame
 _HOLD_FRAMES: Final = 31  # half a second; longest pause after which a pitch goes on
-_RISE_BELOW_DB: Final = 4.0  # how much less than over the floor it may be over just before
-_BAND_EXTRA_DB: Final = 6.0  # that a sound without pitch needs more
+_RISE_BELOW_DB: Final = 2.0  # how much less than over the floor it may be over just before
+
+_BAND_DB: Final = 24.0  # over the floor of half an octave, for a sound without pitch
 _BANDS_PER_OCTAVE: Final = 2
 
 
@@ -76,7 +84,6 @@ class Gate:
         self._hz = (np.arange(self._frame // 2 + 1) * bin_hz)[self._bins].astype(np.float32)
         octave_db = 10 * np.log10(_OCTAVE * self._hz / (_HANN_WIDTH_BINS * bin_hz))
         self._tone_db = np.maximum(_LEAST_TONE_DB, over_floor_db + octave_db - _SAFETY_DB)
-        self._band_db = over_floor_db + _BAND_EXTRA_DB
         octaves = np.log2(self._hz / self._hz[0]) * _BANDS_PER_OCTAVE
         _, self._band_starts = np.unique(octaves.astype(int), return_index=True)
         self._seconds: deque[Floats] = deque(maxlen=_MEMORY_SECONDS)
@@ -159,21 +166,17 @@ class Gate:
         if (tone >= 0).any():
             rise = mean_db - _before(powers)[:groups] - self._tone_db + _RISE_BELOW_DB
             self._go_on(tone, rise, first_end)
-        powers = powers[before_frames:]
-        in_bands = np.add.reduceat(powers, self._band_starts, axis=1)
-        _, _, band_db = _groups(in_bands)
-        band = band_db - 10 * np.log10(np.add.reduceat(floor, self._band_starts)) - self._band_db
-        best = zip(
-            range(first_end, first_end + groups * self._hop, self._hop),
-            tone.max(axis=1).tolist(),
-            self._hz[tone.argmax(axis=1)].tolist(),
-            band.max(axis=1).tolist(),
-            self._hz[self._band_starts[band.argmax(axis=1)]].tolist(),
-            strict=True,
-        )
-        for end, tone_excess, tone_hz, band_excess, band_hz in best:
-            of_tone, of_band = (end, tone_excess, tone_hz), (end, band_excess, band_hz)
-            self._scores.append(of_tone if tone_excess >= band_excess else of_band)
+        band = self._over_bands(powers[before_frames:], floor)
+        tone[:, self._band_starts] = np.maximum(tone[:, self._band_starts], band)
+        ends = range(first_end, first_end + groups * self._hop, self._hop)
+        at_hz = self._hz[tone.argmax(axis=1)].tolist()
+        self._scores.extend(zip(ends, tone.max(axis=1).tolist(), at_hz, strict=True))
+
+    def _over_bands(self, powers: Floats, floor: Floats) -> Floats:
+        """How far a sound without pitch is over what opens the gate, in dB, [groups, bands]."""
+        band_db, _, _ = _groups(np.add.reduceat(powers, self._band_starts, axis=1))
+        band: Floats = band_db - 10 * np.log10(np.add.reduceat(floor, self._band_starts)) - _BAND_DB
+        return band
 
     def _go_on(self, tone: Floats, rise: Floats, first_end: int) -> None:
         """What neither rises nor follows on what rose does not open the gate; in place."""

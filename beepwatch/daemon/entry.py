@@ -13,6 +13,8 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from beepwatch.secrecy import Secret
+
 _Settings = TypeVar("_Settings")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # blocked from the child's birth until they are ignored
@@ -78,8 +80,6 @@ def keep_out(module: str) -> None:
 
 
 def _simpler(value: Any) -> str:  # noqa: ANN401 - msgspec's hook
-    from beepwatch.config import Secret
-
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, Path):

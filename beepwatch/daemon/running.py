@@ -6,13 +6,14 @@ import structlog
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.clock import SystemClock
-from beepwatch.config import Config, Notify, Secret, service_manager, source_kind
+from beepwatch.config import Config, Notify, service_manager, source_kind
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
 from beepwatch.daemon.supervisor import Supervisor, Wiring
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.logs import LogSettings, configure_logging
+from beepwatch.secrecy import Secret
 from beepwatch.store.database import Database
 
 _PATIENT = ("file", "stdin")  # sources that can be made to wait

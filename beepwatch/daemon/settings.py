@@ -5,8 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from beepwatch.config import Capture, Model, Notify, Rule, Secret, Store
+from beepwatch.config import Capture, Model, Notify, Rule, Store
 from beepwatch.logs import LogSettings
+from beepwatch.secrecy import Secret
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):

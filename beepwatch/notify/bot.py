@@ -13,7 +13,7 @@ import msgspec
 from telegram import Bot, Message
 from telegram.error import Conflict, InvalidToken, TelegramError
 
-from beepwatch.config import Secret, Telegram
+from beepwatch.config import Telegram
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.messages import Alert, AlertKind, Clip
 from beepwatch.notify.captions import caption
@@ -21,6 +21,7 @@ from beepwatch.notify.channels import NotSent, Outgoing, Refused
 from beepwatch.notify.clips import Encoder
 from beepwatch.notify.settings import with_telegram, write_private
 from beepwatch.notify.telegram import TelegramChannel, open_bot, redact
+from beepwatch.secrecy import Secret
 
 _CODE_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that look like another
 _RATE_HZ = 16_000

@@ -19,7 +19,6 @@ from telegram.error import RetryAfter as FloodControl
 from telegram.request import HTTPXRequest
 from telegram.warnings import PTBDeprecationWarning
 
-from beepwatch.config import Secret
 from beepwatch.notify.channels import (
     CannotEdit,
     NotSent,
@@ -29,6 +28,7 @@ from beepwatch.notify.channels import (
     Sound,
     Unreachable,
 )
+from beepwatch.secrecy import Secret
 
 _log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ import beepwatch.daemon.classifier
 import beepwatch.daemon.messenger
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.clock import ManualClock, SystemClock
-from beepwatch.config import Capture, Console, Model, Notify, Rule, Secret, Store, Telegram
+from beepwatch.config import Capture, Console, Model, Notify, Rule, Store, Telegram
 from beepwatch.daemon import classifier, entry, messenger, recorder
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.classifier import NoteWriter
@@ -45,6 +45,7 @@ from beepwatch.messages import (
     decode,
     encode,
 )
+from beepwatch.secrecy import Secret
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox, Written
 from tests.bot_api import BotApi

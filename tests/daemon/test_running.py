@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 import beepwatch.daemon
-from beepwatch.config import Capture, Config, Console, Model, Notify, Rule, Secret, Store, Telegram
+from beepwatch.config import Capture, Config, Console, Model, Notify, Rule, Store, Telegram
 from beepwatch.daemon.running import channel_names, run
 from beepwatch.errors import BeepwatchError, ConfigurationError, ModelError, StoreError
+from beepwatch.secrecy import Secret
 
 RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
 PATIENCE_S = 45.0

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from beepwatch.clock import SystemClock
-from beepwatch.config import Secret
 from beepwatch.messages import Clip, Fault
 from beepwatch.notify.backoff import Waits
 from beepwatch.notify.channels import Channel, Sound
 from beepwatch.notify.clips import Encoder
 from beepwatch.notify.dispatcher import Dispatcher
 from beepwatch.notify.telegram import TelegramChannel
+from beepwatch.secrecy import Secret
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.listing import event_rows, notice_rows

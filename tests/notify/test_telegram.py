@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from beepwatch.config import Secret
 from beepwatch.notify.channels import (
     CannotEdit,
     Outgoing,
@@ -15,6 +14,7 @@ from beepwatch.notify.channels import (
     Unreachable,
 )
 from beepwatch.notify.telegram import TelegramChannel, redact
+from beepwatch.secrecy import Secret
 from tests import bot_api
 from tests.bot_api import TOKEN, BotApi, Fault
 from tests.notify.laundry import heard

@@ -1,0 +1,30 @@
+"""What must never be printed: how it is carried, and how it is taken out of a text."""
+
+import re
+
+# Also inside a URL, where "bot" stands before it.
+BOT_TOKEN = re.compile(r"(?<!\d)\d{6,}(?::|%3A)[A-Za-z0-9_-]{30,}")
+_URL_PASSWORD = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
+
+
+class Secret:
+    """A string that is never printed."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself, for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return ""
+
+    __str__ = __repr__
+
+
+def without_secrets(text: str) -> str:
+    """The text without what looks like a bot's token or the user and password of a URL."""
+    return _URL_PASSWORD.sub("…", BOT_TOKEN.sub("…", text))

@@ -1,0 +1,65 @@
+"""Why a configuration was refused, in words that name the place and the way out."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from beepwatch.secrecy import without_secrets
+
+_VALIDATION = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]*)`")
+
+
+def explain(
+    text: str,
+    values: Any,  # noqa: ANN401 - TOML
+    *,
+    origins: Mapping[str, str],
+    file: Path | None,
+    root: type[msgspec.Struct],
+) -> str:
+    """One line that names file, key, value and what is allowed, from msgspec's own words.
+
+    `text` is msgspec's error, `values` what was to become a `root`, `origins` where each dotted
+    key came from.
+    """
+    match = _VALIDATION.match(text)
+    path = (match["path"] or "") if match else ""
+    what = match["what"] if match else text
+    if unknown := _UNKNOWN.search(what):
+        key = f"{path}.{unknown['name']}".lstrip(".")
+        return (
+            f"{_origin(key, origins, file)}: unknown key {key}.{_suggestion(root, path, unknown)}"
+        )
+    try:
+        value = values
+        for part in re.findall(r"[^.\[\]]+", path):
+            value = value[int(part)] if part.isdigit() else value[part]
+        shown = f"{path} is {without_secrets(repr(value))}"
+    except (KeyError, IndexError, TypeError):
+        shown = path or "the file"
+    return f"{_origin(path, origins, file)}: {shown}: {what}."
+
+
+def _origin(key: str, origins: Mapping[str, str], file: Path | None) -> str:
+    table = re.split(r"\[", key)[0]
+    below = (origin for name, origin in origins.items() if name.startswith(f"{table}."))
+    return (
+        origins.get(key) or origins.get(table) or next(below, None) or str(file or "configuration")
+    )
+
+
+def _suggestion(root: type[msgspec.Struct], path: str, unknown: re.Match[str]) -> str:
+    section: Any = root
+    for part in re.findall(r"[a-z_]+", path):
+        kind = section.__annotations__[part]
+        section = get_args(kind)[0] if get_args(kind) else kind  # of a list of tables
+    known = [field.name for field in msgspec.structs.fields(section)]
+    near = difflib.get_close_matches(unknown["name"], known, n=1, cutoff=0.5)
+    if near:
+        return f" Did you mean {near[0]}?"
+    return f" Known here: {', '.join(known)}."
