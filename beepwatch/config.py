@@ -264,6 +264,11 @@ def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "s
     )
 
 
+def tell_libraries(variable: str, value: str) -> None:
+    """Set what C libraries of this process read from the environment, unless the user has."""
+    os.environ.setdefault(variable, value)
+
+
 def service_manager(environment: Mapping[str, str] | None = None) -> tuple[str, float | None]:
     """systemd's notification socket ("" without systemd) and its watchdog time in seconds."""
     environment = os.environ if environment is None else environment

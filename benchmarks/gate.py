@@ -189,9 +189,12 @@ def all_rooms(data: Path, rows: list[dict[str, str]]) -> Iterator[Room]:
     """Household recordings near and far, a mains hum and clocks."""
     groups = defaultdict(list)
     for row in rows:
-        known = row["group"].startswith(("timgrau", "Youngwer", "giulbia"))
-        if row["category"] == "household" and known:
+        if row["category"] != "household":
+            continue
+        if row["group"].startswith("timgrau"):
             groups[row["group"]].append(row["path"])
+        elif "ambient indoor" in row["note"] or "near-silence" in row["note"]:
+            groups[f"indoors: {row['note']}"].append(row["path"])
     for group, paths in groups.items():
         joined = np.concatenate([read(data / path) for path in sorted(paths, key=_by_number)])
         if joined.size >= SHORTEST_ROOM_S * RATE_HZ:
@@ -212,9 +215,9 @@ def _tiled(data: Path, path: str) -> Iterator[Room]:
 
 def _near_and_far(name: str, sound: Sound) -> Iterator[Room]:
     """As recorded; and as heard through a window or from another room."""
-    indoors = name.startswith("Youngwer")
+    indoors = name.startswith("indoors")
     yield Room(name=f"{name} as recorded", quiet=indoors, sound=sound)
-    if name.startswith(("Youngwer", "giulbia")):
+    if indoors:
         return
     for cutoff_hz, dbfs in ((500, -50), (500, -60), (800, -50), (800, -60)):
         muffled = sosfilt(butter(2, cutoff_hz, fs=RATE_HZ, output="sos"), sound)

@@ -12,7 +12,7 @@ neighbours in pitch, three of them each by itself: a click is too short for that
 And it must have begun at once: it is as much louder than what was at and around its pitch the
 moment before. A passing car swells and glides, and does not. What goes on after such a beginning,
 or comes again within half a second, is taken as one with it. A sound without pitch counts if it is
-24 dB over the floor of a half octave.
+24 dB over the floor of a half octave and comes at once.
 
 The floor of a bin is what is left in the pauses, a low percentile of each second's frames, and of
 the seconds of the last minute the median; it is the idea of R. Martin, "Noise power spectral
@@ -47,16 +47,17 @@ _QUANTISATION: Final = 1 / 12  # power of rounding to int16, in squared steps
 
 _HANN_WIDTH_BINS: Final = 1.5  # equivalent noise bandwidth
 _OCTAVE: Final = 2**0.5 - 2**-0.5  # its width over its centre
-_SAFETY_DB: Final = 4.5  # a pitch between two bins and noise may take so much off a beep
+_SAFETY_DB: Final = 5.0  # a pitch between two bins and noise may take so much off a beep
 _LEAST_TONE_DB: Final = 9.0  # over a bin's floor; noise alone gets there about once in 500 windows
-_LEAST_PEAK_DB: Final = 7.0  # over the neighbours in pitch
+_LEAST_PEAK_DB: Final = 6.5  # over the neighbours in pitch
 _NEIGHBOURS_BINS: Final = (4, 12)  # nearest and farthest, on both sides
 _BEFORE_FRAMES: Final = (9, 2)  # where the room just before a group is, from its first frame
 _REACH_BINS: Final = 2  # a pitch may wander so far from frame to frame
 _HOLD_FRAMES: Final = 31  # half a second; longest pause after which a pitch goes on
-_RISE_BELOW_DB: Final = 2.0  # how much less than over the floor it may be over just before
+_RISE_BELOW_DB: Final = 1.5  # how much less than over the floor it may be over just before
 
 _BAND_DB: Final = 24.0  # over the floor of half an octave, for a sound without pitch
+_BAND_RISE_DB: Final = 12.0  # and over what was there just before
 _BANDS_PER_OCTAVE: Final = 2
 
 
@@ -166,7 +167,7 @@ class Gate:
         if (tone >= 0).any():
             rise = mean_db - _before(powers)[:groups] - self._tone_db + _RISE_BELOW_DB
             self._go_on(tone, rise, first_end)
-        band = self._over_bands(powers[before_frames:], floor)
+        band = self._over_bands(powers, floor)
         tone[:, self._band_starts] = np.maximum(tone[:, self._band_starts], band)
         ends = range(first_end, first_end + groups * self._hop, self._hop)
         at_hz = self._hz[tone.argmax(axis=1)].tolist()
@@ -174,8 +175,11 @@ class Gate:
 
     def _over_bands(self, powers: Floats, floor: Floats) -> Floats:
         """How far a sound without pitch is over what opens the gate, in dB, [groups, bands]."""
-        band_db, _, _ = _groups(np.add.reduceat(powers, self._band_starts, axis=1))
-        band: Floats = band_db - 10 * np.log10(np.add.reduceat(floor, self._band_starts)) - _BAND_DB
+        in_bands = np.add.reduceat(powers, self._band_starts, axis=1)
+        band_db, _, _ = _groups(in_bands[_BEFORE_FRAMES[0] :])
+        rise = band_db - _before(in_bands)[: band_db.shape[0]] - _BAND_RISE_DB
+        floor_db = 10 * np.log10(np.add.reduceat(floor, self._band_starts))
+        band: Floats = np.minimum(band_db - floor_db - _BAND_DB, rise)
         return band
 
     def _go_on(self, tone: Floats, rise: Floats, first_end: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import pyaudio
 import structlog
 
+from beepwatch.capture.alsa import spare_heavy_plugins
 from beepwatch.capture.blocks import Block, SampleFormat
 from beepwatch.clock import Clock
 from beepwatch.errors import MicrophoneNotFound, SourceError
@@ -270,6 +271,7 @@ class Microphone:
     def open(self) -> MicrophoneStream:
         """Raises MicrophoneNotFound, or SourceError when the device cannot be opened."""
         _silence_libraries()
+        spare_heavy_plugins()
         portaudio = pyaudio.PyAudio()
         try:
             device = choose(devices_of(portaudio), self._wanted)
@@ -307,6 +309,7 @@ def choose(devices: list[InputDevice], wanted: str) -> InputDevice:
 def input_devices() -> list[InputDevice]:
     """The inputs that there are at this moment."""
     _silence_libraries()
+    spare_heavy_plugins()
     portaudio = pyaudio.PyAudio()
     try:
         return devices_of(portaudio)

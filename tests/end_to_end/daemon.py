@@ -57,6 +57,11 @@ class Daemon:
         assert self.process is not None
         return self.process.pid
 
+    def children(self) -> list[int]:
+        """Process ids of recorder, classifier and messenger."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
+
     def wait(self) -> int:
         """Until it ends by itself; the exit code."""
         assert self.process is not None
