@@ -230,7 +230,7 @@ def train(
     """Train a model from its recipe."""
     _logging()
     training = _training_extra("beepwatch.train.training")
-    training.train(recipe, data, out or recipe.parent)
+    training.train(recipe, data, out or recipe.parent, report=_progress)
     return 0
 
 
@@ -247,7 +247,7 @@ def evaluate(
     _logging()
     evaluation = _training_extra("beepwatch.train.evaluation")
     bundle = find_bundle(model.bundle)
-    typer.echo(evaluation.evaluate(bundle, data, split).table())
+    typer.echo(evaluation.evaluate(bundle, data, split, report=_progress).table())
     return 0
 
 
@@ -344,6 +344,10 @@ def _stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _training_extra(module: str) -> Any:  # noqa: ANN401 - a module

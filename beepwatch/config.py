@@ -251,7 +251,7 @@ def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "s
         case "microphone" if rest or not colon:
             return "microphone", rest
         case "file" if rest:
-            return "file", rest
+            return "file", str(_expanded("capture.source", rest))
         case "stream" if rest:
             return "stream", rest
         case "stdin" if not colon:

@@ -305,3 +305,10 @@ def test_sections_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Config().capture.source = "stdin"  # type: ignore[misc]
     assert msgspec.structs.replace(Rule(label="beep"), pulses=2).pulses == 2
+
+
+def test_a_source_in_an_unknown_home_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[capture]\nsource = "file:~nobody-here/beep.wav"\n')
+    with pytest.raises(ConfigurationError, match="no such user's home"):
+        load(file, {})

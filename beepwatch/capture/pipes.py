@@ -101,18 +101,24 @@ class Ffmpeg:
                 f"{text} needs ffmpeg, which is not on PATH. Install it (Debian: apt install "
                 "ffmpeg), or give a PCM WAV file."
             )
-        self._process = subprocess.Popen(
-            [
-                *(program, "-nostdin", "-hide_banner", "-loglevel", "error", *arguments),
-                # Without metadata the header has its least length, whatever tags the file carries.
-                *("-map", "0:a:0", "-map_metadata", "-1", "-fflags", "+bitexact"),
-                *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-        )
+        command = [
+            *(program, "-nostdin", "-hide_banner", "-loglevel", "error", *arguments),
+            # Without metadata the header has its least length, whatever tags the file carries.
+            *("-map", "0:a:0", "-map_metadata", "-1", "-fflags", "+bitexact"),
+            *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
+        ]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+            )
+        except OSError as error:
+            raise SourceError(
+                f"{program} cannot be started: {error.strerror}. Install ffmpeg again."
+            ) from error
         assert self._process.stdout is not None  # noqa: S101 - it is PIPE
         assert self._process.stderr is not None  # noqa: S101 - it is PIPE
         self._output = self._process.stdout.fileno()

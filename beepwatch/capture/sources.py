@@ -23,7 +23,7 @@ def parse_source(capture: Capture, *, clock: Clock, block_s: float = 0.1) -> Sou
 
             return Microphone(rest, clock)
         case "file":
-            return AudioFile(Path(rest).expanduser(), block_s=block_s)
+            return AudioFile(Path(rest), block_s=block_s)
         case "stream":
             return NetworkStream(rest, clock)
         case "stdin":

@@ -74,7 +74,7 @@ def draw_timbre(rng: Generator, pitch_hz: float) -> Timbre:
         attack_s=log_uniform(rng, 0.001, 0.012),
         release_s=log_uniform(rng, 0.001, 0.03),
         decay_s=log_uniform(rng, 0.08, 1.5) if rng.random() < 0.3 else math.inf,
-        flutter_hz=rng.uniform(15, 60) if rng.random() < 0.06 else 0.0,
+        flutter_hz=log_uniform(rng, 15, 200) if rng.random() < 0.12 else 0.0,  # rasping buzzers
         bend=rng.normal(0, 0.01) if rng.random() < 0.2 else 0.0,
     )
 

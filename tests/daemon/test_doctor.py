@@ -1,0 +1,125 @@
+"""Each check of the doctor finds what is wrong and says what to do."""
+
+import wave
+from pathlib import Path
+
+import pytest
+
+from beepwatch.config import load
+from beepwatch.daemon.doctor import Check, checks
+from tests.bot_api import TOKEN, UNAUTHORIZED, BotApi
+from tests.end_to_end.sounds import BEEPS
+
+
+def _checks(directory: Path, text: str = "", sound: Path = BEEPS) -> dict[str, Check]:
+    file = directory / "config.toml"
+    file.write_text(
+        f'[capture]\nsource = "file:{sound}"\n[store]\ndirectory = "{directory}/state"\n'
+        f"min_free_mb = 1\n{text}"
+    )
+    return {check.name: check for check in checks(load(file, {}))}
+
+
+def _program(directory: Path, name: str, prints: str) -> None:
+    program = directory / name
+    program.write_text(f"#!/bin/sh\necho '{prints}'\n")
+    program.chmod(0o755)
+
+
+def test_all_is_well_with_a_sound_a_model_and_a_disk(tmp_path: Path) -> None:
+    found = _checks(tmp_path)
+    assert [name for name, check in found.items() if not check.ok] == []
+    assert list(found) == [
+        *("config", "microphone", "level", "ffmpeg", "model", "disk", "telegram", "service"),
+    ]
+    assert "16000 Hz" in found["microphone"].found
+    assert found["model"].as_line().startswith("ok   model       beep ")
+
+
+def test_a_missing_input_is_named(tmp_path: Path) -> None:
+    found = _checks(tmp_path, sound=tmp_path / "none.wav")
+    assert not found["microphone"].ok
+    assert "none.wav" in found["microphone"].as_line()
+    assert found["microphone"].as_line().startswith("BAD  microphone")
+
+
+def test_nothing_but_zeros_is_no_level(tmp_path: Path) -> None:
+    silence = tmp_path / "silence.wav"
+    with wave.open(str(silence), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(64_000))
+    level = _checks(tmp_path, sound=silence)["level"]
+    assert not level.ok
+    assert "-inf dBFS" in level.found
+    assert "unmute" in level.todo
+
+
+def test_without_ffmpeg_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wav = tmp_path / "tone.wav"
+    with wave.open(str(wav), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(range(256)) * 250)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = _checks(tmp_path, sound=wav)
+    assert not found["ffmpeg"].ok
+    assert "apt install ffmpeg" in found["ffmpeg"].todo
+    assert "no systemd" in found["service"].found
+
+
+def test_an_ffmpeg_without_mp3_will_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _program(tmp_path, "ffmpeg", "V..... only pictures")
+    _program(tmp_path, "systemctl", "failed")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = _checks(tmp_path)
+    assert not found["ffmpeg"].ok
+    assert "libmp3lame" in found["ffmpeg"].todo
+    assert not found["service"].ok
+    assert "beepwatch.service is failed" in found["service"].found
+
+
+def test_a_program_that_cannot_be_run_is_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ffmpeg").write_bytes(b"\x7fELF no program")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert not _checks(tmp_path)["ffmpeg"].ok
+
+
+def test_an_unknown_model_is_named(tmp_path: Path) -> None:
+    model = _checks(tmp_path, '[model]\nbundle = "kettle"\n')["model"]
+    assert not model.ok
+    assert "kettle" in model.found
+
+
+def test_a_state_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    disk = _checks(tmp_path)["disk"]
+    assert not disk.ok
+    assert str(tmp_path / "state") in disk.found
+
+
+def test_a_connected_phone_is_asked_for_its_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEEPWATCH_TELEGRAM_TOKEN", TOKEN)
+    with BotApi() as api:
+        text = f'[notify.telegram]\nchat_ids = [1, 2]\nbase_url = "{api.base_url}"\n'
+        telegram = _checks(tmp_path, text)["telegram"]
+    assert telegram.ok
+    assert telegram.found == "@laundry_bot, 2 chat(s)"
+
+
+def test_a_wrong_token_is_told_without_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEEPWATCH_TELEGRAM_TOKEN", TOKEN)
+    with BotApi() as api:
+        api.always("getMe", UNAUTHORIZED)
+        text = f'[notify.telegram]\nchat_ids = [1]\nbase_url = "{api.base_url}"\n'
+        telegram = _checks(tmp_path, text)["telegram"]
+    assert not telegram.ok
+    assert "token" in telegram.found
+    assert TOKEN not in telegram.as_line()
