@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
+FOLLOWING = 0.6  # of the threshold: where one pulse was heard, the next is believed more easily
 RELEASE = 0.6  # of the threshold: a pulse ends below this, so that a wavering score stays one pulse
 
 
@@ -161,9 +162,10 @@ def _frames_before(samples: int, frame_samples: float, count: int) -> int:
 class LabelTracker:
     """The state machine of one label: idle, in a pulse, between the pulses of an episode.
 
-    A pulse starts where the probability crosses `threshold` and ends where it falls below
-    `RELEASE` of it, both interpolated between frame centres; it counts once it has lasted
-    `min_pulse_s`. An episode closes `gap_s` after its last pulse, or once it is `longest_s` long.
+    A pulse starts where the probability crosses `threshold`, or `FOLLOWING` of it within an
+    episode, and ends where it falls below `RELEASE` of that, both interpolated between frame
+    centres; it counts once it has lasted `min_pulse_s`. An episode closes `gap_s` after its last
+    pulse, or once it is `longest_s` long.
     """
 
     def __init__(
@@ -171,12 +173,12 @@ class LabelTracker:
     ) -> None:
         self._label = label
         self._threshold = threshold
-        self._release = threshold * RELEASE
         self._min_pulse_s = min_pulse_s
         self._gap_s = gap_s
         self._longest_s = longest_s
         self._pulses: tuple[Pulse, ...] = ()  # of the open episode, all counted
         self._pulse: Pulse | None = None  # sounding now
+        self._started_at = threshold  # the level at which it started
         self._counted = False  # whether the sounding pulse is the last of _pulses
         self._last = 0.0  # the probability before
         self._last_s: float | None = None  # and the time of its frame
@@ -187,7 +189,7 @@ class LabelTracker:
         if self._last_s is None or frames.first_s - self._last_s > 1.5 * frames.frame_s:
             yield from self.silence_until(frames.first_s - frames.frame_s)
         end_s = frames.first_s + (len(probabilities) - 1) * frames.frame_s
-        if self._pulse is None and float(probabilities.max()) < self._threshold:
+        if self._pulse is None and float(probabilities.max()) < self._level:
             yield from self._close_if_over(end_s)
             self._last, self._last_s = float(probabilities[-1]), end_s
             return
@@ -221,10 +223,10 @@ class LabelTracker:
     ) -> Iterator[Change]:
         if self._pulse is None:
             yield from self._close_if_over(now_s)
-            if probability >= self._threshold:
+            if probability >= self._level:
                 self._start_pulse(probability, now_s, at, frame_s)
-        elif probability < self._release:
-            crossed = _crossing(self._last, probability, self._release)
+        elif probability < RELEASE * self._started_at:
+            crossed = _crossing(self._last, probability, RELEASE * self._started_at)
             self._extend(self._pulse, now_s - (1 - crossed) * frame_s, self._last)
             yield from self._count()
             yield from self._end_pulse()
@@ -234,14 +236,20 @@ class LabelTracker:
         self._last, self._last_s = probability, now_s
 
     def _start_pulse(self, probability: float, now_s: float, at: datetime, frame_s: float) -> None:
-        before_s = (1 - _crossing(self._last, probability, self._threshold)) * frame_s
+        before_s = (1 - _crossing(self._last, probability, self._level)) * frame_s
         self._pulse = Pulse(
             onset=at - timedelta(seconds=before_s),
             onset_s=now_s - before_s,
             duration_s=0.0,
             peak_score=probability,
         )
+        self._started_at = self._level
         self._counted = False
+
+    @property
+    def _level(self) -> float:
+        """The probability at which the next pulse starts."""
+        return self._threshold * FOLLOWING if self._pulses else self._threshold
 
     def _extend(self, pulse: Pulse, until_s: float, probability: float) -> None:
         self._pulse = msgspec.structs.replace(
