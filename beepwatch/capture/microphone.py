@@ -32,7 +32,7 @@ _MOST_CHANNELS: Final = 2  # ALSA's plugins promise 32 or 128 and make them up
 _BLOCK_S: Final = 0.1  # ten wake-ups a second; half of it is the mean delay
 _QUEUE_S: Final = 10.0  # how long the process may be held up before sound is lost
 
-_LEAST_GAP_S: Final = 0.05  # unannounced gaps shorter than this are jitter
+_LEAST_GAP_S: Final = 0.2  # less, unannounced, is a sound server that was held up and stays late
 _SURE_AFTER_S: Final = 1.0  # a gap that no flag announced must last so long to be believed
 _BASELINE_S: Final = 10.0  # the clocks drift apart by less than a millisecond in this time
 _MOST_GAP_S: Final = 10.0  # after a longer gap the stream is begun anew
