@@ -212,11 +212,14 @@ def doctor(config: ConfigFile = None, source: Source = None) -> int:
 
     loaded = _load(config, {"capture.source": source} if source else None)
     _logging("error")
-    healthy = True
+    bad = set()
     for check in checking.checks(loaded):
-        healthy = healthy and check.ok
+        if not check.ok:
+            bad.add(check.name)
         typer.echo(check.as_line())
-    return 0 if healthy else 1
+    if bad & {"microphone", "model"}:
+        return 3
+    return 1 if bad else 0
 
 
 @app.command(epilog=_example("beepwatch train models/beep/recipe.toml --data recordings"))

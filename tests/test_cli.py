@@ -255,8 +255,13 @@ def test_training_without_torch_says_what_to_install(
 def test_doctor_has_a_line_for_every_check(capsys: pytest.CaptureFixture[str]) -> None:
     exit_code = run_command_line(["doctor", "--source", "stdin"])
     lines = capsys.readouterr().out.splitlines()
-    assert exit_code == int(any(line.startswith("BAD") for line in lines))
+    bad = {line.split()[1] for line in lines if line.startswith("BAD")}
+    assert exit_code == (3 if bad & {"microphone", "model"} else int(bool(bad)))
     assert {line.split()[1] for line in lines} >= {"config", "ffmpeg", "model", "disk", "telegram"}
+
+
+def test_doctor_says_by_its_exit_code_that_there_is_no_microphone(tmp_path: Path) -> None:
+    assert run_command_line(["doctor", "--source", f"file:{tmp_path}/none.wav"]) == 3
 
 
 # The program itself

@@ -18,8 +18,8 @@ from rich.text import Text
 from beepwatch.capture.listening import Heard, Listener, Speed
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.config import Capture
-from beepwatch.errors import ConfigurationError
-from beepwatch.messages import Fault, Listening, Quiet, Window
+from beepwatch.errors import ConfigurationError, MicrophoneNotFound
+from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
 
 _METER_FROM_DBFS = -70.0
 _METER_WIDTH = 30
@@ -60,7 +60,8 @@ def record(
     """Write what is not silent to `out`/`label` until `stop`, the end, or `minutes` of sound.
 
     Windows follow one another without overlap. Raises ConfigurationError for a label that is no
-    folder name or a folder that cannot be written, SourceError for a file that cannot be read.
+    folder name or a folder that cannot be written, SourceError for a file that cannot be read,
+    MicrophoneNotFound when there is no input to begin with.
     """
     session = _Session(capture, label, out, speed, stop, console, clock or SystemClock())
     return session.run(minutes)
@@ -121,6 +122,8 @@ class _Session:
             case Listening():
                 self._rate_hz = heard.rate_hz
                 self._console.print(f"listening at {heard.rate_hz} Hz")
+            case Fault() if heard.kind is FaultKind.NO_DEVICE and self._rate_hz is None:
+                raise MicrophoneNotFound(heard.text)  # a person is waiting and can mend it
             case Fault():
                 state = "over" if heard.cleared else "fault"
                 self._faults.append(f"{heard.since.isoformat()} {state}: {heard.kind.value}")

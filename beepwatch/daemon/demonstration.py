@@ -23,7 +23,7 @@ def demonstrate(speed: float | Literal["max"], directory: Path | None, log_level
             notify=Notify(room="kitchen", notices=False, console=Console(enabled=True)),
             store=Store(directory=str(directory), min_free_mb=0),
         )
-        rules = tuple(msgspec.structs.replace(rule, cooldown_s=5.0) for rule in config.rules)
+        rules = tuple(msgspec.structs.replace(rule, cooldown_s=12.0) for rule in config.rules)
         return run(
             msgspec.structs.replace(config, rules=rules),
             token=None,

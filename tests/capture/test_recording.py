@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import threading
 import wave
 from datetime import UTC, datetime
@@ -138,3 +140,21 @@ def test_stops_when_told(tmp_path: Path) -> None:
 
     assert summary.complete
     assert summary.counts["openings"] == 1
+
+
+@pytest.mark.mic
+def test_without_an_input_there_is_nothing_to_record(tmp_path: Path) -> None:
+    """Whatever this machine has, none of its inputs has such a name."""
+    command = [sys.executable, "-m", "beepwatch", "record", "--label", "beep", "--out", tmp_path]
+    done = subprocess.run(
+        [*command, "--source", "microphone:no such thing"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("beepwatch: there is no input device") or (
+        "no input device matches" in done.stderr.splitlines()[-1]
+    )

@@ -1,0 +1,217 @@
+"""The classifier's main over its connection, and what it writes when it can and cannot."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import beepwatch.daemon
+import beepwatch.daemon.classifier
+import beepwatch.daemon.messenger
+from beepwatch.classify.bundle import find_bundle
+from beepwatch.clock import SystemClock
+from beepwatch.config import Model, Rule
+from beepwatch.daemon import classifier
+from beepwatch.daemon.classifier import NoteWriter
+from beepwatch.daemon.pipeline import Note
+from beepwatch.daemon.settings import ClassifierSettings
+from beepwatch.errors import StoreError
+from beepwatch.messages import (
+    Alert,
+    AlertKind,
+    AnyMessage,
+    Clip,
+    Done,
+    Event,
+    Failed,
+    Fault,
+    Finish,
+    Finished,
+    Heartbeat,
+    Poke,
+    Quiet,
+    Ready,
+    Window,
+)
+from beepwatch.store.database import Database
+from beepwatch.store.outbox import Outbox
+from tests.daemon.conversation import QUIET_LOGS, Conversation, FullDisk, recording, without_beats
+from tests.daemon.loud import START
+
+
+def classifying(directory: Path, bundle: Path | None = None, **more: object) -> Conversation:
+    settings = ClassifierSettings(
+        bundle=bundle or find_bundle("beep"),
+        model=Model(),
+        rules=(Rule(label="beep", cooldown_s=5),),
+        channels=("console",),
+        directory=directory,
+        logs=QUIET_LOGS,
+        **{"missing_after_s": 0.0, "since_s": SystemClock().mono_s(), "live": False, **more},  # type: ignore[arg-type]
+    )
+    return Conversation(lambda connection: classifier.main(connection, settings))
+
+
+@pytest.fixture
+def kitchen() -> list[Window | Quiet]:
+    """The first 30 s of the demo's recording."""
+    heard = recording().hear()
+    return [message for message in heard if isinstance(message, Window | Quiet)][:30]
+
+
+def test_the_classifier_answers_every_window_and_writes_before_it_pokes(
+    tmp_path: Path, kitchen: list[Window | Quiet]
+) -> None:
+    child = classifying(tmp_path)
+    child.hear_until(Ready)
+    answers: list[AnyMessage] = []
+    for span in kitchen:
+        child.say(span)
+        answers += child.hear_until(Done)
+        if any(isinstance(answer, Poke) for answer in answers):
+            break
+    database = Database(tmp_path)
+    outbox = Outbox(database)
+    delivery = outbox.due("console", datetime(2100, 1, 1, tzinfo=UTC))
+    assert delivery is not None
+    assert delivery.alert.kind is AlertKind.HEARD
+    child.say(Finish(within_s=1.0))
+    assert any(isinstance(answer, Finished) for answer in child.hear())
+    assert [event.final for event in outbox.events_of(delivery.alert.id or 0)] == [True]
+    database.close()
+
+
+def test_a_live_classifier_minds_the_dead_mans_switch_without_any_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.classifier, "IDLE_S", 0.05)
+    child = classifying(tmp_path, live=True, missing_after_s=0.3)
+    child.hear_until(Poke)
+    child.close()
+    database = Database(tmp_path)
+    delivery = Outbox(database).due("console", datetime(2100, 1, 1, tzinfo=UTC))
+    assert delivery is not None
+    assert delivery.alert.kind is AlertKind.MISSED
+    database.close()
+
+
+def test_a_new_life_remembers_when_it_was_last_heard_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started two hours ago, heard a minute ago: nothing is missing for an hour."""
+    monkeypatch.setattr(beepwatch.daemon.classifier, "IDLE_S", 0.05)
+    database = Database(tmp_path)
+    now = SystemClock().utc()
+    Outbox(database).write(
+        event=event(at=now - timedelta(seconds=60)), alert=alert(at=now), channels=("console",)
+    )
+    since_s = SystemClock().mono_s() - 7_200
+    child = classifying(tmp_path, live=True, missing_after_s=3_600.0, since_s=since_s)
+    assert [type(message) for message in without_beats(child.hear_until(Ready))] == [Ready]
+    child.hear_until(Heartbeat)
+    child.say(Finish(within_s=1.0))
+    assert not [message for message in child.hear() if isinstance(message, Poke)]
+    database.close()
+
+
+def test_a_missing_model_is_told_with_its_exit_code(tmp_path: Path) -> None:
+    (failed,) = classifying(tmp_path, bundle=tmp_path / "none").hear()
+    assert isinstance(failed, Failed)
+    assert failed.exit_code == 3
+
+
+def test_the_classifier_ends_when_nobody_listens(tmp_path: Path) -> None:
+    child = classifying(tmp_path)
+    child.hear_until(Ready)
+    assert child.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[FullDisk]:
+    database = Database(tmp_path / "state")
+    yield FullDisk(database)
+    database.close()
+
+
+def event(*, at: datetime = START, final: bool = False, pulses: int = 1) -> Event:
+    return Event(
+        label="beep",
+        onset=at,
+        offset=at + timedelta(seconds=0.4),
+        pulses=pulses,
+        peak_score=0.9,
+        model_id="m",
+        final=final,
+    )
+
+
+def alert(*, at: datetime = START, key: str = "heard:1") -> Alert:
+    return Alert(kind=AlertKind.HEARD, text="beep", created_at=at, due_at=at, dedupe_key=key)
+
+
+def note(number: int, *, final: bool, covered: bool = False) -> Note:
+    at = START + timedelta(minutes=number)
+    return Note(
+        event=event(at=at, final=final, pulses=2 if final else 1),
+        episode=("beep", at),
+        clip=Clip(pcm=bytes(320), rate_hz=16_000, started_at=at),
+        alert=None if final else alert(at=at, key=f"heard:{number}"),
+        covered=covered,
+    )
+
+
+def test_what_cannot_be_written_is_kept_in_order(disk: FullDisk) -> None:
+    writer = NoteWriter(disk, ("console",))
+    disk.full = True
+    for number in (1, 2):
+        with pytest.raises(StoreError):
+            writer.write([note(number, final=False), note(number, final=True)])
+    assert writer.unwritten == 4
+    disk.full = False
+    assert writer.write([])
+    assert writer.unwritten == 0
+    assert not writer.write([])
+    told = [disk.events_of(alert_id) for alert_id in (1, 2)]
+    assert [[(one.pulses, one.final) for one in events] for events in told] == [[(2, True)]] * 2
+
+
+def test_of_too_much_that_cannot_be_written_the_oldest_goes(
+    disk: FullDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.classifier, "UNWRITTEN_NOTES", 2)
+    writer = NoteWriter(disk, ("console",))
+    disk.full = True
+    with pytest.raises(StoreError):
+        writer.write([note(number, final=False) for number in range(4)])
+    disk.full = False
+    writer.write([])
+    onsets = [disk.events_of(alert_id)[0].onset for alert_id in (1, 2)]
+    assert onsets == [START + timedelta(minutes=number) for number in (2, 3)]
+
+
+def test_a_burst_in_the_cooldown_is_told_by_the_alert_before(disk: FullDisk) -> None:
+    writer = NoteWriter(disk, ("console",))
+    writer.write([note(1, final=False), note(1, final=True)])
+    writer.write([note(2, final=True, covered=True), note(3, final=True)])
+    assert [one.onset for one in disk.events_of(1)] == [
+        START + timedelta(minutes=number) for number in (1, 2)
+    ]
+
+
+def test_a_full_disk_is_a_fault_once_and_over_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kitchen: list[Window | Quiet]
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.classifier, "Outbox", FullDisk)
+    monkeypatch.setattr(FullDisk, "full", True)
+    child = classifying(tmp_path)
+    child.hear_until(Ready)
+    heard: list[AnyMessage] = []
+    for number, span in enumerate(kitchen):
+        if number == 28:
+            monkeypatch.setattr(FullDisk, "full", False)
+        child.say(span)
+        heard += child.hear_until(Done)
+    child.say(Finish(within_s=1.0))
+    heard += child.hear()
+    assert [message.cleared for message in heard if isinstance(message, Fault)] == [False, True]

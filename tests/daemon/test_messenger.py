@@ -1,0 +1,124 @@
+"""The messenger's main, spoken to over its connection as the supervisor does."""
+
+import threading
+from multiprocessing import Pipe
+from pathlib import Path
+
+import pytest
+
+import beepwatch.daemon
+import beepwatch.daemon.classifier
+import beepwatch.daemon.messenger
+from beepwatch.clock import SystemClock
+from beepwatch.config import Console, Notify, Store, Telegram
+from beepwatch.daemon import messenger
+from beepwatch.daemon.settings import MessengerSettings
+from beepwatch.messages import (
+    Alert,
+    AlertKind,
+    Finish,
+    Finished,
+    Poke,
+    Ready,
+)
+from beepwatch.secrecy import Secret
+from tests.bot_api import BotApi
+from tests.daemon.conversation import QUIET_LOGS, Conversation, FullDisk
+
+
+def messaging(directory: Path, api: BotApi | None = None) -> Conversation:
+    """To the console; with a Bot API server, to a chat there instead."""
+    notify, channels = Notify(), ("console",)
+    if api is not None:
+        telegram = Telegram(chat_ids=(7,), base_url=api.base_url)
+        notify, channels = (
+            Notify(console=Console(enabled=False), telegram=telegram),
+            ("telegram:7",),
+        )
+    settings = MessengerSettings(
+        notify=notify,
+        store=Store(directory=str(directory), min_free_mb=0),
+        token=Secret(api.token) if api else None,
+        channels=channels,
+        logs=QUIET_LOGS,
+    )
+    return Conversation(lambda connection: messenger.main(connection, settings))
+
+
+def test_the_messenger_writes_notices_and_tells_them_and_finishes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = messaging(tmp_path)
+    child.hear_until(Ready)
+    now = SystemClock().utc()
+    notice = Alert(
+        kind=AlertKind.STARTED, text="it listens", created_at=now, due_at=now, dedupe_key="s"
+    )
+    child.say(notice, notice, Poke(), Finish(within_s=20.0), Finish(within_s=20.0))
+    heard = list(child.hear())
+    assert isinstance(heard[-1], Finished)
+    assert capsys.readouterr().out.count("it listens") == 1
+
+
+def test_the_messenger_tells_a_chat(tmp_path: Path) -> None:
+    with BotApi() as api:
+        child = messaging(tmp_path, api)
+        child.hear_until(Ready)
+        now = SystemClock().utc()
+        child.say(
+            Alert(kind=AlertKind.STARTED, text="hear", created_at=now, due_at=now, dedupe_key="s")
+        )
+        posted = api.wait_for_message()
+        child.say(Finish(within_s=20.0))
+        assert [type(message) for message in child.hear()][-1] is Finished
+    assert posted.chat_id == 7
+    assert "hear" in posted.text
+
+
+def test_a_store_that_cannot_be_opened_is_logged_and_the_messenger_exits(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    settings = MessengerSettings(
+        notify=Notify(),
+        store=Store(directory=str(tmp_path / "state")),
+        token=None,
+        channels=("console",),
+        logs=QUIET_LOGS,
+    )
+    ours, theirs = Pipe()
+    with pytest.raises(SystemExit) as caught:
+        messenger.main(theirs, settings)
+    assert caught.value.code == 1
+    ours.close()
+    theirs.close()
+
+
+def test_the_messenger_ends_when_nobody_listens(tmp_path: Path) -> None:
+    child = messaging(tmp_path)
+    child.hear_until(Ready)
+    assert child.close()
+
+
+def test_a_notice_that_cannot_be_written_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.messenger, "Outbox", FullDisk)
+    monkeypatch.setattr(beepwatch.daemon.messenger, "STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr(FullDisk, "full", True)
+    child = messaging(tmp_path)
+    child.hear_until(Ready)
+    now = SystemClock().utc()
+    for text in ("first", "second"):
+        child.say(
+            Alert(kind=AlertKind.FAULT, text=text, created_at=now, due_at=now, dedupe_key=text)
+        )
+    threading.Event().wait(0.3)
+    monkeypatch.setattr(FullDisk, "full", False)
+    printed = ""
+    for _ in range(400):
+        printed += capsys.readouterr().out
+        if "second" in printed:
+            break
+        threading.Event().wait(0.05)
+    child.say(Finish(within_s=5.0))
+    assert [type(message) for message in child.hear()][-1] is Finished
+    assert 0 <= printed.index("first") < printed.index("second")
