@@ -276,7 +276,7 @@ def test_the_program_complains_on_standard_error_with_its_exit_code() -> None:
 
 def test_a_reader_that_has_gone_is_no_traceback() -> None:
     done = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m beepwatch config show | true"],
+        ["sh", "-c", '"$0" -m beepwatch config show | true', sys.executable],
         capture_output=True,
         text=True,
         timeout=100,
