@@ -145,9 +145,9 @@ def test_stops_when_told(tmp_path: Path) -> None:
 @pytest.mark.mic
 def test_without_an_input_there_is_nothing_to_record(tmp_path: Path) -> None:
     """Whatever this machine has, none of its inputs has such a name."""
-    command = [sys.executable, "-m", "beepwatch", "record", "--label", "beep", "--out", tmp_path]
+    command = [sys.executable, "-m", "beepwatch", "record", "--label", "beep"]
     done = subprocess.run(
-        [*command, "--source", "microphone:no such thing"],
+        [*command, "--out", str(tmp_path), "--source", "microphone:no such thing"],
         capture_output=True,
         text=True,
         timeout=60,
