@@ -7,6 +7,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from beepwatch.capture import pipes
@@ -235,6 +236,8 @@ def test_a_file_can_be_closed_before_its_end(tmp_path: Path) -> None:
 
     stream.close()
     stream.close()
+
+    assert "ffmpeg" not in [program.name() for program in psutil.Process().children()]
 
 
 def test_wave_with_a_nonsense_rate_is_left_to_ffmpeg(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """The main job: a beep in the room, through a real sound server, arrives as an mp3 on the phone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.bot_api import BotApi
-from tests.end_to_end.daemon import CHAT_ID, daemon
+from tests.end_to_end.daemon import CHAT_ID, Daemon, daemon
 from tests.end_to_end.sounds import BEEPS, BEEPS_HZ, RATE_HZ, decoded, loudest_hz, with_silence
-from tests.sound_server import sound_server
+from tests.sound_server import SoundServer, sound_server
 
 CONFIG = """
 [notify]
@@ -16,18 +18,25 @@ room = "laundry room"
 """
 
 
-@pytest.mark.mic
-@pytest.mark.slow
-def test_a_beep_played_into_the_room_arrives_on_the_phone_as_mp3(tmp_path: Path) -> None:
-    sound = with_silence(BEEPS, tmp_path / "room.wav", before_s=1.0, after_s=6.0)
+@contextmanager
+def listening(directory: Path) -> Iterator[tuple[BotApi, SoundServer, Daemon]]:
+    """A phone, a room with a microphone, and a daemon that has told the one of the other."""
     with (
         BotApi() as api,
-        sound_server(tmp_path / "sound") as server,
-        daemon(tmp_path, server.environment) as beepwatch,
+        sound_server(directory / "sound") as server,
+        daemon(directory, server.environment) as beepwatch,
     ):
         beepwatch.configure(CONFIG, api)
         beepwatch.start()
         api.wait_for("sendMessage", within_s=30)  # the start notice
+        yield api, server, beepwatch
+
+
+@pytest.mark.mic
+@pytest.mark.slow
+def test_a_beep_played_into_the_room_arrives_on_the_phone_as_mp3(tmp_path: Path) -> None:
+    sound = with_silence(BEEPS, tmp_path / "room.wav", before_s=1.0, after_s=6.0)
+    with listening(tmp_path) as (api, server, beepwatch):
         server.play(sound)
         (voice,) = api.wait_for("sendVoice", within_s=30)
         api.wait_for("editMessageCaption", within_s=30)
@@ -61,14 +70,7 @@ def test_a_sound_server_that_dies_is_told_and_listened_to_again_when_it_is_back(
     tmp_path: Path,
 ) -> None:
     sound = with_silence(BEEPS, tmp_path / "room.wav", before_s=1.0, after_s=1.0)
-    with (
-        BotApi() as api,
-        sound_server(tmp_path / "sound") as server,
-        daemon(tmp_path, server.environment) as beepwatch,
-    ):
-        beepwatch.configure(CONFIG, api)
-        beepwatch.start()
-        api.wait_for("sendMessage", within_s=30)
+    with listening(tmp_path) as (api, server, beepwatch):
         server.kill()
         lost = api.wait_for("sendMessage", count=2, within_s=30)[1]
         server.start()
