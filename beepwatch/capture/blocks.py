@@ -28,6 +28,7 @@ class Block:
     overflows: int = 0  # that the driver told of since the last block
     dropped_blocks: int = 0  # that the queue had no room for since the last block
     captured_mono_s: float | None = None  # when the last frame was heard; None: not live
+    is_latest: bool = False  # no more had come when it was taken; its time is then the true one
 
     @property
     def frames(self) -> int:

@@ -14,7 +14,8 @@ neighbours in pitch, three of them each by itself: a click is too short for that
 And it must have begun at once: it is as much louder than what was at and around its pitch the
 moment before. A passing car swells and glides, and does not. What goes on after such a beginning,
 or comes again within half a second, is taken as one with it. A sound without pitch counts if it is
-24 dB over the floor of a half octave and comes at once.
+24 dB over the floor of a half octave and comes at once. Which machine a sound is of the gate does
+not ask: a horn or a bird far away that holds one pitch for as long is kept like a beep.
 
 The floor of a bin is what is left in the pauses, a low percentile of each second's frames, and of
 the seconds of the last minute the median; it is the idea of R. Martin, "Noise power spectral
@@ -38,6 +39,8 @@ _LOWEST_HZ: Final = 375.0
 _HIGHEST_HZ: Final = 7_500.0
 _GROUP_FRAMES: Final = 4  # 80 ms, as frames overlap by half
 _EACH_BELOW_DB: Final = 5.0  # how much weaker than the group its third best frame may be
+_EACH_BELOW: Final = np.float32(10 ** (_EACH_BELOW_DB / 10))
+_LEAST_POWER: Final = np.float32(1e-10)  # so that nothing has a level
 
 _MEMORY_SECONDS: Final = 60
 _PAUSE_QUANTILE: Final = 0.25  # of a second's frames: what sounds in the pauses of a beep
@@ -68,7 +71,7 @@ class Verdict:
     """Whether a window is worth hearing, and because of what."""
 
     keep: bool
-    excess_db: float  # of its strongest 80 ms, over what it takes to be kept
+    excess_db: float  # of its strongest 80 ms, over what it takes; if dropped, that is at most
     at_hz: float  # where that was
 
 
@@ -87,9 +90,11 @@ class Gate:
         self._hz = (np.arange(self._frame // 2 + 1) * bin_hz)[self._bins].astype(np.float32)
         octave_db = 10 * np.log10(_OCTAVE * self._hz / (_HANN_WIDTH_BINS * bin_hz))
         self._tone_db = np.maximum(_LEAST_TONE_DB, over_floor_db + octave_db - _SAFETY_DB)
+        self._tone_over = np.power(10, self._tone_db / 10, dtype=np.float32)
         octaves = np.log2(self._hz / self._hz[0]) * _BANDS_PER_OCTAVE
         _, self._band_starts = np.unique(octaves.astype(int), return_index=True)
-        self._seconds: deque[Floats] = deque(maxlen=_MEMORY_SECONDS)
+        self._seconds = np.zeros((_MEMORY_SECONDS, self._hz.size), dtype=np.float32)  # a ring
+        self._learnt = 0  # seconds ever
         self._second_frames = max(4, (rate_hz - self._frame) // self._hop + 1)
         self._unheard = np.zeros(0, dtype=np.int16)  # belongs to frames that are not whole yet
         self._powers = np.zeros((0, self._hz.size), dtype=np.float32)  # of an unfinished second
@@ -97,7 +102,7 @@ class Gate:
         self._tail = np.zeros((_BEFORE_FRAMES[0], self._hz.size), dtype=np.float32)
         self._held_until = np.full(self._hz.size, -1)  # sample up to which a pitch goes on
         self._heard = 0  # samples up to the end of the last whole frame's hop
-        self._scores: deque[tuple[int, float, float]] = deque()  # group's end, excess_db, hz
+        self._scores: deque[tuple[float, float, int]] = deque()  # excess_db, hz, group's end
 
     def step(self, fresh: NDArray[np.int16], first_sample: int) -> Verdict:
         """Judge the window at `first_sample`, of which `fresh` [samples] is what is new.
@@ -109,11 +114,11 @@ class Gate:
         self._learn(powers)
         if powers.shape[0]:
             self._score(powers)
-        while self._scores and self._scores[0][0] < first_sample + self._frame:
+        while self._scores and self._scores[0][2] < first_sample + self._frame:
             self._scores.popleft()
         if not self._scores:
             return Verdict(keep=False, excess_db=-math.inf, at_hz=0.0)
-        _, excess_db, at_hz = max(self._scores, key=lambda score: score[1])
+        excess_db, at_hz, _ = max(self._scores)
         return Verdict(keep=excess_db >= 0, excess_db=excess_db, at_hz=at_hz)
 
     def _frames(self, fresh: NDArray[np.int16]) -> Floats:
@@ -135,17 +140,20 @@ class Gate:
             self._powers = self._powers[self._second_frames :]
             rank = int(_PAUSE_QUANTILE * self._second_frames)
             pause = np.partition(second, rank, axis=0)[rank] / np.float32(_PAUSE_OF_MEAN)
-            self._seconds.append(np.maximum(pause, np.float32(_QUANTISATION)))
+            row = self._seconds[self._learnt % _MEMORY_SECONDS]
+            np.maximum(pause, np.float32(_QUANTISATION), out=row)
+            self._learnt += 1
 
     def _floor(self) -> Floats:
         """Power of the room in each bin, [bins]."""
-        if not self._seconds:  # a window shorter than a second
+        count = min(self._learnt, _MEMORY_SECONDS)
+        if count == 0:  # a window shorter than a second
             return np.full(self._hz.size, np.float32(_QUANTISATION))
-        seconds = np.stack(self._seconds)
-        rank = int(_ROOM_QUANTILE * len(seconds))
-        floor = np.partition(seconds, rank, axis=0)[rank]
-        if len(seconds) >= _WARM_SECONDS:
-            least: Floats = np.minimum(floor, seconds[-_JUST_NOW_SECONDS:].max(axis=0))
+        rank = int(_ROOM_QUANTILE * count)
+        floor = np.partition(self._seconds[:count], rank, axis=0)[rank]
+        if count >= _WARM_SECONDS:
+            just_now = np.arange(self._learnt - _JUST_NOW_SECONDS, self._learnt) % _MEMORY_SECONDS
+            least: Floats = np.minimum(floor, self._seconds[just_now].max(axis=0))
         else:
             around = np.power(10, _around(10 * np.log10(floor)[np.newaxis])[0] / 10)
             least = np.clip(floor, around / 2, around * 2)
@@ -162,63 +170,91 @@ class Gate:
             return
         self._heard += groups * self._hop
         floor = self._floor()
-        mean_db, peak_db, each_db = _groups(powers[before_frames:])
-        floor_db = 10 * np.log10(floor)
-        tone = np.minimum(mean_db, each_db + _EACH_BELOW_DB) - floor_db - self._tone_db
-        tone = np.minimum(tone, peak_db - _LEAST_PEAK_DB)
-        if (tone >= 0).any():
-            rise = mean_db - _before(powers)[:groups] - self._tone_db + _RISE_BELOW_DB
-            self._go_on(tone, rise, first_end)
-        band = self._over_bands(powers, floor)
-        tone[:, self._band_starts] = np.maximum(tone[:, self._band_starts], band)
+        means, thirds = _groups(powers[before_frames:])
+        # Most groups of a quiet room are told from the powers: only what is left needs more.
+        most = np.minimum(means, thirds * _EACH_BELOW) / (floor * self._tone_over)
+        at = most.argmax(axis=1)
+        excess_db = 10 * np.log10(most[np.arange(groups), at] + _LEAST_POWER)
+        some = np.flatnonzero(excess_db >= 0)
+        if some.size:
+            tone = self._tones(means[some], thirds[some], floor)
+            if (tone >= 0).any():
+                self._go_on(
+                    tone, self._rise(means[some], powers, some), first_end + some * self._hop
+                )
+            at[some], excess_db[some] = tone.argmax(axis=1), tone.max(axis=1)
+        bands, band_db = self._over_bands(means, powers, floor)
+        at = np.where(band_db > excess_db, bands, at)
+        excess_db = np.maximum(excess_db, band_db)
         ends = range(first_end, first_end + groups * self._hop, self._hop)
-        at_hz = self._hz[tone.argmax(axis=1)].tolist()
-        self._scores.extend(zip(ends, tone.max(axis=1).tolist(), at_hz, strict=True))
+        self._scores.extend(zip(excess_db.tolist(), self._hz[at].tolist(), ends, strict=True))
 
-    def _over_bands(self, powers: Floats, floor: Floats) -> Floats:
-        """How far a sound without pitch is over what opens the gate, in dB, [groups, bands]."""
-        in_bands = np.add.reduceat(powers, self._band_starts, axis=1)
-        band_db, _, _ = _groups(in_bands[_BEFORE_FRAMES[0] :])
-        rise = band_db - _before(in_bands)[: band_db.shape[0]] - _BAND_RISE_DB
-        floor_db = 10 * np.log10(np.add.reduceat(floor, self._band_starts))
-        band: Floats = np.minimum(band_db - floor_db - _BAND_DB, rise)
-        return band
+    def _tones(self, means: Floats, thirds: Floats, floor: Floats) -> Floats:
+        """How far each group is over floor and neighbours, over what is asked, [groups, bins]."""
+        mean_db = _db(means)
+        tone = np.minimum(mean_db, _db(thirds) + _EACH_BELOW_DB) - _db(floor) - self._tone_db
+        over: Floats = np.minimum(tone, mean_db - _around(mean_db) - _LEAST_PEAK_DB)
+        return over
 
-    def _go_on(self, tone: Floats, rise: Floats, first_end: int) -> None:
-        """What neither rises nor follows on what rose does not open the gate; in place."""
+    def _rise(self, means: Floats, powers: Floats, groups: NDArray[np.intp]) -> Floats:
+        """How far some groups are over the moment before, over what is asked, [groups, bins]."""
+        rise: Floats = _db(means) - _before(powers, groups) - self._tone_db + _RISE_BELOW_DB
+        return rise
+
+    def _over_bands(
+        self, means: Floats, powers: Floats, floor: Floats
+    ) -> tuple[NDArray[np.intp], Floats]:
+        """Where a sound without pitch is strongest in each group, and how far over what it takes.
+
+        Its bin and an excess in dB, both [groups].
+        """
+        starts = self._band_starts
+        over_db = _db(np.add.reduceat(means, starts, axis=1)) - _BAND_DB
+        over_db -= _db(np.add.reduceat(floor, starts))
+        some = np.flatnonzero((over_db >= 0).any(axis=1))
+        if some.size:
+            in_bands = np.add.reduceat(powers, starts, axis=1)
+            level_db = over_db[some] + _BAND_DB + _db(np.add.reduceat(floor, starts))
+            rise = level_db - _before(in_bands, some) - _BAND_RISE_DB
+            over_db[some] = np.minimum(over_db[some], rise)
+        return starts[over_db.argmax(axis=1)], over_db.max(axis=1)
+
+    def _go_on(self, tone: Floats, rise: Floats, ends: NDArray[np.intp]) -> None:
+        """What neither rises nor follows on what rose does not open the gate; in place.
+
+        All [groups, …], of those groups of a step that sound, in their order.
+        """
         for group in np.flatnonzero((tone >= 0).any(axis=1)).tolist():
-            end = first_end + group * self._hop
-            fresh = self._held_until < end
+            fresh = self._held_until < ends[group]
             tone[group, fresh] = np.minimum(tone[group, fresh], rise[group, fresh])
             for at in np.flatnonzero(tone[group] >= 0).tolist():
                 reach = slice(max(0, at - _REACH_BINS), at + _REACH_BINS + 1)
-                self._held_until[reach] = end + _HOLD_FRAMES * self._hop
+                self._held_until[reach] = ends[group] + _HOLD_FRAMES * self._hop
 
 
-def _groups(powers: Floats) -> tuple[Floats, Floats, Floats]:
-    """Each group's mean, that over its neighbours, and its third best frame, in dB.
+def _db(powers: Floats) -> Floats:
+    """Powers in dB; a power of nothing is very little, not minus infinity."""
+    level_db: Floats = 10 * np.log10(powers + _LEAST_POWER)
+    return level_db
 
-    `powers` is [frames, bins], what comes back [groups, bins].
-    """
+
+def _groups(powers: Floats) -> tuple[Floats, Floats]:
+    """Mean power of each group of frames, and that of its third best, [groups, bins]."""
     ones, twos, threes, fours = (
         powers[start : powers.shape[0] - _GROUP_FRAMES + 1 + start]
         for start in range(_GROUP_FRAMES)
     )
-    least = np.float32(1e-10)
-    mean_db = 10 * np.log10((ones + twos + threes + fours) / _GROUP_FRAMES + least)
+    means: Floats = (ones + twos + threes + fours) / np.float32(_GROUP_FRAMES)
     middle = np.minimum(twos, threes)
-    each = np.maximum(np.minimum(ones, middle), np.minimum(middle, fours))
-    each_db = 10 * np.log10(each + least)
-    return mean_db, mean_db - _around(mean_db), each_db
+    thirds: Floats = np.maximum(np.minimum(ones, middle), np.minimum(middle, fours))
+    return means, thirds
 
 
-def _before(powers: Floats) -> Floats:
-    """Level in dB of what was at and around a bin just before each group, [groups, bins]."""
+def _before(powers: Floats, groups: NDArray[np.intp]) -> Floats:
+    """Level in dB of what was at and around a bin just before some groups, [groups, bins]."""
     first, last = _BEFORE_FRAMES
-    frames = first - last + 1
-    sums = np.cumsum(powers, axis=0, dtype=np.float64)
-    sums[frames:] -= sums[:-frames].copy()
-    mean_db = 10 * np.log10(sums[frames - 1 :] / frames + 1e-10)
+    frames = groups[:, np.newaxis] + np.arange(first - last + 1)
+    mean_db = _db(powers[frames].mean(axis=1, dtype=np.float32))
     wide = np.pad(mean_db, ((0, 0), (_REACH_BINS, _REACH_BINS)), mode="edge")
     view = np.lib.stride_tricks.sliding_window_view(wide, 2 * _REACH_BINS + 1, axis=1)
     before: Floats = view.max(axis=2).astype(np.float32)

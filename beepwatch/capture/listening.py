@@ -1,6 +1,5 @@
 """The recorder's work: an open source, cut, gated, watched, and opened again when it is lost."""
 
-import dataclasses
 import math
 import threading
 from collections.abc import Iterator
@@ -48,7 +47,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         """For a heartbeat."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(slots=True)
@@ -125,6 +124,8 @@ class Listener:
                     yield from self._pace(opened)
                 if self._life_sign_due():
                     yield None
+                if block is not None:
+                    self._let_gather(block)
             yield from self._rest()
         except SourceError:
             yield from self._rest()
@@ -151,6 +152,19 @@ class Listener:
                     "It is opened again; if that does not help, run `beepwatch doctor`."
                 )
             yield block
+
+    def _let_gather(self, block: Block) -> None:
+        """Sleep while what completes the next window cannot have been heard yet.
+
+        Whoever wakes up for every block of a microphone spends more on that than on the sound.
+        While more is there already, or could be, there is no sleep.
+        """
+        if not block.is_latest or block.captured_mono_s is None or self._opening is None:
+            return
+        whole_s = block.captured_mono_s + self._opening.cutter.missing_s
+        until_s = min(whole_s, self._last_yield_s + _SIGN_OF_LIFE_S)
+        if (left_s := until_s - self._clock.mono_s()) > 0:
+            self._stop.wait(left_s)
 
     def _heard(self, block: Block, opened: StreamTime) -> Iterator[Heard]:
         if self._opening is None:

@@ -7,12 +7,13 @@ so each opening initialises it anew.
 
 import contextlib
 import ctypes
+import dataclasses
 import math
 import queue
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyaudio
 import structlog
@@ -31,6 +32,7 @@ _USUAL_RATES_HZ: Final = (48_000, 44_100, 32_000, 16_000)
 _MOST_CHANNELS: Final = 2  # ALSA's plugins promise 32 or 128 and make them up
 _BLOCK_S: Final = 0.1  # ten wake-ups a second; half of it is the mean delay
 _QUEUE_S: Final = 10.0  # how long the process may be held up before sound is lost
+_MOST_BUFFERS: Final = round(_QUEUE_S / _BLOCK_S)
 
 _LEAST_GAP_S: Final = 0.2  # less, unannounced, is a sound server that was held up and stays late
 _SURE_AFTER_S: Final = 1.0  # a gap that no flag announced must last so long to be believed
@@ -121,6 +123,10 @@ class Losses:
         self._suspected_s: list[float] = []
         self._suspected_since_s = 0.0
 
+    def dropped(self, frames: int) -> None:
+        """So many are known to be missing before the next block, besides what it tells."""
+        self._frames += frames
+
     def before(self, frames: int, stamp_s: float, arrived_s: float, *, flagged: bool) -> int:
         """Frames lost before this block of `frames`, stamped and arrived at these times.
 
@@ -153,16 +159,34 @@ class Losses:
         return least_s
 
 
+class _Buffer(NamedTuple):
+    """What PortAudio handed over, as it came."""
+
+    data: bytes
+    frames: int
+    arrived_s: float
+    adc_s: float  # when its first frame was heard, by the stream's clock; 0 if the host cannot say
+    stream_s: float  # the same clock at its arrival
+    overflows: int  # told of since the last buffer that found room, like what follows
+    dropped_buffers: int
+    dropped_frames: int
+
+
 class MicrophoneStream:
-    """An open input. PortAudio's thread copies, counts and queues; `read` takes."""
+    """An open input. PortAudio's thread copies, counts and queues; `read` takes.
+
+    It takes all that has gathered since it last did, so that the reader need not come for each
+    buffer.
+    """
 
     def __init__(self, device: InputDevice, clock: Clock) -> None:
         self.text = device.name
         self._clock = clock
         self._device = device
-        self._queue: queue.Queue[Block] = queue.Queue(maxsize=round(_QUEUE_S / _BLOCK_S))
-        self._overflows = 0  # told of since the last block that found room
-        self._dropped_blocks = 0
+        self._queue: queue.SimpleQueue[_Buffer] = queue.SimpleQueue()
+        self._next: Block | None = None  # taken, but not in one piece with what was before
+        self._overflows = 0  # told of since the last buffer that found room
+        self._dropped_buffers = 0
         self._dropped_frames = 0
         self._portaudio: pyaudio.PyAudio | None = None
         self._stream: pyaudio.PyAudio.Stream | None = None
@@ -194,12 +218,15 @@ class MicrophoneStream:
         )
 
     def read(self, within_s: float) -> Block | None:
-        """The next block. Raises SourceError when the device has ended the stream."""
-        try:
-            block = self._queue.get(timeout=within_s)
-        except queue.Empty:
-            self._check_active()
-            return None
+        """What has come since. Raises SourceError when the device has ended the stream."""
+        block, self._next = self._next, None
+        if block is None:
+            try:
+                block = self._block(self._queue.get(timeout=within_s))
+            except queue.Empty:
+                self._check_active()
+                return None
+        block = self._with_what_follows(block)
         if block.lost_frames > _MOST_GAP_S * block.rate_hz:
             raise SourceError(
                 f"the microphone {self.text!r} was held up for "
@@ -228,32 +255,63 @@ class MicrophoneStream:
         self, data: bytes | None, frames: int, time_info: Mapping[str, float], flags: int
     ) -> tuple[None, int]:
         """PortAudio's callback: no decision, no waiting, no writing."""
-        now_s = self._clock.mono_s()
-        # How long ago the first frame was heard; hosts that do not know say 0.
-        age_s = time_info["current_time"] - time_info["input_buffer_adc_time"]
-        if not 0 < age_s < _MOST_GAP_S or time_info["input_buffer_adc_time"] <= 0:
+        self._overflows += bool(flags & pyaudio.paInputOverflow)
+        if self._queue.qsize() >= _MOST_BUFFERS:
+            self._dropped_buffers += 1
+            self._dropped_frames += frames
+            return None, pyaudio.paContinue
+        self._queue.put(
+            _Buffer(
+                data or b"",
+                frames,
+                self._clock.mono_s(),
+                time_info["input_buffer_adc_time"],
+                time_info["current_time"],
+                self._overflows,
+                self._dropped_buffers,
+                self._dropped_frames,
+            )
+        )
+        self._overflows = self._dropped_buffers = self._dropped_frames = 0
+        return None, pyaudio.paContinue
+
+    def _block(self, buffer: _Buffer) -> Block:
+        """The buffer with its time and what is missing before it."""
+        frames, arrived_s = buffer.frames, buffer.arrived_s
+        # How long before its arrival the first frame was heard; hosts that do not know say 0.
+        age_s = buffer.stream_s - buffer.adc_s
+        if not 0 < age_s < _MOST_GAP_S or buffer.adc_s <= 0:
             age_s = frames / self._rate_hz
-        flagged = bool(flags & pyaudio.paInputOverflow)
-        lost = self._losses.before(frames, now_s - age_s, now_s, flagged=flagged)
-        self._overflows += flagged
-        block = Block(
-            data=data or b"",
+        self._losses.dropped(buffer.dropped_frames)
+        lost = self._losses.before(
+            frames, arrived_s - age_s, arrived_s, flagged=buffer.overflows > 0
+        )
+        return Block(
+            data=buffer.data,
             sample_format=self._format,
             channels=self._channels,
             rate_hz=self._rate_hz,
-            lost_frames=lost + self._dropped_frames,
-            overflows=self._overflows,
-            dropped_blocks=self._dropped_blocks,
-            captured_mono_s=min(now_s, now_s - age_s + frames / self._rate_hz),
+            lost_frames=lost + buffer.dropped_frames,
+            overflows=buffer.overflows,
+            dropped_blocks=buffer.dropped_buffers,
+            captured_mono_s=min(arrived_s, arrived_s - age_s + frames / self._rate_hz),
         )
-        try:
-            self._queue.put_nowait(block)
-        except queue.Full:
-            self._dropped_blocks += 1
-            self._dropped_frames += lost + frames
-        else:
-            self._overflows = self._dropped_blocks = self._dropped_frames = 0
-        return None, pyaudio.paContinue
+
+    def _with_what_follows(self, block: Block) -> Block:
+        """As one block with all in the queue up to where something is missing."""
+        whole = [block]
+        while self._next is None and not self._queue.empty():
+            following = self._block(self._queue.get_nowait())
+            if following.lost_frames or following.overflows:
+                self._next = following
+            else:
+                whole.append(following)
+        return dataclasses.replace(
+            block,
+            data=b"".join(part.data for part in whole),
+            captured_mono_s=whole[-1].captured_mono_s,
+            is_latest=self._next is None,
+        )
 
 
 class Microphone:

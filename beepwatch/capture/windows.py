@@ -86,6 +86,12 @@ class WindowCutter:
         """Samples so far at `rate_hz`, lost ones included."""
         return self._first_sample + self._pending.size + self._chunk_samples
 
+    @property
+    def missing_s(self) -> float:
+        """How much more sound the next window takes, at the least."""
+        missing = self.window_samples - self._pending.size - self._chunk_samples
+        return max(0, missing) / self.rate_hz
+
     def push(self, block: Block, mono: NDArray[np.float32] | None = None) -> Iterator[Cut]:
         """The windows that this block completes; `mono` is its mix, if it is at hand."""
         self._frames += block.lost_frames + block.frames

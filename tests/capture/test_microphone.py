@@ -11,6 +11,7 @@ import pytest
 
 from beepwatch.capture.diagnosis import microphone_report
 from beepwatch.capture.microphone import (
+    _MOST_BUFFERS,
     InputDevice,
     Losses,
     MicrophoneStream,
@@ -131,7 +132,7 @@ def stream() -> MicrophoneStream:
 
 
 def test_a_full_queue_drops_and_the_next_block_tells(stream: MicrophoneStream) -> None:
-    for _ in range(stream._queue.maxsize + 3):
+    for _ in range(_MOST_BUFFERS + 3):
         callback(stream)
     first = stream.read(0.1)
     callback(stream, flags=pyaudio.paInputOverflow)
@@ -143,6 +144,32 @@ def test_a_full_queue_drops_and_the_next_block_tells(stream: MicrophoneStream) -
     assert (first.lost_frames, first.dropped_blocks) == (0, 0)
     assert (last.dropped_blocks, last.overflows) == (3, 1)
     assert last.lost_frames >= 3 * FRAMES
+
+
+def test_what_has_gathered_comes_as_one_block(stream: MicrophoneStream) -> None:
+    for _ in range(4):
+        callback(stream)
+
+    block = stream.read(0.1)
+
+    assert block is not None
+    assert (block.frames, block.lost_frames, block.is_latest) == (4 * FRAMES, 0, True)
+
+
+def test_what_has_gathered_is_cut_where_something_is_missing(stream: MicrophoneStream) -> None:
+    callback(stream)
+    callback(stream)
+    stream._dropped_buffers, stream._dropped_frames = 1, FRAMES
+    callback(stream)
+    callback(stream)
+
+    blocks = [stream.read(0.1), stream.read(0.1)]
+
+    assert [
+        (block.frames, block.lost_frames, block.dropped_blocks, block.is_latest)
+        for block in blocks
+        if block is not None
+    ] == [(2 * FRAMES, 0, 0, False), (2 * FRAMES, FRAMES, 1, True)]
 
 
 def test_the_moment_of_capture_comes_from_the_converters_stamp(stream: MicrophoneStream) -> None:
