@@ -158,23 +158,39 @@ def record(
 def scan(
     paths: Annotated[list[Path], typer.Argument(help="Audio files, or directories of them.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a table of all found.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="DIR", help="Write an Audacity label track for each."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Threads. Default: one a core.")
+    ] = None,
     config: ConfigFile = None,
 ) -> int:
     """Find sounds in recordings."""
     from beepwatch.classify.bundle import find_bundle
     from beepwatch.daemon import scan as scanning
+    from beepwatch.daemon.found import written
 
-    settings = _load(config).config
-    _logging()
+    model = _load(config).config.model
+    given = scanning.recordings(paths)
     failed = False
-    bundle = find_bundle(settings.model.bundle)
-    for scanned in scanning.scan(paths, bundle=bundle, model=settings.model, workers=workers):
-        if scanned.problem is not None:
-            failed = True
-            typer.echo(f"beepwatch: {scanned.problem}", err=True)
-        for found in scanned.found:
-            typer.echo(found.as_json() if json else found.as_line())
+    with scanning.quiet_decoders(), written(given, table=csv, labels=labels) as write:
+        for scanned in scanning.scan(
+            given,
+            bundle=find_bundle(model.bundle),
+            model=model,
+            workers=workers or scanning.available_cores(),
+        ):
+            if scanned.problem is not None:
+                failed = True
+                typer.echo(f"beepwatch: {scanned.problem}", err=True)
+            for found in scanned.found:
+                typer.echo(found.as_json() if json else found.as_line())
+            write(scanned)
     return 1 if failed else 0
 
 
@@ -240,7 +256,13 @@ def train(
 @app.command(epilog=_example("beepwatch evaluate --data recordings --split dev"))
 def evaluate(
     data: Data,
-    split: Annotated[str, typer.Option("--split", help="train, dev or test.")] = "dev",
+    split: Annotated[str, typer.Option("--split", help="dev or test.")] = "dev",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare with everything, and write report, curve and worst errors there."
+        ),
+    ] = None,
     config: ConfigFile = None,
 ) -> int:
     """Measure a model on recordings: recall and false alarms, side by side with simple rules."""
@@ -250,7 +272,12 @@ def evaluate(
     _logging()
     evaluation = _training_extra("beepwatch.train.evaluation")
     bundle = find_bundle(model.bundle)
-    typer.echo(evaluation.evaluate(bundle, data, split, report=_progress).table())
+    if out is None:
+        found = evaluation.evaluate(bundle, data, split, report=_progress)
+    else:
+        gallery = _training_extra("beepwatch.train.gallery")
+        found = gallery.evaluate_into(out, bundle, data, split, report=_progress)
+    typer.echo(found.table())
     return 0
 
 

@@ -1,5 +1,6 @@
 """The verbs: what they print, and one clear line with the right exit code when they cannot."""
 
+import csv
 import importlib
 import json
 import os
@@ -103,6 +104,8 @@ NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
         ("scan {tmp}/none", 1, "{tmp}/none holds no audio files."),
         ("scan {tmp}/text.wav", 1, "{tmp}/text.wav holds no sound"),
         ("scan {tmp}/empty.wav", 1, "{tmp}/empty.wav is empty"),
+        ("scan {tmp}/empty.wav --csv {tmp}/no/all.csv", 2, "{tmp}/no/all.csv cannot be written"),
+        ("scan {tmp}/empty.wav --workers 0", 2, "Invalid value for '--workers'"),
         ("events --since yesterday", 2, "--since is 'yesterday'; write a length"),
         ("telegram test", 2, "there is no bot token"),
         ("train {tmp}/no.toml --data {tmp}", 2, "cannot read recipe {tmp}/no.toml"),
@@ -208,6 +211,32 @@ def test_scan_for_people_and_with_workers_finds_the_same(
     assert capsys.readouterr().out == alone
     assert f"{tmp_path}/a.FLAC" in alone
     assert "pulses in" in alone
+
+
+def test_scan_writes_a_table_and_label_tracks_beside_what_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kitchen.flac").symlink_to(RECORDING)
+    words = ["scan", str(tmp_path), "--json", "--csv", str(tmp_path / "all.csv")]
+    assert run_command_line([*words, "--labels", str(tmp_path)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) >= BEEPS
+    with (tmp_path / "all.csv").open(newline="") as table:
+        told = [{key: str(value) for key, value in row.items()} for row in rows]
+        assert list(csv.DictReader(table)) == told
+    track = (tmp_path / "kitchen.flac.txt").read_text().splitlines()
+    assert track == [f"{row['onset_s']:.3f}\t{row['offset_s']:.3f}\tbeep" for row in rows]
+
+
+def test_a_damaged_mp3_costs_scan_one_line(tmp_path: Path) -> None:
+    """The real program: libraries that write to standard error by themselves stay quiet."""
+    noise = bytes(index * index % 251 for index in range(50_000))
+    (tmp_path / "a.mp3").write_bytes(b"\xff\xfb\x90\x64" + noise)
+    done = program("scan", str(tmp_path), str(RECORDING))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"beepwatch: {tmp_path}/a.mp3 ")
+    assert done.stdout.count("\n") >= BEEPS
 
 
 def test_events_of_a_demo_are_listed_with_their_alerts(

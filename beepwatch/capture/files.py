@@ -1,7 +1,13 @@
-"""Recordings instead of a microphone: PCM WAV by itself, everything else through ffmpeg."""
+"""Recordings instead of a microphone.
+
+PCM WAV is read by the standard library, at 50,000 times real time and more, without a copy.
+Everything else goes through ffmpeg, which the daemon needs anyway; a scan of many files tries
+libsndfile first (`capture/sndfile.py`), if it is there. The daemon does not: its recorder stays
+small, and hears the same whatever else is installed.
+"""
 
 import wave
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +15,7 @@ from numpy.typing import NDArray
 
 from beepwatch.capture.blocks import Block, EndOfSound, SampleFormat, Stream
 from beepwatch.capture.pipes import decoded_file
+from beepwatch.capture.sndfile import open_sound_file
 from beepwatch.capture.windows import Resampler
 from beepwatch.errors import UnreadableAudio
 
@@ -84,30 +91,35 @@ class AudioFile:
         return open_audio(self._path, block_s=self._block_s)
 
 
-def open_audio(path: Path, *, block_s: float) -> Stream:
+def open_audio(path: Path, *, block_s: float, libsndfile: bool = False) -> Stream:
     """A recording, opened. Raises UnreadableAudio, which names the path and what is wrong."""
+    head = _first_bytes(path)
+    stream: Stream | None = None
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        stream = _plain_wav(path, block_s)
+    if stream is None and libsndfile:
+        stream = open_sound_file(path, head, block_s=block_s)
+    return stream or decoded_file(path, block_s=block_s)
+
+
+def _first_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise UnreadableAudio(f"{path} is a directory. Name a file in it.")
         if path.stat().st_size == 0:
             raise UnreadableAudio(f"{path} is empty (0 bytes). Record or copy it again.")
         with path.open("rb") as file:
-            head = file.read(12)
+            return file.read(12)
     except FileNotFoundError:
         raise UnreadableAudio(f"{path} does not exist. Check the path.") from None
     except OSError as error:
         raise UnreadableAudio(
             f"{path} cannot be read: {error.strerror}. Check its permissions."
         ) from None
-    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        reader = _plain_wav(path)
-        if reader is not None:
-            return WavFile(path, reader, block_s=block_s)
-    return decoded_file(path, block_s=block_s)
 
 
-def _plain_wav(path: Path) -> wave.Wave_read | None:
-    """The file as the standard library reads it; None when only ffmpeg can."""
+def _plain_wav(path: Path, block_s: float) -> WavFile | None:
+    """The file as the standard library reads it; None when it cannot."""
     try:
         reader = wave.open(str(path), "rb")  # noqa: SIM115 - WavFile closes it
     except (wave.Error, EOFError):
@@ -116,16 +128,16 @@ def _plain_wav(path: Path) -> wave.Wave_read | None:
     if not usable or reader.getframerate() <= 0:
         reader.close()
         return None
-    return reader
+    return WavFile(path, reader, block_s=block_s)
 
 
-def decode(path: Path, rate_hz: int) -> Iterator[NDArray[np.int16]]:
+def decode(path: Path, rate_hz: int) -> Generator[NDArray[np.int16], None, None]:
     """The whole recording, mono at `rate_hz`, in chunks of a few seconds, each int16 [samples].
 
     Memory stays flat whatever the length. A file that is cut short gives what is there, then
     raises UnreadableAudio, as every other unreadable file does.
     """
-    stream = open_audio(path, block_s=_DECODE_BLOCK_S)
+    stream = open_audio(path, block_s=_DECODE_BLOCK_S, libsndfile=True)
     resampler: Resampler | None = None
     try:
         while not isinstance(block := stream.read(_DECODE_WAIT_S), EndOfSound):

@@ -171,9 +171,11 @@ class Pipeline:
 
 
 def score(engine: Engine, window: Window) -> Scores:
-    """The window's frame probabilities, with the window's place in the stream."""
+    """What the engine answers for the window's frames, with the window's place in the stream."""
+    answers = engine.answers(np.asarray(window.waveform()))
     return Scores(
-        probabilities=engine.probabilities(np.asarray(window.waveform())),
+        probabilities=answers.probabilities,
+        pitch_hz=answers.pitch_hz,
         labels=tuple(engine.labels),
         frame_s=engine.frame_s,
         stream_id=window.stream_id,

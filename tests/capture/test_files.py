@@ -3,6 +3,7 @@
 import math
 import os
 import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -38,6 +39,17 @@ def converted(path: Path, *arguments: str) -> Path:
     return path
 
 
+def without_libsndfile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an installation that brings no more than it must."""
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+
+
+@pytest.fixture(params=["libsndfile", "ffmpeg alone"])
+def _decoders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "ffmpeg alone":
+        without_libsndfile(monkeypatch)
+
+
 def test_16_khz_wav_is_passed_on_bit_for_bit(tmp_path: Path) -> None:
     samples = sine(440, 20, peak=0.9)
     chunks = list(decode(write_wav(tmp_path / "a.wav", samples, RATE_HZ), RATE_HZ))
@@ -46,6 +58,7 @@ def test_16_khz_wav_is_passed_on_bit_for_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.concatenate(chunks), samples)
 
 
+@pytest.mark.usefixtures("_decoders")
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -80,6 +93,7 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     assert np.abs(block.mono()).max() == pytest.approx(0.125, abs=1e-3)
 
 
+@pytest.mark.usefixtures("_decoders")
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
@@ -87,6 +101,9 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
         ("text.wav", b"this is no sound\n" * 50, "holds no sound that ffmpeg can decode"),
         ("header.wav", b"RIFF\x24\0\0\0WAVE", "holds no sound"),
         ("noise.mp3", bytes(range(256)) * 20, "holds no sound"),
+        ("noise2.mp3", b"\xff\xfb\x90\x64" + bytes(range(256)) * 20, "holds no sound|damaged"),
+        ("noise.flac", b"fLaC" + bytes(range(256)) * 20, "holds no sound"),
+        ("noise.ogg", b"OggS" + bytes(range(256)) * 20, "holds no sound"),
     ],
 )
 def test_what_is_no_sound_is_named(tmp_path: Path, name: str, content: bytes, what: str) -> None:
@@ -129,6 +146,7 @@ def test_a_truncated_wav_gives_what_is_there_and_says_so(tmp_path: Path) -> None
     assert "cut short: 0.50 s of the 2.00 s" in error
 
 
+@pytest.mark.usefixtures("_decoders")
 def test_a_truncated_flac_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
     path = converted(tmp_path / "a.flac")
     os.truncate(path, path.stat().st_size // 2 - 1_000)
@@ -153,6 +171,7 @@ def test_without_ffmpeg_a_wav_is_read_and_a_flac_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wav = write_wav(tmp_path / "a.wav", TONE, 44_100)
+    without_libsndfile(monkeypatch)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert sum(chunk.size for chunk in decode(wav, RATE_HZ)) == 32_000
@@ -161,6 +180,7 @@ def test_without_ffmpeg_a_wav_is_read_and_a_flac_says_what_to_install(
 
 
 def test_a_decoder_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_libsndfile(monkeypatch)
     program = tmp_path / "ffmpeg"
     program.write_text("#!/bin/sh\ntrap '' TERM\nexec sleep 60\n")
     program.chmod(0o755)

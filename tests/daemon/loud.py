@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beepwatch.classify.engines import Answers
 from beepwatch.messages import Quiet, Window
 
 RATE_HZ = 1_000
@@ -26,12 +27,14 @@ class Loudness:
     frame_s = FRAME_S
     context_s = CONTEXT_S
     history_s = 0.0
+    step_frames = 1
     model_id = "loudness"
 
-    def probabilities(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-        """[frames, 1] of int16 [samples]."""
+    def answers(self, pcm: NDArray[np.int16]) -> Answers:
+        """Of int16 [samples]; every frame has the same pitch."""
         frames = pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-        return np.asarray(np.abs(frames).mean(axis=1, keepdims=True) / 1_000, dtype=np.float32)
+        scores = np.abs(frames).mean(axis=1, keepdims=True).astype(np.float32) / 1_000
+        return Answers(scores, np.full(len(frames), 1_000, dtype=np.float32))
 
 
 def sound(seconds: float, beeps: Sequence[tuple[float, float]]) -> NDArray[np.int16]:

@@ -1,0 +1,93 @@
+"""The forms in which findings leave: what other programs read is exactly so."""
+
+import csv
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from beepwatch.daemon.found import Found, Given, Scanned, found, written
+from beepwatch.decide.episodes import Episode, Pulse
+from beepwatch.errors import ConfigurationError
+
+BEEP = Found(file="a/kitchen.wav", label="beep", onset_s=2.1, offset_s=3.25, pulses=4, score=0.91)
+
+
+def given(path: str, name: str | None = None) -> Given:
+    """A recording, by its own name unless it was found below a directory."""
+    return Given(file=Path(path), name=Path(name or Path(path).name))
+
+
+def test_an_episode_is_told_from_the_first_onset_to_the_last_offset() -> None:
+    at = datetime(1970, 1, 1, tzinfo=UTC)
+    pulses = tuple(
+        Pulse(onset=at, onset_s=onset_s, duration_s=0.25, peak_score=score)
+        for onset_s, score in [(1.00049, 0.7), (2.0, 0.87654)]
+    )
+    one = found(Path("a.wav"), Episode(label="beep", pulses=pulses, closed=True))
+    assert json.loads(one.as_json()) == {
+        "file": "a.wav",
+        "label": "beep",
+        "onset_s": 1.0,
+        "offset_s": 2.25,
+        "pulses": 2,
+        "score": 0.8765,
+    }
+
+
+def test_a_label_track_is_what_audacity_exports(tmp_path: Path) -> None:
+    """Start, end and text with tabs between; one file per recording, below its own folder."""
+    kitchen = given("a/kitchen.wav", "a/kitchen.wav")
+    later = Found(file="a/kitchen.wav", label="spin", onset_s=60, offset_s=61, pulses=1, score=0.9)
+    with written([kitchen], table=None, labels=tmp_path / "labels") as write:
+        write(Scanned(given=kitchen, found=(BEEP, later)))
+    track = tmp_path / "labels" / "a" / "kitchen.wav.txt"
+    assert track.read_bytes() == b"2.100\t3.250\tbeep\n60.000\t61.000\tspin\n"
+
+
+def test_a_recording_without_beeps_empties_an_older_track(tmp_path: Path) -> None:
+    quiet, broken = given("quiet.wav"), given("broken.wav")
+    for name in ("quiet.wav.txt", "broken.wav.txt"):
+        (tmp_path / name).write_text("older")
+    with written([quiet, broken], table=None, labels=tmp_path) as write:
+        write(Scanned(given=quiet))
+        write(Scanned(given=broken, problem="broken.wav is empty"))
+    assert (tmp_path / "quiet.wav.txt").read_text() == ""
+    assert (tmp_path / "broken.wav.txt").read_text() == "older"
+
+
+def test_two_recordings_never_share_a_label_track(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigurationError, match=r"a/x\.wav and b/x\.wav would both get .*x\.wav"),
+        written([given("a/x.wav"), given("b/x.wav")], table=None, labels=tmp_path),
+    ):
+        pass
+    with written([given("a/x.wav"), given("a/x.wav")], table=None, labels=tmp_path):
+        pass  # the same recording named twice
+
+
+def test_a_table_has_the_keys_of_the_json_as_columns(tmp_path: Path) -> None:
+    name = 'kitchen, "old".wav'
+    odd = Found(file=name, label="beep", onset_s=2.1, offset_s=3.25, pulses=4, score=0.91)
+    with written([], table=tmp_path / "all.csv", labels=None) as write:
+        write(Scanned(given=given(name), found=(odd,)))
+        before_the_end = (tmp_path / "all.csv").read_text()
+    assert before_the_end == (tmp_path / "all.csv").read_text()
+    with (tmp_path / "all.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row == {key: str(value) for key, value in json.loads(odd.as_json()).items()}
+
+
+@pytest.mark.parametrize("option", ["table", "labels"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_scanned(
+    tmp_path: Path, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    wanted: dict[str, Path | None] = {"table": None, "labels": None}
+    wanted[option] = tmp_path / "file" / "below"
+    with (
+        pytest.raises(ConfigurationError, match="cannot be written: Not a directory"),
+        written([], table=wanted["table"], labels=wanted["labels"]),
+    ):
+        pass
