@@ -144,10 +144,12 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     """Label probabilities of one window's frames.
 
     `probabilities` is float32 [frames, labels]; frame i is centred (i + 0.5) · frame_s after the
-    window's first sample.
+    window's first sample. `pitch_hz` is float32 [frames], what each frame's loudest candidate
+    sounds at, whether or not it is believed; None if the model tells no pitch.
     """
 
     probabilities: NDArray[np.float32]
+    pitch_hz: NDArray[np.float32] | None = None
     labels: tuple[str, ...]
     frame_s: float
     stream_id: str

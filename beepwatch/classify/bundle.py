@@ -35,6 +35,7 @@ class BundleInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     rate_hz: int
     window_s: float  # what it was trained to judge at once
     frame_s: float
+    step_frames: int = 1  # frames answered together: sound is heard in multiples of so many
     context_s: float  # a frame's answer depends on so much of what follows it
     history_s: float  # and on so much of what came before
     thresholds: dict[str, float]
@@ -137,6 +138,8 @@ def _time_problem(info: BundleInfo) -> str | None:
     frame_samples = info.frame_s * info.rate_hz
     if frame_samples < 1 or not math.isclose(frame_samples, round(frame_samples), abs_tol=1e-6):
         return f"a frame of {info.frame_s} s is no whole number of samples at {info.rate_hz} Hz"
+    if info.step_frames < 1:
+        return f"step_frames is {info.step_frames}, expected 1 or more"
     if info.window_s < info.frame_s:
         return f"window_s is {info.window_s}, shorter than a frame of {info.frame_s} s"
     if not 0 <= info.context_s < info.window_s:

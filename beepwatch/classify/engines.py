@@ -8,7 +8,7 @@ place outside `train/` that needs the architecture, since weights without code a
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,24 @@ from numpy.typing import NDArray
 from beepwatch.classify.bundle import Bundle
 from beepwatch.errors import ModelError
 
-STRETCH_S = 10.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
+STRETCH_S = 20.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
-Logits = Callable[[NDArray[np.int16]], NDArray[np.float32]]  # [samples] to [frames, labels]
+Floats = NDArray[np.float32]
+Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats]]  # to logits and pitch, as `Answers`
+
+
+class Answers(NamedTuple):
+    """What a network says of a stretch of sound, frame by frame.
+
+    Frame i is centred (i + 0.5) · frame_s after the first sample.
+    """
+
+    probabilities: Floats  # [frames, labels]
+    pitch_hz: Floats  # [frames], of what comes nearest to a beep, whether or not it is one
+
+    def part(self, first: int, frames: int) -> "Answers":
+        """Some of the frames."""
+        return Answers(*(column[first : first + frames] for column in self))
 
 
 class Engine(Protocol):
@@ -54,38 +69,45 @@ class Engine(Protocol):
         """Which model answers."""
         ...
 
-    def probabilities(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-        """[frames, labels] of int16 mono [samples], one frame or longer.
+    @property
+    def step_frames(self) -> int:
+        """Frames answered together; stretches begin at multiples of so many."""
+        ...
 
-        Frame i is centred (i + 0.5) · frame_s after the first sample; samples beyond the last
-        whole frame are not heard.
-        """
+    def answers(self, pcm: NDArray[np.int16]) -> Answers:
+        """Of int16 mono [samples], one frame or longer; no answer for a last frame cut short."""
         ...
 
 
 class _BundleEngine:
-    """What both runtimes share: the bundle's numbers, whole frames, the sigmoid."""
+    """What both runtimes share: the bundle's numbers, whole steps, the sigmoid."""
 
-    def __init__(self, bundle: Bundle, logits: Logits) -> None:
+    def __init__(self, bundle: Bundle, network: Network) -> None:
         info = bundle.info
         self.labels = info.labels
         self.rate_hz = info.rate_hz
         self.frame_s = info.frame_s
         self.context_s = info.context_s
         self.history_s = info.history_s
+        self.step_frames = info.step_frames
         self.model_id = info.model_id
         self._frame_samples = info.frame_samples
-        self._logits = logits
+        self._network = network
 
-    def probabilities(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-        """[frames, labels] of int16 mono [samples]."""
+    def answers(self, pcm: NDArray[np.int16]) -> Answers:
+        """Of int16 mono [samples]; a last step that is not whole is filled up with silence."""
         frames = len(pcm) // self._frame_samples
         if pcm.dtype != np.int16 or pcm.ndim != 1 or frames == 0:
             raise ValueError(
                 f"expected int16 [samples], at least {self._frame_samples}; "
                 f"found {pcm.dtype} {list(pcm.shape)}"
             )
-        return sigmoid(self._logits(pcm[: frames * self._frame_samples]))
+        missing = -frames % self.step_frames
+        whole = pcm[: frames * self._frame_samples]
+        if missing:
+            whole = np.concatenate([whole, np.zeros(missing * self._frame_samples, np.int16)])
+        logits, pitch_hz = self._network(whole)
+        return Answers(sigmoid(logits), pitch_hz).part(0, frames)
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,10 +117,10 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def open_engine(bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx") -> Engine:
     """The bundle's network, ready to hear; ModelError if its graph is not what it says."""
-    return _BundleEngine(bundle, _torch_logits(bundle) if runtime == "torch" else _onnx(bundle))
+    return _BundleEngine(bundle, _torch(bundle) if runtime == "torch" else _onnx(bundle))
 
 
-def _onnx(bundle: Bundle) -> Logits:
+def _onnx(bundle: Bundle) -> Network:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -122,19 +144,25 @@ def _onnx(bundle: Bundle) -> Logits:
         ) from error
     _check_graph(bundle, session)
 
-    def logits(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-        outputs: list[NDArray[np.float32]] = session.run(["logits"], {"pcm": pcm[np.newaxis]})
-        return np.asarray(outputs[0][0], dtype=np.float32)
+    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats]:
+        outputs: list[Floats] = session.run(["logits", "pitch_hz"], {"pcm": pcm[np.newaxis]})
+        return outputs[0][0], outputs[1][0]
 
-    return logits
+    return network
 
 
 def _check_graph(bundle: Bundle, session: "object") -> None:
-    """The graph takes int16 sound and gives as many columns as the bundle has labels."""
+    """The graph takes int16 sound and gives a column for each of the bundle's labels, and pitch."""
     inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]  # type: ignore[attr-defined]
-    outputs = [(o.name, o.type, o.shape[-1]) for o in session.get_outputs()]  # type: ignore[attr-defined]
+    outputs = [
+        (o.name, o.type, len(o.shape), o.shape[-1] if o.name == "logits" else None)
+        for o in session.get_outputs()  # type: ignore[attr-defined]
+    ]
     expected_inputs = [("pcm", "tensor(int16)", 2)]
-    expected_outputs = [("logits", "tensor(float)", len(bundle.info.labels))]
+    expected_outputs = [
+        ("logits", "tensor(float)", 3, len(bundle.info.labels)),
+        ("pitch_hz", "tensor(float)", 2, None),
+    ]
     if inputs != expected_inputs or outputs != expected_outputs:
         raise ModelError(
             f"{bundle.graph} takes {inputs} and gives {outputs}; expected {expected_inputs} and "
@@ -142,7 +170,7 @@ def _check_graph(bundle: Bundle, session: "object") -> None:
         )
 
 
-def _torch_logits(bundle: Bundle) -> Logits:
+def _torch(bundle: Bundle) -> Network:
     try:
         import torch
         from safetensors.torch import load_file
@@ -162,47 +190,65 @@ def _torch_logits(bundle: Bundle) -> Logits:
         )
     torch.set_num_threads(1)
     try:
-        network = architecture(**info.arguments)
-        network.load_state_dict(load_file(bundle.weights))
+        module = architecture(**info.arguments)
+        module.load_state_dict(load_file(bundle.weights))
     except (TypeError, RuntimeError) as error:
         raise ModelError(
             f"{bundle.weights} does not fit {info.architecture}: {error}. "
             "Make the bundle again with `beepwatch train`."
         ) from error
-    network.eval()
+    module.eval()
 
-    def logits(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats]:
         with torch.inference_mode():
             # A copy: what arrives in a message is not writable, and torch wants to be able to.
-            answer = network(torch.from_numpy(pcm.copy())[None])[0]
-        result: NDArray[np.float32] = answer.numpy()
-        return result
+            logits, pitch_hz = module(torch.from_numpy(pcm.copy())[None])
+        return logits[0].numpy(), pitch_hz[0].numpy()
 
-    return logits
+    return network
 
 
-def probabilities_of_stream(
+class Stretch(NamedTuple):
+    """A piece of a long recording with what its frames depend on before and after them."""
+
+    pcm: NDArray[np.int16]
+    first: int  # of the frames in `pcm`, the first that is asked for
+    frames: int  # asked for
+
+    def answers(self, engine: Engine) -> Answers:
+        """As if the whole recording had been heard at once."""
+        return engine.answers(self.pcm).part(self.first, self.frames)
+
+
+def stretches(
     engine: Engine, blocks: Iterable[NDArray[np.int16]], stretch_s: float = STRETCH_S
-) -> Iterator[NDArray[np.float32]]:
-    """Score sound of any length in flat memory: every frame once, as if heard all at once.
+) -> Iterator[Stretch]:
+    """Cut sound of any length so that every frame is asked for once; memory stays flat.
 
-    `blocks` are consecutive int16 pieces of any size; what is yielded, joined, is [frames,
-    labels] of the whole. Each stretch is heard with the history and context that its frames
-    depend on.
+    `blocks` are consecutive int16 pieces of any size. Stretches can be heard in any order, and
+    at the same time: none depends on another's answers.
     """
     frame_samples = round(engine.frame_s * engine.rate_hz)
-    history = -(-round(engine.history_s * engine.rate_hz) // frame_samples)
+    step = engine.step_frames
+    history = step * -(-round(engine.history_s * engine.rate_hz) // (step * frame_samples))
     context = -(-round(engine.context_s * engine.rate_hz) // frame_samples)
-    stretch = max(round(stretch_s * engine.rate_hz) // frame_samples, 1)
-    held = np.zeros(0, dtype=np.int16)  # begins `known` frames before the first unanswered one
+    stretch = step * max(round(stretch_s * engine.rate_hz) // (step * frame_samples), 1)
+    held = np.zeros(0, dtype=np.int16)  # begins `known` frames before the first one not asked for
     known = 0
     for block in blocks:
         held = np.concatenate([held, block])
         while len(held) >= (known + stretch + context) * frame_samples:
-            heard = held[: (known + stretch + context) * frame_samples]
-            yield engine.probabilities(heard)[known : known + stretch]
+            yield Stretch(held[: (known + stretch + context) * frame_samples], known, stretch)
             kept = min(known + stretch, history)
             held = held[(known + stretch - kept) * frame_samples :]
             known = kept
     if len(held) // frame_samples > known:
-        yield engine.probabilities(held)[known:]
+        yield Stretch(held, known, len(held) // frame_samples - known)
+
+
+def answers_of_stream(
+    engine: Engine, blocks: Iterable[NDArray[np.int16]], stretch_s: float = STRETCH_S
+) -> Iterator[Answers]:
+    """Score sound of any length in flat memory: what is yielded, joined, is that of the whole."""
+    for stretch in stretches(engine, blocks, stretch_s):
+        yield stretch.answers(engine)

@@ -1,22 +1,28 @@
 """Frames become pulses, pulses become episodes.
 
-Windows overlap, so most frames are seen several times. `FrameMerger` takes each stretch of the
-stream once, from the first window that holds enough sound after it; what follows works frame by
-frame, so it cannot matter how the stream was cut into windows.
+Everything goes frame by frame, so it cannot matter in what runs the frames arrive.
+
+An appliance repeats itself exactly; nothing alive does. So a pulse that would not be believed by
+itself is held for a while, and if another comes that is its like in pitch and length, both are.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from statistics import median
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
+from beepwatch.decide.merging import FrameMerger, Frames
 from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
-FOLLOWING = 0.6  # of the threshold: where one pulse was heard, the next is believed more easily
-RELEASE = 0.6  # of the threshold: a pulse ends below this, so that a wavering score stays one pulse
+REPEATED_ODDS = 6.0  # by how much the odds of a pulse rise that comes again just so
+SAME_PITCH = 0.01  # relative; a buzzer keeps its pitch far better, a throat does not
+SAME_LENGTH = 1.6  # longer over shorter, each with `LENGTH_SLACK_S` added
+LENGTH_SLACK_S = 0.04  # two frames: how far off the ends of a pulse may be
+SHORTEST_PAUSE_S = 0.05  # or a wavering tone would be its own like
+REMEMBERED_S = 10.0  # how long a pulse waits for its like
+RELEASE = 0.6  # of the level: a pulse ends below this, so that a wavering score stays one pulse
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +32,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     onset_s: float  # monotonic
     duration_s: float  # so far, while it still sounds
     peak_score: float
+    pitch_hz: float | None = None  # median so far; None from a model that tells none
 
     @property
     def offset(self) -> datetime:
@@ -62,7 +69,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """A further pulse is long enough to count; `episode` holds it as its last."""
+    """A further pulse is believed; `episode` holds it as its last."""
 
     episode: Episode
     at_s: float  # monotonic
@@ -78,94 +85,28 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 Change = Counted | Closed
 
 
-class Frames(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of frames that nobody has seen yet; `probabilities` is float32 [frames, labels].
-
-    `first_s` and `first_at` are the centre of the first frame on both clocks.
-    """
-
-    probabilities: NDArray[np.float32]
-    frame_s: float
-    first_s: float
-    first_at: datetime
-
-
-class FrameMerger:
-    """Takes every stretch of the stream exactly once out of overlapping windows.
-
-    The last `context_s` of a window are held back until the next window shows them with what
-    follows; if that one was dropped as silent they count as they are.
-    """
-
-    def __init__(self, context_s: float) -> None:
-        self._context_s = context_s
-        self._stream_id: str | None = None
-        self._taken_until = 0  # sample position: everything before it is settled
-        self._pending: Scores | None = None
-
-    def hear(self, scores: Scores) -> Iterator[Frames]:
-        """The frames of this window that are new and settled, after any that it proves final."""
-        yield from self._move_to(scores.stream_id, scores.first_sample)
-        settled_until = _end_of(scores) - round(self._context_s * scores.rate_hz)
-        yield from self._take(scores, settled_until)
-        self._pending = scores
-
-    def skip(self, quiet: Quiet) -> Iterator[Frames]:
-        """What the window before the silence still held back."""
-        yield from self._move_to(quiet.stream_id, quiet.first_sample)
-        yield from self.flush()
-
-    def flush(self) -> Iterator[Frames]:
-        """All that is held back: nothing that follows can tell more about it."""
-        if self._pending is not None:
-            yield from self._take(self._pending, _end_of(self._pending))
-            self._pending = None
-
-    def _move_to(self, stream_id: str, first_sample: int) -> Iterator[Frames]:
-        if stream_id != self._stream_id:
-            yield from self.flush()
-            self._stream_id = stream_id
-            self._taken_until = first_sample
-        elif first_sample > self._taken_until:
-            if self._pending is not None:
-                yield from self._take(self._pending, first_sample)
-            self._taken_until = first_sample
-
-    def _take(self, scores: Scores, until: int) -> Iterator[Frames]:
-        """Frames whose centres lie from what is taken to `until` (sample positions)."""
-        frame_samples = scores.frame_s * scores.rate_hz
-        count = len(scores.probabilities)
-        start = _frames_before(self._taken_until - scores.first_sample, frame_samples, count)
-        stop = _frames_before(until - scores.first_sample, frame_samples, count)
-        if start >= stop:
-            return
-        centre_s = (start + 0.5) * scores.frame_s
-        yield Frames(
-            probabilities=scores.probabilities[start:stop],
-            frame_s=scores.frame_s,
-            first_s=scores.started_mono_s + centre_s,
-            first_at=scores.started_at + timedelta(seconds=centre_s),
-        )
-        self._taken_until = scores.first_sample + round(stop * frame_samples)
-
-
-def _end_of(scores: Scores) -> int:
-    """Sample position after the window's last frame."""
-    return scores.first_sample + round(len(scores.probabilities) * scores.frame_s * scores.rate_hz)
-
-
-def _frames_before(samples: int, frame_samples: float, count: int) -> int:
-    """How many of a window's frames have their centre before `samples` from its start."""
-    return min(count, max(0, int(np.ceil(samples / frame_samples - 0.5))))
+def are_alike(one: Pulse, other: Pulse) -> bool:
+    """Whether two pulses, both over, may be the same signal given again."""
+    if one.pitch_hz is None or other.pitch_hz is None:
+        return False
+    shorter, longer = sorted([one.duration_s, other.duration_s])
+    pause_s = max(one.onset_s, other.onset_s) - min(one.offset_s, other.offset_s)
+    return (
+        abs(one.pitch_hz / other.pitch_hz - 1) <= SAME_PITCH
+        and longer + LENGTH_SLACK_S <= SAME_LENGTH * (shorter + LENGTH_SLACK_S)
+        and pause_s >= SHORTEST_PAUSE_S
+    )
 
 
 class LabelTracker:
-    """The state machine of one label: idle, in a pulse, between the pulses of an episode.
+    """The state machine of one label: idle, in a pulse, between the pulses of a group.
 
-    A pulse starts where the probability crosses `threshold`, or `FOLLOWING` of it within an
-    episode, and ends where it falls below `RELEASE` of that, both interpolated between frame
-    centres; it counts once it has lasted `min_pulse_s`. An episode closes `gap_s` after its last
-    pulse, or once it is `longest_s` long.
+    A pulse starts where the probability's odds are a `REPEATED_ODDS`th of the threshold's and ends
+    where it falls below `RELEASE` of that, both interpolated between frame centres; it counts once
+    it has lasted `min_pulse_s`. Counted pulses with pauses of no more than `gap_s` are a group.
+    A group is an episode from when one of its pulses reaches `threshold`, or two are alike; what
+    never gets so far is forgotten. An episode closes `gap_s` after its last pulse, or once it is
+    `longest_s` long.
     """
 
     def __init__(
@@ -173,12 +114,14 @@ class LabelTracker:
     ) -> None:
         self._label = label
         self._threshold = threshold
+        self._level = threshold / (threshold + REPEATED_ODDS * (1 - threshold))
         self._min_pulse_s = min_pulse_s
         self._gap_s = gap_s
         self._longest_s = longest_s
-        self._pulses: tuple[Pulse, ...] = ()  # of the open episode, all counted
+        self._pulses: tuple[Pulse, ...] = ()  # of the open group, all counted
+        self._believed = False  # whether the group is an episode
         self._pulse: Pulse | None = None  # sounding now
-        self._started_at = threshold  # the level at which it started
+        self._pitches_hz: list[float] = []  # of its frames
         self._counted = False  # whether the sounding pulse is the last of _pulses
         self._last = 0.0  # the probability before
         self._last_s: float | None = None  # and the time of its frame
@@ -201,6 +144,8 @@ class LabelTracker:
                 frames.first_at + timedelta(seconds=offset_s),
                 frames.frame_s,
             )
+            if self._pulse is not None and frames.pitch_hz is not None:
+                self._pitches_hz.append(float(frames.pitch_hz[index]))
 
     def silence_until(self, now_s: float) -> Iterator[Change]:
         """No frame tells of the time from the last one until now: the gate found it silent."""
@@ -216,17 +161,18 @@ class LabelTracker:
         if self._pulse is not None:
             yield from self._end_pulse()
         if self._pulses:
-            yield self._close()
+            yield from self._close()
 
     def _step(
         self, probability: float, now_s: float, at: datetime, frame_s: float
     ) -> Iterator[Change]:
+        release = RELEASE * self._level
         if self._pulse is None:
             yield from self._close_if_over(now_s)
             if probability >= self._level:
                 self._start_pulse(probability, now_s, at, frame_s)
-        elif probability < RELEASE * self._started_at:
-            crossed = _crossing(self._last, probability, RELEASE * self._started_at)
+        elif probability < release:
+            crossed = _crossing(self._last, probability, release)
             self._extend(self._pulse, now_s - (1 - crossed) * frame_s, self._last)
             yield from self._count()
             yield from self._end_pulse()
@@ -243,52 +189,77 @@ class LabelTracker:
             duration_s=0.0,
             peak_score=probability,
         )
-        self._started_at = self._level
         self._counted = False
-
-    @property
-    def _level(self) -> float:
-        """The probability at which the next pulse starts."""
-        return self._threshold * FOLLOWING if self._pulses else self._threshold
 
     def _extend(self, pulse: Pulse, until_s: float, probability: float) -> None:
         self._pulse = msgspec.structs.replace(
             pulse,
             duration_s=max(0.0, until_s - pulse.onset_s),
             peak_score=max(pulse.peak_score, probability),
+            pitch_hz=median(self._pitches_hz) if self._pitches_hz else None,
         )
         if self._counted:
             self._pulses = (*self._pulses[:-1], self._pulse)
 
     def _count(self) -> Iterator[Change]:
-        """Announce the sounding pulse as soon as it is long enough."""
-        if self._counted or self._pulse is None:
+        """Take the sounding pulse into the group as soon as it is long enough."""
+        if self._pulse is None or self._pulse.duration_s < self._min_pulse_s - ROUNDING_S:
             return
-        if self._pulse.duration_s < self._min_pulse_s - ROUNDING_S:
-            return
-        self._counted = True
-        self._pulses = (*self._pulses, self._pulse)
-        yield Counted(
-            episode=Episode(label=self._label, pulses=self._pulses),
-            at_s=self._pulse.onset_s + self._min_pulse_s,
-        )
+        if not self._counted:
+            self._counted = True
+            if not self._believed:
+                self._forget_before(self._pulse.onset_s - REMEMBERED_S)
+            self._pulses = (*self._pulses, self._pulse)
+            if self._believed:
+                yield self._told(self._pulses, self._pulse.onset_s + self._min_pulse_s)
+        if not self._believed and self._pulse.peak_score >= self._threshold:
+            yield from self._believe(self._pulse, self._pulse.offset_s)
 
     def _end_pulse(self) -> Iterator[Change]:
-        self._pulse = None
-        if self._pulses and self._span_s() >= self._longest_s:
-            yield self._close()
+        pulse, counted = self._pulse, self._counted
+        self._pulse, self._counted = None, False
+        self._pitches_hz.clear()
+        if pulse is not None and counted and not self._believed and self._has_like(pulse):
+            yield from self._believe(pulse, pulse.offset_s)
+        if self._believed and self._span_s() >= self._longest_s:
+            yield from self._close()
+
+    def _has_like(self, pulse: Pulse) -> bool:
+        return any(are_alike(pulse, earlier) for earlier in self._pulses[:-1])
+
+    def _believe(self, pulse: Pulse, now_s: float) -> Iterator[Change]:
+        """The group is an episode, from the first pulse of this one's pitch on."""
+        if pulse.pitch_hz is not None:
+            start = next(
+                index
+                for index, earlier in enumerate(self._pulses)
+                if earlier.pitch_hz is not None
+                and abs(earlier.pitch_hz / pulse.pitch_hz - 1) <= SAME_PITCH
+            )
+            self._pulses = self._pulses[start:]
+        self._believed = True
+        for count in range(1, len(self._pulses) + 1):
+            yield self._told(self._pulses[:count], now_s)
+
+    def _told(self, pulses: tuple[Pulse, ...], at_s: float) -> Counted:
+        return Counted(episode=Episode(label=self._label, pulses=pulses), at_s=at_s)
+
+    def _forget_before(self, onset_s: float) -> None:
+        self._pulses = tuple(pulse for pulse in self._pulses if pulse.onset_s >= onset_s)
 
     def _close_if_over(self, now_s: float) -> Iterator[Change]:
         if self._pulses and now_s - self._pulses[-1].offset_s > self._gap_s:
-            yield self._close()
+            yield from self._close()
 
     def _span_s(self) -> float:
         return self._pulses[-1].offset_s - self._pulses[0].onset_s
 
-    def _close(self) -> Closed:
-        episode = Episode(label=self._label, pulses=self._pulses, closed=True)
+    def _close(self) -> Iterator[Change]:
+        if self._believed:
+            episode = Episode(label=self._label, pulses=self._pulses, closed=True)
+            yield Closed(episode=episode, at_s=episode.pulses[-1].offset_s + self._gap_s)
         self._pulses = ()
-        return Closed(episode=episode, at_s=episode.pulses[-1].offset_s + self._gap_s)
+        self._believed = False
 
 
 def _crossing(before: float, after: float, level: float) -> float:

@@ -27,7 +27,7 @@ def refusal(directory: Path) -> str:
 def test_an_honest_bundle_loads(untrained: Path) -> None:
     info = load_bundle(untrained).info
     assert info.labels == ("beep", "spin")
-    assert (info.rate_hz, info.frame_s, info.frame_samples) == (16_000, 0.04, 640)
+    assert (info.rate_hz, info.frame_s, info.frame_samples) == (16_000, 0.02, 320)
     assert info.thresholds == {"beep": 0.5, "spin": 0.7}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import BundleInfo, find_bundle, load_bundle, sha256_of
-from beepwatch.classify.engines import Engine, open_engine, probabilities_of_stream, sigmoid
+from beepwatch.classify.engines import Engine, answers_of_stream, open_engine, sigmoid
 from beepwatch.errors import ModelError
 
 Recording = Callable[[str], NDArray[np.int16]]
@@ -42,7 +42,7 @@ def test_torch_and_onnx_agree_on_noise(
     shipped: Engine, shipped_torch: Engine, level: float
 ) -> None:
     pcm = hiss(16_000 * 3, seed=1, level=level)
-    difference = shipped.probabilities(pcm) - shipped_torch.probabilities(pcm)
+    difference = shipped.answers(pcm).probabilities - shipped_torch.answers(pcm).probabilities
     assert np.abs(difference).max() < 1e-4
 
 
@@ -51,22 +51,22 @@ def test_torch_and_onnx_agree_on_recordings(
     shipped: Engine, shipped_torch: Engine, recording: Recording, name: str
 ) -> None:
     pcm = recording(name)
-    difference = shipped.probabilities(pcm) - shipped_torch.probabilities(pcm)
+    difference = shipped.answers(pcm).probabilities - shipped_torch.answers(pcm).probabilities
     assert np.abs(difference).max() < 1e-4
 
 
 def test_torch_and_onnx_agree_for_several_labels(untrained: Path) -> None:
     bundle = load_bundle(untrained)
     pcm = hiss(16_000 * 3)
-    by_onnx = open_engine(bundle, "onnx").probabilities(pcm)
-    by_torch = open_engine(bundle, "torch").probabilities(pcm)
-    assert by_onnx.shape == by_torch.shape == (75, 2)
+    by_onnx = open_engine(bundle, "onnx").answers(pcm).probabilities
+    by_torch = open_engine(bundle, "torch").answers(pcm).probabilities
+    assert by_onnx.shape == by_torch.shape == (150, 2)
     assert np.abs(by_onnx - by_torch).max() < 1e-4
     assert np.abs(by_onnx[:, 0] - by_onnx[:, 1]).max() > 1e-3
 
 
 def test_digital_silence_is_no_beep(shipped: Engine) -> None:
-    assert shipped.probabilities(np.zeros(48_000, dtype=np.int16)).max() < 0.05
+    assert shipped.answers(np.zeros(48_000, dtype=np.int16)).probabilities.max() < 0.05
 
 
 @pytest.mark.parametrize("name", ["smoke-alarm-16k", "washer-melody-16k"])
@@ -74,25 +74,25 @@ def test_the_shipped_model_hears_real_beeps(
     shipped: Engine, recording: Recording, name: str
 ) -> None:
     threshold = load_bundle(find_bundle("beep")).info.thresholds["beep"]
-    assert shipped.probabilities(recording(name)).max() > threshold
+    assert shipped.answers(recording(name)).probabilities.max() > threshold
 
 
 def test_the_shipped_model_does_not_take_a_crying_child_for_a_beep(
     shipped: Engine, recording: Recording
 ) -> None:
     threshold = load_bundle(find_bundle("beep")).info.thresholds["beep"]
-    assert shipped.probabilities(recording("baby-cry-16k")).max() < threshold
+    assert shipped.answers(recording("baby-cry-16k")).probabilities.max() < threshold
 
 
-@pytest.mark.parametrize(("samples", "frames"), [(640, 1), (1_279, 1), (1_280, 2), (48_001, 75)])
+@pytest.mark.parametrize(("samples", "frames"), [(320, 1), (639, 1), (640, 2), (960, 3), (48_001, 150)])
 def test_every_whole_frame_is_answered(shipped: Engine, samples: int, frames: int) -> None:
-    assert shipped.probabilities(hiss(samples)).shape == (frames, 1)
+    assert shipped.answers(hiss(samples)).probabilities.shape == (frames, 1)
 
 
 @pytest.mark.parametrize(
     "pcm",
     [
-        np.zeros(639, dtype=np.int16),
+        np.zeros(319, dtype=np.int16),
         np.zeros(48_000, dtype=np.float32),
         np.zeros((1, 48_000), dtype=np.int16),
     ],
@@ -100,27 +100,27 @@ def test_every_whole_frame_is_answered(shipped: Engine, samples: int, frames: in
 )
 def test_what_is_no_sound_is_refused(shipped: Engine, pcm: NDArray[Any]) -> None:
     with pytest.raises(ValueError, match="expected int16"):
-        shipped.probabilities(pcm)
+        shipped.answers(pcm)
 
 
 def test_sound_that_cannot_be_written_is_heard_by_both(untrained: Path) -> None:
     """A message's bytes give a read-only array."""
     pcm = np.frombuffer(hiss(6_400).tobytes(), dtype="<i2")
     bundle = load_bundle(untrained)
-    assert open_engine(bundle, "onnx").probabilities(pcm).shape == (10, 2)
-    assert open_engine(bundle, "torch").probabilities(pcm).shape == (10, 2)
+    assert open_engine(bundle, "onnx").answers(pcm).probabilities.shape == (20, 2)
+    assert open_engine(bundle, "torch").answers(pcm).probabilities.shape == (20, 2)
 
 
 def test_a_windows_frames_with_history_and_context_are_those_of_the_whole_stream(
     shipped: Engine, recording: Recording
 ) -> None:
     pcm = np.concatenate([recording("washer-melody-16k"), hiss(32_000)])
-    whole = shipped.probabilities(pcm)
+    whole = shipped.answers(pcm).probabilities
     first = round(shipped.history_s / shipped.frame_s)
-    last = 75 - round(shipped.context_s / shipped.frame_s)
-    assert last - first >= 25, "a hop of 1 s must be answered exactly"
-    for start in range(0, len(whole) - 75, 25):
-        window = shipped.probabilities(pcm[start * 640 : (start + 75) * 640])
+    last = 150 - round(shipped.context_s / shipped.frame_s)
+    assert last - first >= 50, "a hop of 1 s must be answered exactly"
+    for start in range(0, len(whole) - 150, 50):
+        window = shipped.answers(pcm[start * 320 : (start + 150) * 320]).probabilities
         difference = window[first:last] - whole[start + first : start + last]
         assert np.abs(difference).max() < 1e-4
 
@@ -129,7 +129,8 @@ def test_no_frame_depends_on_sound_beyond_its_context(shipped: Engine) -> None:
     calm, loud = hiss(64_000), hiss(64_000)
     loud[48_000:] = hiss(16_000, seed=5, level=20_000)
     settled = round((3.0 - shipped.context_s) / shipped.frame_s)
-    difference = shipped.probabilities(calm)[:75] - shipped.probabilities(loud)[:75]
+    before, after = (shipped.answers(pcm).probabilities[:150] for pcm in (calm, loud))
+    difference = before - after
     assert np.abs(difference[:settled]).max() < 1e-5
     assert np.abs(difference[settled:]).max() > 1e-6, "the context is said to be longer than it is"
 
@@ -145,13 +146,14 @@ def test_how_a_long_recording_is_cut_does_not_matter(
     pcm = hiss(16_000 * 6 + 123, seed=2)
     pcm[40_000:52_000] += (8_000 * np.sin(np.arange(12_000) * 1.2)).astype(np.int16)
     blocks = np.split(pcm, np.minimum(np.cumsum(cuts), len(pcm))) if cuts else [pcm]
-    joined = np.concatenate(list(probabilities_of_stream(shipped, blocks, stretch_s)))
-    assert joined.shape == (150, 1)
-    assert np.abs(joined - shipped.probabilities(pcm)).max() < 1e-4
+    parts = list(answers_of_stream(shipped, blocks, stretch_s))
+    joined = np.concatenate([part.probabilities for part in parts])
+    assert joined.shape == (300, 1)
+    assert np.abs(joined - shipped.answers(pcm).probabilities).max() < 1e-4
 
 
 def test_a_stream_shorter_than_a_frame_has_no_answers(shipped: Engine) -> None:
-    assert list(probabilities_of_stream(shipped, [hiss(600)])) == []
+    assert list(answers_of_stream(shipped, [hiss(300)])) == []
 
 
 def test_the_sigmoid_does_not_overflow() -> None:
@@ -226,7 +228,7 @@ def test_the_onnx_engine_does_not_load_torch() -> None:
         "from beepwatch.classify.bundle import find_bundle, load_bundle\n"
         "from beepwatch.classify.engines import open_engine\n"
         "engine = open_engine(load_bundle(find_bundle('beep')))\n"
-        "engine.probabilities(np.zeros(48000, dtype=np.int16))\n"
+        "engine.answers(np.zeros(48000, dtype=np.int16)).probabilities\n"
         "print([name for name in ('torch', 'scipy', 'onnx') if name in sys.modules])\n"
     )
     result = subprocess.run(

@@ -16,11 +16,16 @@ START_S = 1_000.0
 
 
 def scores(
-    frames: Sequence[float], first_frame: int, stream_id: str = "a", later_s: float = 0.0
+    frames: Sequence[float],
+    first_frame: int,
+    stream_id: str = "a",
+    later_s: float = 0.0,
+    pitches_hz: Sequence[float] | None = None,
 ) -> Scores:
     """A window of one label, `beep`, beginning at `first_frame` of a stream opened `later_s`."""
     return Scores(
         probabilities=np.array(frames, dtype=np.float32).reshape(-1, 1),
+        pitch_hz=None if pitches_hz is None else np.array(pitches_hz, dtype=np.float32),
         labels=("beep",),
         frame_s=FRAME_S,
         stream_id=stream_id,
