@@ -62,6 +62,23 @@ def noise(rng: Generator, samples: int) -> Sound:
     return (sound / max(float(np.sqrt((sound**2).mean())), 1e-9)).astype(np.float32)
 
 
+def levelled(rng: Generator, sound: Sound, rate_hz: int) -> Sound:
+    """As a microphone with automatic gain gives it: what was loud pulls down what follows."""
+    step = rate_hz // 100
+    count = -(-len(sound) // step)
+    padded = np.pad(sound, (0, count * step - len(sound))).reshape(count, step)
+    loud = np.sqrt((padded**2).mean(axis=1)) + 1e-9
+    rise, fall = rng.uniform(0.2, 0.9), rng.uniform(0.005, 0.1)
+    envelope = np.empty(count)
+    level = float(loud.mean())
+    for index, now in enumerate(loud.tolist()):
+        level += (rise if now > level else fall) * (now - level)
+        envelope[index] = level
+    gain = (envelope / envelope.mean()) ** -rng.uniform(0.2, 0.8)
+    places = (np.arange(count) + 0.5) * step
+    return np.asarray(sound * np.interp(np.arange(len(sound)), places, gain), dtype=np.float32)
+
+
 def digitised(rng: Generator, sound: Sound) -> NDArray[np.int16]:
     """As a sound card would: any gain, its own hiss, sometimes clipped."""
     peak = max(float(np.abs(sound).max(initial=0.0)), 1e-9)

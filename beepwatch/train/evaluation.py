@@ -1,257 +1,335 @@
 """How well a bundle hears, by event, on continuous sound of devices that it never met.
 
 Recall: of recorded beeps placed in household sound, the share that an episode overlaps, within
-0.5 s. False alarms: episodes on streams without a beep, per hour.
+0.5 s. False alarms: episodes on streams without a beep, per hour. Both for what the network
+answers and for what the daemon makes of it, beside simpler detectors on the same streams.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
-from beepwatch.classify.bundle import load_bundle
-from beepwatch.classify.engines import Engine, open_engine, probabilities_of_stream
+from beepwatch.classify.bundle import Bundle, load_bundle
+from beepwatch.classify.engines import Engine, open_engine, answers_of_stream
 from beepwatch.decide.episodes import Closed, EpisodeTracker
 from beepwatch.messages import Scores
-from beepwatch.train.fixed_rule import FixedRule
-from beepwatch.train.recipe import ThresholdRecipe
-from beepwatch.train.streams import HARD, BeepStream, NegativeStream, beep_streams, negative_streams
+from beepwatch.train import rivals
+from beepwatch.train.detection import (
+    Heard,
+    Hearing,
+    curve,
+    lowest_threshold,
+    result,
+)
+from beepwatch.train.original import open_original
+from beepwatch.train.recipe import ThresholdRecipe, read_recipe
+from beepwatch.train.reliability import Reliability, frame_truth, reliability
+from beepwatch.train.results import Evaluation
+from beepwatch.train.streams import (
+    BeepStream,
+    NegativeStream,
+    beep_streams,
+    negative_streams,
+    varied_negatives,
+)
 
-SNRS_DB = (20.0, 10.0, 5.0, 0.0)
-SLACK_S = 0.5  # a detection this near to a beep is of it
+SNRS_DB = (20.0, 10.0, 5.0, 0.0, -5.0)
 START = datetime(2026, 1, 1, tzinfo=UTC)  # of every stream; only differences count
+BLOCK_S = 1.0  # of frames given to the state machine at once; a quiet block costs it nothing
+GAP_S = 3.0  # raw frames nearer to each other are one alarm
+VARIANTS = 5  # of dev's negatives, beside themselves, that a threshold has to stand
+SWEEP = tuple((1 / (1 + np.exp(-np.linspace(-4, 7, 34)))).tolist())
+
+OWN, RAW, INT8 = "beepwatch", "beepwatch, raw frames", "beepwatch int8"
+INT8_GRAPH = "model.int8.onnx"
+RECIPE = "recipe.toml"
+ALL_RIVALS = (RAW, INT8, rivals.RULE, rivals.TEMPLATE, rivals.ORIGINAL)
 
 Report = Callable[[str], None]
-Span = tuple[float, float]  # seconds
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """One detected episode."""
+class StreamAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine says of one stream."""
 
-    onset_s: float
-    offset_s: float
-    pulses: tuple[Span, ...]
-
-
-class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One beep stream and what came of it."""
-
-    stream: BeepStream
     probabilities: NDArray[np.float32]  # [frames], of the first label
+    pitch_hz: NDArray[np.float32]  # [frames]
+    frame_s: float
+    rate_hz: int
 
 
-class System(msgspec.Struct, frozen=True, kw_only=True):
-    """One detector's results."""
+class EpisodeEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers that the daemon's state machine decides on."""
 
-    name: str
-    patterns: dict[float, float]  # share heard by SNR, signals of two pulses or more
-    singles: dict[float, float]  # the same for single pulses; empty if the split has none
-    false_alarms: dict[str, float]  # by category, may be a mean over tones
-    hours: dict[str, float]  # by category
+    answers: StreamAnswers
 
-    def per_hour(self, hard: bool) -> float:
-        """False alarms an hour over the ordinary or the hard categories."""
-        chosen = [category for category in self.hours if (category in HARD) == hard]
-        hours = sum(self.hours[category] for category in chosen)
-        return sum(self.false_alarms[c] for c in chosen) / hours if hours else 0.0
-
-    def interval_per_hour(self, hard: bool) -> Span:
-        """The 95 % interval of `per_hour`, exact for a Poisson count."""
-        chosen = [category for category in self.hours if (category in HARD) == hard]
-        hours = sum(self.hours[category] for category in chosen)
-        count = sum(self.false_alarms[category] for category in chosen)
-        if not hours:
-            return 0.0, math.inf
-        low = chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
-        return float(low / hours), float(chi2.ppf(0.975, 2 * count + 2) / 2 / hours)
+    def at(self, threshold: float) -> list[Heard]:
+        """The episodes."""
+        return episodes(self.answers, threshold)
 
 
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle beside the fixed-frequency rule, on one split."""
+class FrameEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers taken as they are."""
+
+    answers: StreamAnswers
+
+    def at(self, threshold: float) -> list[Heard]:
+        """Every frame over the threshold counts; what lies within 3 s is one alarm."""
+        frame_s = self.answers.frame_s
+        over = (self.answers.probabilities >= threshold).astype(int)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], over, [0]])))
+        alarms: list[Heard] = []
+        for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            span = (start * frame_s, end * frame_s)
+            score = float(self.answers.probabilities[start:end].max())
+            if alarms and span[0] - alarms[-1].offset_s <= GAP_S:
+                last = alarms.pop()
+                span_before, pulses = last.onset_s, (*last.pulses, span)
+                score = max(score, last.score)
+            else:
+                span_before, pulses = span[0], (span,)
+            alarms.append(Heard(onset_s=span_before, offset_s=span[1], pulses=pulses, score=score))
+        return alarms
+
+
+class Study(msgspec.Struct, frozen=True, kw_only=True):
+    """All streams of a split and what each detector knows of them."""
 
     split: str
     model_id: str
-    threshold: float
-    systems: tuple[System, ...]  # beepwatch first
-    onset_error_ms: float  # median, over patterns heard at 10 dB and better
-    count_exact: float  # share of patterns heard at 10 dB and better with the true pulse count
+    rate_hz: int
+    streams: list[BeepStream]
+    negatives: list[NegativeStream]
+    hearings: list[Hearing]  # beepwatch first
+    skipped: list[str] = []
 
-    def quality(self) -> dict[str, float]:
-        """The numbers for `bundle.json`, named by split; what could not be measured is left out."""
-        own, rule = self.systems[0], self.systems[1]
-        numbers = {f"{self.split}_patterns_{snr:.0f}_db": own.patterns[snr] for snr in own.patterns}
-        numbers |= {f"{self.split}_singles_{snr:.0f}_db": own.singles[snr] for snr in own.singles}
-        numbers[f"{self.split}_false_alarms_per_hour"] = own.per_hour(hard=False)
-        numbers[f"{self.split}_false_alarms_per_hour_hard"] = own.per_hour(hard=True)
-        numbers[f"{self.split}_hours"] = sum(own.hours.values())
-        numbers[f"{self.split}_onset_error_ms"] = self.onset_error_ms
-        numbers[f"{self.split}_pulse_count_exact"] = self.count_exact
-        numbers[f"{self.split}_fixed_rule_patterns_10_db"] = rule.patterns[10.0]
-        numbers[f"{self.split}_fixed_rule_false_alarms_per_hour"] = rule.per_hour(hard=False)
-        return {n: round(value, 4) for n, value in numbers.items() if math.isfinite(value)}
+    @property
+    def hours(self) -> dict[str, float]:
+        """Length of the streams without a beep, by category."""
+        return rivals.hours_of(self.negatives, self.rate_hz)
 
-    def table(self) -> str:
-        """Plain text for people."""
-        snrs = list(self.systems[0].patterns)
-        lines = [
-            f"split {self.split}, model {self.model_id}, threshold {self.threshold:.2f}",
-            "share of beeps heard by SNR in the beep's band, false alarms an hour (95 %)",
-            f"{'':24}" + "".join(f"{snr:>7.0f} dB" for snr in snrs) + "    ordinary           hard",
-        ]
-        for system in self.systems:
-            tail = "".join(
-                f"{system.per_hour(hard):>8.1f} ({low:.1f}..{high:.1f})"
-                for hard in (False, True)
-                for low, high in [system.interval_per_hour(hard)]
-            )
-            for kind, shares in (("patterns", system.patterns), ("singles", system.singles)):
-                if shares:
-                    row = "".join(f"{100 * shares[snr]:>8.1f} %" for snr in snrs)
-                    lines.append(f"{system.name + ' ' + kind:24}{row}{tail}")
-                    tail = ""
-        own = self.systems[0]
-        counts = ", ".join(
-            f"{category} {own.false_alarms[category]:.0f} in {own.hours[category]:.2f} h"
-            for category in own.hours
+    def evaluation(self, *, curves: bool = False) -> Evaluation:
+        """Every detector at its own threshold, and those with a free one at equal false alarms."""
+        measure = partial(result, streams=self.streams, hours=self.hours, rate_hz=self.rate_hz)
+        own = measure(self.hearings[0])
+        results = [own]
+        for hearing in self.hearings[1:]:
+            results.append(measure(hearing))
+            if hearing.name in (rivals.TEMPLATE, rivals.ORIGINAL):
+                equal = lowest_threshold(hearing, self.hours, own.per_hour(hard=None))
+                name = f"{hearing.name}, equal false alarms"
+                results.append(measure(hearing, threshold=equal, name=name))
+        return Evaluation(
+            split=self.split,
+            model_id=self.model_id,
+            threshold=own.threshold,
+            results=tuple(results),
+            skipped=tuple(self.skipped),
+            reliability=self.reliability(),
+            curves={h.name: curve(h, self.streams, self.hours) for h in self.hearings}
+            if curves
+            else {},
         )
-        lines.append(f"beepwatch's false alarms: {counts}")
-        lines.append(
-            f"onset error {self.onset_error_ms:.0f} ms (median), pulse count exact in "
-            f"{100 * self.count_exact:.0f} % (patterns heard at 10 dB and better)"
-        )
-        return "\n".join(lines)
+
+    def reliability(self) -> Reliability:
+        """How far beepwatch's scores are shares, over the frames of all streams."""
+        own = self.hearings[0]
+        probabilities: list[NDArray[np.float32]] = []
+        truths: list[NDArray[np.float32]] = []
+        for evidence, stream in zip(own.beeps, self.streams, strict=True):
+            if isinstance(evidence, EpisodeEvidence) and not stream.kin:
+                answers = evidence.answers
+                truth = frame_truth(stream.pulses, len(answers.probabilities), answers.frame_s)
+                probabilities.append(answers.probabilities)
+                truths.append(truth)
+        for evidence in (one for several in own.silent.values() for one in several):
+            if isinstance(evidence, EpisodeEvidence):
+                probabilities.append(evidence.answers.probabilities)
+                truths.append(np.zeros(len(probabilities[-1]), dtype=np.float32))
+        return reliability(np.concatenate(probabilities), np.concatenate(truths))
 
 
-def episodes(
-    probabilities: NDArray[np.float32], frame_s: float, rate_hz: int, threshold: float
-) -> list[Heard]:
-    """What the daemon's own state machine makes of a stream's frames, [frames]."""
+def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
+    """What the daemon's own state machine makes of a stream's frames."""
     label = "beep"
     tracker = EpisodeTracker({label: threshold}, context_s=0.0)
-    scores = Scores(
-        probabilities=probabilities[:, np.newaxis],
-        labels=(label,),
-        frame_s=frame_s,
-        stream_id="evaluation",
-        first_sample=0,
-        rate_hz=rate_hz,
-        started_at=START,
-        started_mono_s=0.0,
-        model_id="",
-    )
-    changes = tracker.hear(scores) + tracker.finish()
+    block = max(round(BLOCK_S / answers.frame_s), 1)
+    changes = []
+    for start in range(0, len(answers.probabilities), block):
+        start_s = start * answers.frame_s
+        scores = Scores(
+            probabilities=answers.probabilities[start : start + block, np.newaxis],
+            pitch_hz=answers.pitch_hz[start : start + block],
+            labels=(label,),
+            frame_s=answers.frame_s,
+            stream_id="evaluation",
+            first_sample=round(start_s * answers.rate_hz),
+            rate_hz=answers.rate_hz,
+            started_at=START + timedelta(seconds=start_s),
+            started_mono_s=start_s,
+            model_id="",
+        )
+        changes += tracker.hear(scores)
+    changes += tracker.finish()
     closed = [change.episode for change in changes if isinstance(change, Closed)]
     return [
         Heard(
             onset_s=episode.pulses[0].onset_s,
             offset_s=episode.pulses[-1].offset_s,
             pulses=tuple((pulse.onset_s, pulse.offset_s) for pulse in episode.pulses),
+            score=episode.peak_score,
         )
         for episode in closed
     ]
 
 
-def overlaps(span: Span, truth: Sequence[Span]) -> bool:
-    """Whether a detection lies within 0.5 s of a signal's time."""
-    return span[0] <= truth[-1][1] + SLACK_S and span[1] >= truth[0][0] - SLACK_S
+def score(engine: Engine, pcm: NDArray[np.int16]) -> StreamAnswers:
+    """What the engine says of its first label over a whole stream."""
+    parts = list(answers_of_stream(engine, [pcm]))
+    return StreamAnswers(
+        probabilities=np.concatenate([part.probabilities[:, 0] for part in parts]),
+        pitch_hz=np.concatenate([part.pitch_hz for part in parts]),
+        frame_s=engine.frame_s,
+        rate_hz=engine.rate_hz,
+    )
 
 
-def score(engine: Engine, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Probabilities of the engine's first label over a whole stream, [frames]."""
-    return np.concatenate(list(probabilities_of_stream(engine, [pcm])))[:, 0]
-
-
-def shares(
-    trials: Sequence[BeepStream], heard: Sequence[bool], pattern: bool
-) -> dict[float, float]:
-    """Share heard by SNR, of patterns or of single pulses."""
-    by_snr: dict[float, list[bool]] = {}
-    for stream, was_heard in zip(trials, heard, strict=True):
-        if stream.is_pattern == pattern:
-            by_snr.setdefault(stream.snr_db, []).append(was_heard)
-    return {snr: float(np.mean(found)) for snr, found in by_snr.items()}
-
-
-def own_system(
+def own_hearing(
     engine: Engine,
-    trials: Sequence[Trial],
-    negatives: dict[str, NDArray[np.float32]],
+    streams: Sequence[BeepStream],
+    negatives: Sequence[NegativeStream],
     threshold: float,
-) -> System:
-    """beepwatch at one threshold."""
-    frame_s, rate_hz = engine.frame_s, engine.rate_hz
-    heard = [
-        any(
-            overlaps((e.onset_s, e.offset_s), trial.stream.pulses)
-            for e in episodes(trial.probabilities, frame_s, rate_hz, threshold)
-        )
-        for trial in trials
-    ]
-    streams = [trial.stream for trial in trials]
-    return System(
-        name="beepwatch",
-        patterns=shares(streams, heard, pattern=True),
-        singles=shares(streams, heard, pattern=False),
-        false_alarms={
-            category: float(len(episodes(probabilities, frame_s, rate_hz, threshold)))
-            for category, probabilities in negatives.items()
-        },
-        hours={c: len(p) * frame_s / 3_600 for c, p in negatives.items()},
+    name: str = OWN,
+) -> Hearing:
+    """A bundle's engine and the daemon's decisions; categories may come more than once."""
+    silent: dict[str, list[EpisodeEvidence]] = {}
+    for negative in negatives:
+        evidence = EpisodeEvidence(answers=score(engine, negative.pcm))
+        silent.setdefault(negative.category, []).append(evidence)
+    return Hearing(
+        name=name,
+        threshold=threshold,
+        sweep=SWEEP,
+        beeps=[EpisodeEvidence(answers=score(engine, stream.pcm)) for stream in streams],
+        silent={category: [*several] for category, several in silent.items()},
     )
 
 
-def rule_system(
-    streams: Sequence[BeepStream], negatives: Sequence[NegativeStream], rate_hz: int
-) -> System:
-    """The fixed-frequency rule, told each device's true tone; false alarms are a mean of tones."""
-    heard = [
-        any(
-            overlaps(span, stream.pulses)
-            for span in FixedRule(tone_hz=stream.pitch_hz).alarms(stream.pcm, rate_hz)
-        )
-        for stream in streams
-    ]
-    tones = sorted({stream.pitch_hz for stream in streams})
-    return System(
-        name="fixed-frequency rule",
-        patterns=shares(streams, heard, pattern=True),
-        singles=shares(streams, heard, pattern=False),
-        false_alarms={
-            negative.category: float(
-                np.mean(
-                    [len(FixedRule(tone_hz=tone).alarms(negative.pcm, rate_hz)) for tone in tones]
-                )
-            )
-            for negative in negatives
-        },
-        hours={n.category: len(n.pcm) / rate_hz / 3_600 for n in negatives},
+def raw_hearing(decided: Hearing) -> Hearing:
+    """The same answers without the daemon's decisions."""
+
+    def raw(evidence: object) -> FrameEvidence:
+        if not isinstance(evidence, EpisodeEvidence):
+            raise TypeError(f"expected an engine's answers, found {type(evidence).__name__}")
+        return FrameEvidence(answers=evidence.answers)
+
+    return Hearing(
+        name=RAW,
+        threshold=decided.threshold,
+        sweep=decided.sweep,
+        beeps=[raw(evidence) for evidence in decided.beeps],
+        silent={c: [raw(evidence) for evidence in e] for c, e in decided.silent.items()},
+        note="before the daemon's decisions: every frame over the threshold counts",
     )
 
 
-def timing(engine: Engine, trials: Sequence[Trial], threshold: float) -> tuple[float, float]:
-    """Median onset error in ms and share of exact pulse counts, patterns at 10 dB and better."""
-    errors_ms: list[float] = []
-    exact: list[bool] = []
-    for trial in trials:
-        if trial.stream.snr_db < 10 or not trial.stream.is_pattern:
-            continue
-        truth = trial.stream.pulses
-        found = [
-            pulse
-            for episode in episodes(trial.probabilities, engine.frame_s, engine.rate_hz, threshold)
-            if overlaps((episode.onset_s, episode.offset_s), truth)
-            for pulse in episode.pulses
-        ]
-        if not found:
-            continue
-        exact.append(len(found) == len(truth))
-        errors_ms.append(1_000 * min(abs(onset_s - truth[0][0]) for onset_s, _ in found))
-    return float(np.median(errors_ms or [np.nan])), float(np.mean(exact or [False]))
+def examine(
+    bundle: Path,
+    data: Path,
+    split: str = "dev",
+    *,
+    threshold: float | None = None,
+    repeats: int = 4,
+    seed: int = 7,
+    compared: Collection[str] = (RAW, rivals.RULE),
+    runs: Path = Path("runs/original"),
+    retrain: bool = False,
+    report: Report = lambda _line: None,
+) -> Study:
+    """Compose a split's streams and let a bundle and what it is `compared` with hear them.
+
+    At the bundle's own threshold unless another is given.
+    """
+    loaded = load_bundle(bundle)
+    engine = open_engine(loaded)
+    limit = loaded.info.thresholds[engine.labels[0]] if threshold is None else threshold
+    report(f"composing the {split} split's streams")
+    streams = list(beep_streams(data, split, engine.rate_hz, SNRS_DB, repeats, seed))
+    negatives = negative_streams(data, split, engine.rate_hz)
+    report(f"scoring {len(streams)} streams with a beep and {len(negatives)} without")
+    own = own_hearing(engine, streams, negatives, limit)
+    study = Study(
+        split=split,
+        model_id=engine.model_id,
+        rate_hz=engine.rate_hz,
+        streams=streams,
+        negatives=negatives,
+        hearings=[own],
+    )
+    if RAW in compared:
+        study.hearings.append(raw_hearing(own))
+    if INT8 in compared:
+        _add_int8(study, loaded)
+    _add_rivals(study, compared, data, report)
+    if rivals.ORIGINAL in compared:
+        _add_original(study, bundle / RECIPE, data, runs, retrain, report)
+    return study
+
+
+def _add_int8(study: Study, bundle: Bundle) -> None:
+    if not (bundle.directory / INT8_GRAPH).is_file():
+        study.skipped.append(f"{INT8}: no {INT8_GRAPH} in {bundle.directory}")
+        return
+    quantised = QuantisedBundle(directory=bundle.directory, info=bundle.info)
+    threshold = study.hearings[0].threshold
+    engine = open_engine(quantised)
+    study.hearings.append(own_hearing(engine, study.streams, study.negatives, threshold, INT8))
+
+
+class QuantisedBundle(Bundle, frozen=True, kw_only=True):
+    """A bundle that answers by its 8-bit graph."""
+
+    @property
+    def graph(self) -> Path:
+        """The quantised ONNX graph."""
+        return self.directory / INT8_GRAPH
+
+
+def _add_rivals(study: Study, compared: Collection[str], data: Path, report: Report) -> None:
+    if rivals.RULE in compared:
+        report("comparing with the fixed-frequency rule")
+        study.hearings.append(rivals.rule_hearing(study.streams, study.negatives, study.rate_hz))
+    if rivals.TEMPLATE in compared:
+        report("comparing with template matching")
+        _add_calibrated(study, partial(rivals.template_hearing, rate_hz=study.rate_hz), data)
+
+
+def _add_original(
+    study: Study, recipe_path: Path, data: Path, runs: Path, retrain: bool, report: Report
+) -> None:
+    if not recipe_path.is_file():
+        study.skipped.append(f"{rivals.ORIGINAL}: no {recipe_path} to train it by")
+        return
+    recipe, _digest = read_recipe(recipe_path)
+    network = open_original(recipe, data, runs, retrain=retrain, report=report)
+    report("comparing with the original BeepNet")
+    hear = partial(rivals.original_hearing, network=network, rate_hz=study.rate_hz)
+    _add_calibrated(study, hear, data)
+
+
+def _add_calibrated(study: Study, hear: rivals.Hear, data: Path) -> None:
+    """Add a rival at the threshold that dev allows it."""
+    hearing = hear(study.streams, study.negatives)
+    if study.split == "dev":
+        per_hour = rivals.DEV_FALSE_ALARMS_PER_HOUR
+        threshold = lowest_threshold(hearing, study.hours, per_hour)
+    else:
+        threshold = rivals.dev_threshold(hear, data, study.rate_hz)
+    study.hearings.append(msgspec.structs.replace(hearing, threshold=threshold))
 
 
 def evaluate(
@@ -261,40 +339,11 @@ def evaluate(
     *,
     threshold: float | None = None,
     repeats: int = 4,
-    seed: int = 7,
     report: Report = lambda _line: None,
 ) -> Evaluation:
-    """Judge a bundle on a split of `data`; the bundle's own threshold unless another is given."""
-    loaded = load_bundle(bundle)
-    engine = open_engine(loaded)
-    limit = loaded.info.thresholds[engine.labels[0]] if threshold is None else threshold
-    trials, negatives, sounds = listen(engine, data, split, repeats, seed, report)
-    own = own_system(engine, trials, negatives, limit)
-    report("comparing with the fixed-frequency rule")
-    rule = rule_system([trial.stream for trial in trials], sounds, engine.rate_hz)
-    onset_error_ms, count_exact = timing(engine, trials, limit)
-    return Evaluation(
-        split=split,
-        model_id=engine.model_id,
-        threshold=limit,
-        systems=(own, rule),
-        onset_error_ms=onset_error_ms,
-        count_exact=count_exact,
-    )
-
-
-def listen(
-    engine: Engine, data: Path, split: str, repeats: int, seed: int, report: Report
-) -> tuple[list[Trial], dict[str, NDArray[np.float32]], list[NegativeStream]]:
-    """The engine's probabilities on all streams of a split."""
-    report(f"composing and scoring the {split} split's beeps")
-    trials = [
-        Trial(stream=stream, probabilities=score(engine, stream.pcm))
-        for stream in beep_streams(data, split, engine.rate_hz, SNRS_DB, repeats, seed)
-    ]
-    report(f"{len(trials)} beep streams; scoring the streams without")
-    sounds = negative_streams(data, split, engine.rate_hz)
-    return trials, {s.category: score(engine, s.pcm) for s in sounds}, sounds
+    """Judge a bundle on a split of `data`, beside the fixed-frequency rule."""
+    study = examine(bundle, data, split, threshold=threshold, repeats=repeats, report=report)
+    return study.evaluation()
 
 
 def calibrate(
@@ -302,19 +351,24 @@ def calibrate(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Thresholds per label, found on the dev split, and the quality measured there with them.
 
-    The lowest threshold at which all dev negatives, hard ones included, give no more than the
-    allowed false alarms an hour; `plan.highest` if none does.
+    The lowest threshold at which all dev negatives, hard ones included, as recorded and varied,
+    give no more than the allowed false alarms an hour; `plan.highest` if none does. The quality
+    is that on the negatives as recorded.
     """
     engine = open_engine(load_bundle(bundle))
-    trials, negatives, _sounds = listen(engine, data, "dev", 2, 7, report)
-    chosen = plan.highest
-    for threshold in np.arange(plan.lowest, plan.highest, 0.01).round(2).tolist():
-        system = own_system(engine, [], negatives, threshold)
-        if sum(system.false_alarms.values()) <= plan.false_alarms_per_hour * sum(
-            system.hours.values()
-        ):
-            chosen = threshold
-            break
-    report(f"threshold {chosen} after {len(trials)} beep streams of the dev split")
+    plain = negative_streams(data, "dev", engine.rate_hz)
+    negatives = list(plain)
+    for variant in range(VARIANTS):
+        negatives += varied_negatives(data, "dev", engine.rate_hz, variant)
+    samples = sum(len(negative.pcm) for negative in negatives)
+    report(f"finding the threshold on {samples / engine.rate_hz / 3_600:.1f} h without a beep")
+    hearing = own_hearing(engine, [], negatives, plan.highest)
+    grid = (*np.arange(plan.lowest, plan.highest, 0.01).round(2).tolist(), plan.highest)
+    # A category's alarms are the mean over its variants, so its hours are those of one.
+    hours = rivals.hours_of(plain, engine.rate_hz)
+    chosen = lowest_threshold(
+        msgspec.structs.replace(hearing, sweep=grid), hours, plan.false_alarms_per_hour
+    )
+    report(f"threshold {chosen}")
     evaluation = evaluate(bundle, data, "dev", threshold=chosen, report=report)
-    return {engine.labels[0]: chosen}, evaluation.quality()
+    return dict.fromkeys(engine.labels, chosen), evaluation.quality()

@@ -27,13 +27,15 @@ from beepwatch.train.recipe import Recipe
 
 
 def export_graph(network: ToneNet, path: Path) -> None:
-    """Write the network as ONNX: `pcm` int16 [batch, samples] to `logits` [batch, frames, labels].
+    """Write the network as ONNX: `pcm` int16 [batch, samples] to what `ToneNet` answers.
 
-    Any number of whole frames; weights within the file; the exporter's notes on where each node
+    `logits` [batch, frames, labels] and `pitch_hz` [batch, frames], for any number of whole steps;
+    weights within the file; the exporter's notes on where each node
     came from are left out, since they hold paths of the machine that trained.
     """
-    frames = torch.export.Dim("frames", min=1, max=1_000_000)
-    example = torch.zeros(1, 75 * network.frame_samples, dtype=torch.int16)
+    steps = torch.export.Dim("steps", min=1, max=1_000_000)
+    step_samples = network.SPECTRA * network.frame_samples
+    example = torch.zeros(1, 75 * step_samples, dtype=torch.int16)
     # The exporter warns of its own deprecations and of a torchvision that nobody needs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -43,8 +45,8 @@ def export_graph(network: ToneNet, path: Path) -> None:
             (example,),
             dynamo=True,
             input_names=["pcm"],
-            output_names=["logits"],
-            dynamic_shapes=({1: network.frame_samples * frames},),
+            output_names=["logits", "pitch_hz"],
+            dynamic_shapes=({1: step_samples * steps},),
             opset_version=18,
             verbose=False,
         )
@@ -91,6 +93,7 @@ def write_bundle(
         rate_hz=recipe.model.rate_hz,
         window_s=recipe.model.window_s,
         frame_s=network.frame_samples / recipe.model.rate_hz,
+        step_frames=network.SPECTRA,
         context_s=network.context_s,
         history_s=network.history_s,
         thresholds=thresholds,

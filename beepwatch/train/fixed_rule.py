@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from beepwatch.train.detection import Heard
+
 SPAN_S = 2_048 / 44_100
 
 
@@ -22,35 +24,61 @@ class FixedRule(msgspec.Struct, frozen=True, kw_only=True):
     beeps_per_alarm: int = 1
     reset_s: float = 3.0  # without a beep, an alarm is over
 
-    def blips(self, pcm: NDArray[np.int16], rate_hz: int) -> NDArray[np.bool_]:
-        """For each span of 46 ms, whether the tone stands out, [spans]."""
+    def excess_db(self, magnitude: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+        """How far the tone stands out of the band below it in each span, [spans]."""
         span = round(SPAN_S * rate_hz)
-        spans = pcm[: len(pcm) // span * span].reshape(-1, span) / 32_768
-        magnitude = np.abs(np.fft.rfft(spans * np.hanning(span), axis=1)) + 1e-9
         frequency_hz = np.fft.rfftfreq(span, 1 / rate_hz)
         at_tone = np.abs(frequency_hz - self.tone_hz) <= self.tolerance_hz
         # A low tone has no band a kilohertz below it; what lies under the tone then serves.
         below_hz = max(self.tone_hz - 1_000, min(0.7 * self.tone_hz, 350))
         below = (frequency_hz >= max(self.tone_hz - 2_000, 100)) & (frequency_hz <= below_hz)
-        floor = magnitude[:, below].max(axis=1)
-        exceeds = magnitude[:, at_tone].max(axis=1) > floor * 10 ** (self.sensitivity_db / 20)
-        return np.asarray(exceeds)
+        ratio = magnitude[:, at_tone].max(axis=1) / magnitude[:, below].max(axis=1)
+        return np.asarray(20 * np.log10(ratio), dtype=np.float32)
 
     def alarms(self, pcm: NDArray[np.int16], rate_hz: int) -> list[tuple[float, float]]:
         """Onset and end of each alarm in seconds: enough beeps with no long pause between."""
-        blips = self.blips(pcm, rate_hz)
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], blips.astype(int), [0]])))
-        alarms: list[tuple[float, float]] = []
+        excess_db = self.excess_db(magnitudes(pcm, rate_hz), rate_hz)
+        evidence = RuleEvidence(rule=self, excess_db=excess_db)
+        return [heard.span for heard in evidence.at(self.sensitivity_db)]
+
+
+class RuleEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule and how far its tone stood out; the threshold is the sensitivity in dB."""
+
+    rule: FixedRule
+    excess_db: NDArray[np.float32]  # [spans]
+
+    def at(self, threshold: float) -> list[Heard]:
+        """The rule's alarms; an alarm has a pulse for each beep."""
+        edges = np.flatnonzero(
+            np.diff(np.concatenate([[0], (self.excess_db > threshold).astype(int), [0]]))
+        )
+        alarms: list[Heard] = []
         beeps: list[tuple[float, float]] = []
         for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-            if end - start < self.blips_per_beep:
+            if end - start < self.rule.blips_per_beep:
                 continue
             onset_s, offset_s = start * SPAN_S, end * SPAN_S
-            if beeps and onset_s - beeps[-1][1] > self.reset_s:
+            if beeps and onset_s - beeps[-1][1] > self.rule.reset_s:
                 beeps = []
             beeps.append((onset_s, offset_s))
-            if len(beeps) == self.beeps_per_alarm:
-                alarms.append((beeps[0][0], offset_s))
-            elif len(beeps) > self.beeps_per_alarm:
-                alarms[-1] = (alarms[-1][0], offset_s)
+            if len(beeps) > self.rule.beeps_per_alarm:
+                alarms.pop()
+            if len(beeps) >= self.rule.beeps_per_alarm:
+                alarms.append(
+                    Heard(
+                        onset_s=beeps[0][0],
+                        offset_s=offset_s,
+                        pulses=tuple(beeps),
+                        score=float(self.excess_db[start:end].max()),
+                    )
+                )
         return alarms
+
+
+def magnitudes(pcm: NDArray[np.int16], rate_hz: int) -> NDArray[np.float32]:
+    """Spectra of spans of 46 ms, end to end, [spans, frequencies]; the same for every tone."""
+    span = round(SPAN_S * rate_hz)
+    spans = pcm[: len(pcm) // span * span].reshape(-1, span) / np.float32(32_768)
+    spectra = np.abs(np.fft.rfft(spans * np.hanning(span).astype(np.float32), axis=1))
+    return np.asarray(spectra + 1e-9, dtype=np.float32)

@@ -12,8 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+# About the rounding noise of int16 in one band. Far smaller numbers (as full scale 1 would need)
+# are taken for zero by the ONNX exporter, which then leaves the addition out.
+FAINTEST_ENERGY = 1e-3
+FAINTEST_PRODUCT = 1e-4  # of two steps of phase, whose sizes are energies
+
+
 class ToneSpectrum(nn.Module):
-    """Log energy in narrow bands of equal width, two spectra a frame.
+    """Complex spectra in narrow bands of equal width, one a frame.
 
     Bands are spaced evenly in Hz, not in mel: a pure tone is then the same ridge, as narrow as
     the window allows, at 400 Hz and at 6 kHz, so the layers behind can share their weights over
@@ -40,22 +46,53 @@ class ToneSpectrum(nn.Module):
         self.register_buffer("odd", (torch.sin(phase) * scale).float(), persistent=False)
         self.even: Tensor
         self.odd: Tensor
-        # About the rounding noise of int16 in one band. Far smaller numbers (as full scale 1 would
-        # need) are taken for zero by the ONNX exporter, which then leaves the addition out.
-        self.faintest_energy = 1e-3
-
-    def forward(self, pcm: Tensor) -> Tensor:
-        """Natural log of band energies of int16 sound, [batch, spectra, bands]."""
+    def forward(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
+        """Real and imaginary part of int16 sound in each band, both [batch, spectra, bands]."""
         sound = pcm.to(torch.float32)  # [batch, samples]
         hops = sound.reshape(sound.shape[0], -1, self.hop_samples)  # [batch, spectra, hop]
         # What came before the first sample is unknown: its mirror image has no onset.
         hops = torch.cat([hops[:, :1].flip(-1), hops], dim=1)  # [batch, spectra + 1, hop]
         early = hops[:, :-1]  # [batch, spectra, hop]
         late = hops[:, 1:].flip(-1)  # [batch, spectra, hop]
-        real = (early + late) @ self.even  # [batch, spectra, bands]
-        imaginary = (early - late) @ self.odd  # [batch, spectra, bands]
-        energy = real.square() + imaginary.square()  # [batch, spectra, bands]
-        return torch.log(energy + self.faintest_energy)  # [batch, spectra, bands]
+        return (early + late) @ self.even, (early - late) @ self.odd  # [batch, spectra, bands]
+
+
+def log_energy(real: Tensor, imaginary: Tensor) -> Tensor:
+    """Natural log of energy in int16 steps squared, [batch, spectra, bands]."""
+    return torch.log(real.square() + imaginary.square() + FAINTEST_ENERGY)
+
+
+def phase_steps(real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
+    """How each band's phase turns from one spectrum to the next, as a complex number.
+
+    Both parts [batch, spectra, bands], as long as the product of the two spectra's magnitudes;
+    bands are a whole number of turns a hop apart, so that a tone on a band's centre does not turn.
+    """
+    real_before, imaginary_before = before(real), before(imaginary)
+    return (
+        real * real_before + imaginary * imaginary_before,
+        imaginary * real_before - real * imaginary_before,
+    )
+
+
+def steadiness(step_real: Tensor, step_imaginary: Tensor) -> Tensor:
+    """Cosine of how much the phase's turning changed, [batch, spectra, bands].
+
+    1 for a tone that keeps its pitch, whatever the pitch; a tone that moves by 1 % at 2 kHz within
+    20 ms is already far below, noise is anything. Faint bands are 0.
+    """
+    real_before, imaginary_before = before(step_real), before(step_imaginary)
+    along = step_real * real_before + step_imaginary * imaginary_before
+    size = torch.sqrt(
+        (step_real.square() + step_imaginary.square())
+        * (real_before.square() + imaginary_before.square())
+    )
+    return along / (size + FAINTEST_PRODUCT)  # [batch, spectra, bands]
+
+
+def before(spectra: Tensor) -> Tensor:
+    """What the spectrum before was, zero before the first, [batch, spectra, bands]."""
+    return F.pad(spectra, (0, 0, 1, 0))[:, :-1]
 
 
 def neighbour_mean(bands: int, nearest: int, farthest: int) -> Tensor:
@@ -88,78 +125,137 @@ class BandConv(nn.Module):
 class ToneNet(nn.Module):
     """Hears tones that start, hold their pitch and stop, whatever the pitch.
 
-    Narrow-band spectra become four channels (contrast to neighbouring bands and to the recent
-    past, for two spectra a frame); a small 2-D convolution sees whether a ridge keeps to its
-    band; residual 1-D convolutions over time see how it starts, lasts and comes again, with the
-    same weights for every band; the loudest and the mean over bands go to the labels' logits.
+    Narrow-band spectra become three pictures of time and pitch (contrast to neighbouring bands,
+    rise over the recent past, steadiness of pitch), two spectra to a step of 40 ms. A small 2-D
+    convolution sees whether a ridge keeps to its band; residual 1-D convolutions over time see how
+    it starts, lasts and comes again, with the same weights for every band. What all bands do at
+    once (voices and music fill many) is then told to each of them, and each answers for itself:
+    a frame's logit is that of its most convinced band.
 
     It looks `context_s` ahead and `history_s` back and no further. With windows of 3 s every 1 s,
     history and context fit in two seconds, so that a window's last full second with its context
     answers exactly as an endless stretch would.
     """
 
+    SPECTRA = 2  # frames in a step
+    POOLED = 4  # spectral bands in one that answers
+
     def __init__(
         self,
         labels: int = 1,
         rate_hz: int = 16_000,
-        frame_samples: int = 640,
+        frame_samples: int = 320,
         lowest_hz: float = 350.0,
         spacing_hz: float = 50.0,
         bands: int = 128,
         channels: int = 16,
-        head_channels: int = 48,
-        past_frames: int = 10,
+        deep_channels: int = 32,
+        shared_channels: int = 48,
+        past_frames: int = 20,
         symmetric_dilations: tuple[int, ...] = (1, 2, 4),
-        causal_dilations: tuple[int, ...] = (4, 6),
+        causal_dilations: tuple[int, ...] = (3, 5),
+        late_dilations: tuple[int, ...] = (1, 1),
     ) -> None:
         super().__init__()
         self.frame_samples = frame_samples
-        frame_s = frame_samples / rate_hz
+        step_s = self.SPECTRA * frame_samples / rate_hz
         ahead = 1 + sum(symmetric_dilations)
-        # One for the mirrored hop, two for the head's causal kernel.
-        back = ahead + 2 * sum(causal_dilations) + past_frames + 1 + 2
-        self.context_s = ahead * frame_s
-        self.history_s = back * frame_s
+        # One for the mirrored hop and the phases before it, two for the shared causal kernel.
+        back = ahead + 2 * sum(causal_dilations) + 2 * sum(late_dilations) + 2 + 2
+        self.context_s = ahead * step_s
+        self.history_s = back * step_s + past_frames * frame_samples / rate_hz
+        self.labels = labels
+        self.lowest_hz, self.spacing_hz = lowest_hz, spacing_hz
+        self.frame_s = frame_samples / rate_hz
+        self.answering_bands = bands // self.POOLED
 
-        self.spectrum = ToneSpectrum(rate_hz, frame_samples // 2, lowest_hz, spacing_hz, bands)
+        self.spectrum = ToneSpectrum(rate_hz, frame_samples, lowest_hz, spacing_hz, bands)
         self.register_buffer("around", neighbour_mean(bands, 3, 10), persistent=False)
         self.around: Tensor
-        self.past_spectra = 2 * past_frames
-        self.level = nn.BatchNorm2d(4)
-        self.ridge = nn.Conv2d(4, channels, (3, 5), padding=(1, 2), bias=False)
+        self.past_frames = past_frames
+        self.level = nn.BatchNorm2d(3 * self.SPECTRA)
+        self.ridge = nn.Conv2d(
+            3 * self.SPECTRA, channels, (3, 5), stride=(1, 2), padding=(1, 2), bias=False
+        )
         self.ridge_norm = nn.BatchNorm2d(channels)
         self.blocks = nn.Sequential(
             *[BandConv(channels, d, causal=False) for d in symmetric_dilations],
             *[BandConv(channels, d, causal=True) for d in causal_dilations],
         )
-        self.rhythm = nn.Conv1d(2 * channels, head_channels, 3)
-        self.logits = nn.Conv1d(head_channels, labels, 1)
+        self.widen = nn.Conv2d(channels, deep_channels, 1, bias=False)
+        self.widen_norm = nn.BatchNorm2d(deep_channels)
+        self.gather = nn.Conv1d(2 * deep_channels, shared_channels, 3)
+        self.spread = nn.Conv1d(shared_channels, deep_channels, 1)
+        self.late = nn.Sequential(
+            *[BandConv(deep_channels, d, causal=True) for d in late_dilations]
+        )
+        self.answer = nn.Conv2d(deep_channels, labels * self.SPECTRA, 1)
+        nn.init.constant_(self.answer.bias, -4.0)  # type: ignore[arg-type] # beeps are rare
 
-    def forward(self, pcm: Tensor) -> Tensor:
-        """Logits [batch, frames, labels] of int16 sound [batch, frames · frame_samples]."""
-        return self.hear(self.spectrum(pcm))  # [batch, frames, labels]
+    def forward(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [batch, frames, labels] and pitch in Hz [batch, frames] of int16 sound.
 
-    def hear(self, energy: Tensor) -> Tensor:
-        """Logits [batch, frames, labels] of log energies [batch, 2 · frames, bands]."""
-        batch, spectra, bands = energy.shape
-        contrast = energy - energy @ self.around  # [batch, spectra, bands]
-        rise = energy - self.recent_mean(energy)  # [batch, spectra, bands]
-        x = torch.stack([contrast, rise], dim=1)  # [batch, 2, spectra, bands]
-        x = x.reshape(batch, 2, spectra // 2, 2, bands)  # [batch, 2, frames, 2, bands]
-        x = x.transpose(2, 3).reshape(batch, 4, -1, bands)  # [batch, 4, frames, bands]
-        x = F.relu(self.ridge_norm(self.ridge(self.level(x))))  # [batch, channels, frames, bands]
-        x = F.max_pool2d(x, (1, 2))  # [batch, channels, frames, bands / 2]
-        x = self.blocks(x)  # [batch, channels, frames, bands / 2]
-        x = torch.cat([x.amax(dim=3), x.mean(dim=3)], dim=1)  # [batch, 2 · channels, frames]
-        x = F.relu(self.rhythm(F.pad(x, (2, 0))))  # [batch, head_channels, frames]
-        logits: Tensor = self.logits(x).transpose(1, 2)  # [batch, frames, labels]
-        return logits
+        `pcm` is [batch, frames · frame_samples], the number of frames even. The pitch is that of
+        the most convinced band, whether or not anything sounds there.
+        """
+        real, imaginary = self.spectrum(pcm)  # [batch, frames, bands]
+        step = phase_steps(real, imaginary)
+        log = log_energy(real, imaginary)
+        recent = self.recent(log)
+        by_band = self.by_band(self.pictures(log, recent, steadiness(*step)))
+        pitch_hz = self.pitch_hz(by_band.amax(dim=2).argmax(dim=2), log, *step)
+        return by_band.amax(dim=3), pitch_hz  # [batch, frames, labels], [batch, frames]
 
-    def recent_mean(self, energy: Tensor) -> Tensor:
-        """Each band's mean over the spectra just before and this one, [batch, spectra, bands]."""
-        before = energy[:, :1].expand(-1, self.past_spectra, -1)  # [batch, past, bands]
-        longer = torch.cat([before, energy], dim=1)  # [batch, past + spectra, bands]
-        return F.avg_pool2d(longer[:, None], (self.past_spectra + 1, 1), stride=1)[:, 0]
+    def spectra(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
+        """Log energies and steadiness of int16 sound, both [batch, frames, bands]."""
+        real, imaginary = self.spectrum(pcm)
+        return log_energy(real, imaginary), steadiness(*phase_steps(real, imaginary))
+
+    def recent(self, log: Tensor) -> Tensor:
+        """Mean log energy of each frame and those before, [batch, frames, bands]."""
+        earliest = log[:, :1].expand(-1, self.past_frames, -1)  # [batch, past, bands]
+        longer = torch.cat([earliest, log], dim=1)  # [batch, past + frames, bands]
+        return F.avg_pool2d(longer[:, None], (self.past_frames + 1, 1), stride=1)[:, 0]
+
+    def pitch_hz(
+        self, answering: Tensor, log: Tensor, step_real: Tensor, step_imaginary: Tensor
+    ) -> Tensor:
+        """Pitch of the strongest spectral band that an answering band saw, [batch, frames].
+
+        To a fraction of a Hz, from how its phase turned since the frame before.
+        """
+        seen_from = (self.POOLED * answering - 1)[..., None]  # [batch, frames, 1]
+        bands = torch.arange(log.shape[2])
+        seen = (bands >= seen_from) & (bands <= seen_from + self.POOLED + 1)
+        chosen = torch.where(seen, log, -100.0).argmax(dim=2, keepdim=True)  # [batch, frames, 1]
+        # Of digital silence no angle is known; the graph's atan2(0, 0) would be no number.
+        along = step_real.gather(2, chosen) + FAINTEST_PRODUCT
+        turned = torch.atan2(step_imaginary.gather(2, chosen), along)
+        off_centre_hz = turned[..., 0] / (2 * math.pi * self.frame_s)
+        return self.lowest_hz + self.spacing_hz * chosen[..., 0] + off_centre_hz
+
+    def pictures(self, log: Tensor, recent: Tensor, steady: Tensor) -> Tensor:
+        """What `by_band` sees, [batch, 3 · spectra, steps, bands]."""
+        contrast = log - log @ self.around  # [batch, frames, bands]
+        x = torch.stack([contrast, log - recent, 3 * steady], dim=1)  # [batch, 3, frames, bands]
+        batch, kinds, frames, bands = x.shape
+        x = x.reshape(batch, kinds, frames // self.SPECTRA, self.SPECTRA, bands)
+        x = x.transpose(2, 3)  # [batch, 3, spectra, steps, bands]
+        return x.reshape(batch, kinds * self.SPECTRA, -1, bands)
+
+    def by_band(self, x: Tensor) -> Tensor:
+        """Logits [batch, frames, labels, bands / 4] of what `pictures` gives."""
+        x = F.relu(self.ridge_norm(self.ridge(self.level(x))))  # [batch, channels, steps, bands/2]
+        x = self.blocks(x)  # [batch, channels, steps, bands / 2]
+        x = F.max_pool2d(self.widen_norm(self.widen(x)), (1, 2))  # [batch, deep, steps, bands / 4]
+        x = F.relu(x)
+        told = torch.cat([x.amax(dim=3), x.mean(dim=3)], dim=1)  # [batch, 2 · deep, steps]
+        told = F.relu(self.gather(F.pad(told, (2, 0))))  # [batch, shared, steps]
+        x = F.relu(x + self.spread(told)[..., None])  # [batch, deep, steps, bands / 4]
+        x = self.answer(self.late(x))  # [batch, spectra · labels, steps, bands / 4]
+        batch, _, steps, bands = x.shape
+        x = x.reshape(batch, self.SPECTRA, self.labels, steps, bands)
+        return x.permute(0, 3, 1, 2, 4).reshape(batch, -1, self.labels, bands)
 
 
 class BeepNet(nn.Module):

@@ -27,7 +27,12 @@ class DataRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which recordings of the manifest; only such as may be redistributed."""
 
     negatives: list[str]  # categories
-    weights: dict[str, float] = {}  # how often a category is drawn, beside its length; 1 if absent
+    # How often a category or a kind of rendered sound is drawn, beside its length; 1 if absent.
+    weights: dict[str, float] = {}
+    # Negatives rendered by fluidsynth and espeak-ng, drawn so much less or more often than
+    # recordings; 0 renders none.
+    rendered_weight: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    rendered_seed: int = 1
     beeps: list[str]  # categories with pulses listed
     clean_beeps: list[str] = []  # sources whose `beep_clean` files are beeps, not chimes
     clean_snr_db: float = 15.0  # at least so clean
@@ -67,6 +72,8 @@ class TrainingRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 3e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-3
     average: Share = 0.995  # of the weights kept from step to step in the model that is shipped
+    # How much each band's own answer counts beside the frame's.
+    band_share: Annotated[float, msgspec.Meta(ge=0)] = 0.3
     checkpoint_every: Annotated[int, msgspec.Meta(ge=1)] = 250
 
     @property

@@ -1,5 +1,6 @@
 """Composed clips: beeps and look-alikes in rooms and household sound, with the truth per frame."""
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -11,7 +12,7 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from beepwatch.train import augment, synthesis
+from beepwatch.train import augment, look_alikes, synthesis
 from beepwatch.train.dataset import (
     Recording,
     choose,
@@ -21,10 +22,12 @@ from beepwatch.train.dataset import (
     read_sound,
 )
 from beepwatch.train.recipe import Recipe
+from beepwatch.train.rendering import Rendered
 from beepwatch.train.synthesis import Pulse, Signal
 
 Sound = NDArray[np.float32]
 
+TONE, OPEN = 1, -1  # in `Clip.tones`: a beep is to be seen here; it may be
 BLUR_S = 0.1  # after a pulse the room still rings: neither beep nor silence
 LONGEST_PULSE_S = 3.0  # beyond this a tone is a motor's or an alarm's of another kind
 
@@ -35,6 +38,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     pcm: NDArray[np.int16]  # [samples]
     truth: NDArray[np.float32]  # [frames], share of the frame that a pulse fills
     weight: NDArray[np.float32]  # [frames], 0 where the truth is open
+    tones: NDArray[np.int8] | None = None  # [frames, bands], TONE, OPEN or 0; None where all are 0
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,8 +66,10 @@ def chosen_recordings(recordings: list[Recording], recipe: Recipe, split: str) -
     return [recording for recording in chosen if recording.path not in plan.left_out]
 
 
-def gather(data: Path, recipe: Recipe, split: str) -> Material:
-    """Read a split's beeps, negatives and rooms into memory."""
+def gather(
+    data: Path, recipe: Recipe, split: str, rendered: Sequence[Rendered] = ()
+) -> Material:
+    """Read a split's beeps, negatives and rooms into memory, and negatives that were rendered."""
     rate_hz = recipe.model.rate_hz
     pulses = read_pulses(data)
     signals: list[Signal] = []
@@ -81,6 +87,11 @@ def gather(data: Path, recipe: Recipe, split: str) -> Material:
             chances.append(weight * min(len(sound) / rate_hz, 20.0))
         else:
             signals.append(read_signal(data, recording, pulses, rate_hz))
+    for piece in rendered:
+        sound = read_sound(piece.path, rate_hz)
+        negatives.append(sound)
+        weight = recipe.data.weights.get(piece.kind, 1.0)
+        chances.append(recipe.data.rendered_weight * weight * min(len(sound) / rate_hz, 20.0))
     share = np.array(chances) / sum(chances)
     return Material(
         rate_hz=rate_hz,
@@ -176,7 +187,7 @@ def frame_truth(
     weight = np.ones(frames)
     for pulse in pulses:
         ringing = (starts_s + frame_s > pulse.offset_s) & (starts_s < pulse.offset_s + BLUR_S)
-        weight[ringing] = 0.1
+        weight[ringing] = 0.3
         # Where a tone that was cut or outlasts every pulse is still on, the truth is open.
         weight[(starts_s > pulse.onset_s + LONGEST_PULSE_S) & (starts_s < pulse.offset_s)] = 0
         if pulse.onset_s < 0:
@@ -203,20 +214,61 @@ def compose(
     if with_beep:
         signal = draw_signal(rng, material, recipe)
     elif rng.random() < recipe.scenes.look_alike_share:
-        signal = synthesis.look_alike(rng, recipe.scenes.clip_s, material.rate_hz)
+        signal = look_alikes.look_alike(rng, recipe.scenes.clip_s, material.rate_hz)
     sound = signal.sound[:samples]
     if rng.random() < 0.85:
         sound = augment.in_room(sound, material.rooms[int(rng.integers(len(material.rooms)))])
     snr_db = rng.uniform(recipe.scenes.quietest_snr_db, recipe.scenes.loudest_snr_db)
-    mixed = mix(sound, back, signal, snr_db, material.rate_hz)
+    sound = sound * signal_gain(sound, back, signal, snr_db, material.rate_hz)
+    mixed = back + sound
+    if rng.random() < 0.15:
+        mixed = augment.levelled(rng, mixed, material.rate_hz)
     if rng.random() < 0.7:
         mixed = augment.coloured(rng, mixed, material.rate_hz)
     truth, weight = frame_truth(signal.pulses, frames, frame_samples / material.rate_hz)
-    return Clip(pcm=augment.digitised(rng, mixed), truth=truth, weight=weight)
+    return Clip(
+        pcm=augment.digitised(rng, mixed),
+        truth=truth,
+        weight=weight,
+        tones=tone_cells(sound, back, truth, frame_samples) if signal.pulses else None,
+    )
 
 
-def mix(sound: Sound, back: Sound, signal: Signal, snr_db: float, rate_hz: int) -> Sound:
-    """Signal and background at a ratio: within the beep's band while it sounds, else overall."""
+def tone_cells(
+    sound: Sound, back: Sound, truth: NDArray[np.float32], frame_samples: int
+) -> NDArray[np.int8]:
+    """Where in time and pitch the beep is to be seen, [frames, bins].
+
+    A bin is as wide as a frame is short, 1 / frame_s Hz, from 0 Hz on. TONE where a pulse stands
+    above the background and is not far weaker than its strongest bin, OPEN where it may be seen
+    or rings on.
+    """
+    loud = cell_energy(sound, frame_samples)
+    noise = cell_energy(back, frame_samples)
+    strongest = loud.max(axis=1, keepdims=True) + 1e-12
+    inside = (truth >= 0.5)[:, np.newaxis]
+    cells = np.zeros(loud.shape, dtype=np.int8)
+    cells[(loud > 0.1 * noise) & (loud > 1e-3 * loud.max())] = OPEN
+    cells[inside & (loud > noise) & (loud > 0.1 * strongest)] = TONE
+    return cells
+
+
+def cell_energy(sound: Sound, frame_samples: int) -> NDArray[np.float32]:
+    """Energy in each frame, Hann window over it and the one before, [frames, bins]."""
+    padded = np.concatenate([np.zeros(frame_samples, dtype=np.float32), sound])
+    spans = np.lib.stride_tricks.sliding_window_view(padded, 2 * frame_samples)[::frame_samples]
+    window = np.hanning(2 * frame_samples + 1)[:-1].astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(spans * window, axis=1)[:, ::2])
+    return np.asarray(spectrum**2, dtype=np.float32)
+
+
+def signal_gain(
+    sound: Sound, back: Sound, signal: Signal, snr_db: float, rate_hz: int
+) -> np.float32:
+    """What makes it stand at a ratio over the background.
+
+    Within the beep's band while it sounds; overall for what is no beep.
+    """
     if signal.pulses:
         tone = np.concatenate(
             [
@@ -230,9 +282,8 @@ def mix(sound: Sound, back: Sound, signal: Signal, snr_db: float, rate_hz: int) 
         loud = float(np.sqrt((sound**2).mean()))
         noise = float(np.sqrt((back**2).mean()))
     if loud < 1e-9:
-        return back
-    gain = max(noise, augment.FAINTEST_RMS) / loud * 10 ** (snr_db / 20)
-    return back + np.float32(gain) * sound
+        return np.float32(0)
+    return np.float32(max(noise, augment.FAINTEST_RMS) / loud * 10 ** (snr_db / 20))
 
 
 def draw_clip(

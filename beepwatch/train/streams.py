@@ -1,11 +1,14 @@
 """Continuous sound to judge a detector by: recorded beeps in household sound, and none at all."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import soxr
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfiltfilt
 
 from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import (
@@ -22,6 +25,17 @@ ORDINARY = ("household", "speech", "music", "machine_normal", "machine_abnormal"
 HARD = ("nature", "other")  # bells, birds, sirens, horns: an hour of them is not an hour of a home
 LEAD_S, TAIL_S = 4.0, 3.0  # of background before and after a recorded beep
 CROSSFADE_S = 0.25  # between two recordings: a cut would start every tone in them at once
+SPEEDS = (0.9, 1.12)  # of a varied negative: tones move by up to two semitones
+VARIED_PEAK_DBFS = (-30.0, -1.0)
+LIVING_ROOM_S = 0.7  # RT60: beyond this a room is no furnished home's
+CLEAN_SNR_DB = 15.0  # a clean file's pulses are found by level alone
+
+# Of dev's clean sound files the one that is no chime: a timer's steady tones, an octave apart in
+# turn, four times. The others glide, ring out or mix pitches, or are in train too.
+CLEAN_BEEPS = {"timer_finished_alternative": (1_034.0, 2_068.0)}
+# Hospital monitors: steady, repeated, and beeps. But one source fills train and dev, and 9 of the
+# 12 files have a twin in train (same pitch, spectrograms alike by 0.8 and more): counted apart.
+KIN_NOTE = "ICU"
 
 
 class BeepStream(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,11 +46,25 @@ class BeepStream(msgspec.Struct, frozen=True, kw_only=True):
     pitch_hz: float
     device: str
     snr_db: float
+    kin: bool  # the train split holds sounds of the same source, perhaps of the same device
+    room_s: float | None  # how long the room rings: its RT60; None if it is not known
+    example: NDArray[np.float32]  # the beep as recorded, without room and household
 
     @property
     def is_pattern(self) -> bool:
         """Two pulses or more."""
         return len(self.pulses) > 1
+
+    @property
+    def pulse_s(self) -> float:
+        """Median length of the pulses."""
+        return float(np.median([offset_s - onset_s for onset_s, offset_s in self.pulses]))
+
+    @property
+    def example_pulse(self) -> tuple[float, float]:
+        """The first pulse's time within `example`."""
+        onset_s, offset_s = self.pulses[0]
+        return onset_s - LEAD_S, offset_s - LEAD_S
 
 
 class NegativeStream(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,25 +72,106 @@ class NegativeStream(msgspec.Struct, frozen=True, kw_only=True):
 
     category: str
     pcm: NDArray[np.int16]
+    starts_s: tuple[float, ...] = ()  # of each recording
+    paths: tuple[str, ...] = ()
+
+    def path_at(self, time_s: float) -> str:
+        """Which recording sounds at a time; empty if none is known."""
+        index = int(np.searchsorted(self.starts_s, time_s, side="right")) - 1
+        return self.paths[max(index, 0)] if self.paths else ""
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a beep is heard."""
+
+    response: NDArray[np.float32]
+    ringing_s: float | None
+
+
+def ringing_s(recording: Recording) -> float | None:
+    """The RT60 that a room response's note tells, if it does."""
+    found = re.search(r"RT60 ([\d.]+) s", recording.note)
+    return float(found[1]) if found else None
 
 
 def recorded_beeps(recordings: list[Recording], split: str) -> list[Recording]:
-    """The split's recorded beeps; dev has but two, so its clean monitor tones serve as well."""
+    """The split's recorded beeps; dev has but two, so clean sound files of beeps join them."""
     chosen = choose(recordings, split, ["beep_real", "melody"], redistributable_only=False)
     if split == "dev":
         clean = choose(recordings, split, ["beep_clean"], redistributable_only=False)
-        chosen += [
-            recording
-            for recording in clean
-            if "ICU" in recording.note and recording.snr_db is not None and recording.snr_db > 15
-        ]
+        chosen += [recording for recording in clean if _is_clean_beep(recording)]
     return [recording for recording in chosen if recording.pitch_hz is not None]
+
+
+def _is_clean_beep(recording: Recording) -> bool:
+    """Whether a clean sound file is a beep with pulses that can be told apart."""
+    is_beep = is_kin(recording) or any(name in recording.path for name in CLEAN_BEEPS)
+    return is_beep and recording.snr_db is not None and recording.snr_db > CLEAN_SNR_DB
+
+
+def is_kin(recording: Recording) -> bool:
+    """Whether the train split may hold the same device: its recall says little of strangers."""
+    return recording.category == "beep_clean" and KIN_NOTE in recording.note
+
+
+def read_beep(
+    data: Path, recording: Recording, pulses: dict[str, list[tuple[float, float]]], rate_hz: int
+) -> synthesis.Signal:
+    """A recorded beep with its pulses: the listed ones, else those of its tones."""
+    signal = read_signal(data, recording, pulses, rate_hz)
+    if recording.path in pulses or recording.pitch_hz is None:
+        return signal
+    pitches_hz = next(
+        (tones for name, tones in CLEAN_BEEPS.items() if name in recording.path),
+        (recording.pitch_hz,),
+    )
+    spans = tonal_stretches(signal.sound, pitches_hz, rate_hz)
+    return synthesis.Signal(
+        sound=signal.sound,
+        pulses=tuple(
+            synthesis.Pulse(onset_s=onset_s, offset_s=offset_s, pitch_hz=pitches_hz[0])
+            for onset_s, offset_s in spans
+        ),
+    )
+
+
+def tonal_stretches(
+    sound: NDArray[np.float32],
+    pitches_hz: Sequence[float],
+    rate_hz: int,
+    below_loudest_db: float = 12.0,
+) -> list[tuple[float, float]]:
+    """Where a clean recording's own tones sound, in seconds: unlike its whole level, the level in
+    a third of an octave around them falls between two pulses even if a room or hum goes on.
+
+    Pauses and pulses under 30 ms are filled and dropped. Agrees with the listed pulses of the
+    recorded smoke alarms within 10 ms.
+    """
+    step = round(0.005 * rate_hz)
+    power = np.zeros(len(sound))
+    for pitch_hz in pitches_hz:
+        edges_hz = (pitch_hz * 2 ** (-1 / 6), min(pitch_hz * 2 ** (1 / 6), 0.49 * rate_hz))
+        band = sosfiltfilt(butter(2, edges_hz, "band", fs=rate_hz, output="sos"), sound)
+        power += np.convolve(band**2, np.full(2 * step, 0.5 / step), "same")
+    level = np.sqrt(power[::step])
+    loud = level > np.quantile(level, 0.95) * 10 ** (-below_loudest_db / 20)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]]))) * step / rate_hz
+    merged: list[tuple[float, float]] = []
+    for start_s, end_s in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if merged and start_s - merged[-1][1] < 0.03:
+            merged[-1] = (merged[-1][0], end_s)
+        else:
+            merged.append((start_s, end_s))
+    return [(start_s, end_s) for start_s, end_s in merged if end_s - start_s >= 0.03]
 
 
 def beep_streams(
     data: Path, split: str, rate_hz: int, snrs_db: Sequence[float], repeats: int, seed: int
 ) -> Iterator[BeepStream]:
     """Every recorded beep of a split at every SNR, `repeats` times in other rooms and sounds.
+
+    Every other time the room is one that rings like a furnished home's, if the split has any:
+    most of dev's responses are those of halls.
 
     SNR is that of the tones while they sound to the background, both within a third of an octave
     around the beep's pitch.
@@ -74,9 +183,13 @@ def beep_streams(
         for recording in choose(recordings, split, ["household"], redistributable_only=False)
     ]
     rooms = [
-        augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz)
+        Room(
+            response=augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz),
+            ringing_s=ringing_s(recording),
+        )
         for recording in choose(recordings, split, ["rir"], redistributable_only=False)
     ]
+    homely = [room for room in rooms if room.ringing_s and room.ringing_s < LIVING_ROOM_S]
     beeps = recorded_beeps(recordings, split)
     if not (beeps and homes and rooms):
         raise DatasetError(
@@ -84,27 +197,35 @@ def beep_streams(
             f"recordings and {len(rooms)} rooms; some of each are needed. Try --split dev."
         )
     for number, recording in enumerate(beeps):
-        signal = read_signal(data, recording, pulses, rate_hz)
+        signal = read_beep(data, recording, pulses, rate_hz)
         if not signal.pulses:
             continue
         for snr_db in snrs_db:
             for repeat in range(repeats):
                 rng = np.random.default_rng([seed, number, repeat, round(snr_db) + 100])
-                room = rooms[int(rng.integers(len(rooms)))]
-                yield _beep_stream(rng, signal, room, homes, recording.group, snr_db, rate_hz)
+                some = homely if homely and repeat % 2 == 0 else rooms
+                room = some[int(rng.integers(len(some)))]
+                yield _beep_stream(rng, signal, room, homes, recording, snr_db, rate_hz)
+
+
+def device_of(recording: Recording) -> str:
+    """The device's name: the group, or the file's where the group only repeats the source."""
+    if recording.group in recording.source:
+        return recording.path.rsplit("__", 1)[-1].removesuffix(".flac")
+    return recording.group
 
 
 def _beep_stream(
     rng: np.random.Generator,
     signal: synthesis.Signal,
-    room: NDArray[np.float32],
+    room: Room,
     homes: list[NDArray[np.float32]],
-    device: str,
+    recording: Recording,
     snr_db: float,
     rate_hz: int,
 ) -> BeepStream:
     lead = round(LEAD_S * rate_hz)
-    wet = augment.in_room(signal.sound, room)
+    wet = augment.in_room(signal.sound, room.response)
     sound = np.concatenate([np.zeros(lead), wet, np.zeros(round(TAIL_S * rate_hz))])
     back = _background(rng, homes, len(sound), rate_hz)
     tone = np.concatenate(
@@ -123,8 +244,11 @@ def _beep_stream(
         pcm=augment.to_int16(synthesis.at_peak(heard) * peak),
         pulses=tuple((pulse.onset_s + LEAD_S, pulse.offset_s + LEAD_S) for pulse in signal.pulses),
         pitch_hz=pitch_hz,
-        device=device,
+        device=device_of(recording),
         snr_db=snr_db,
+        kin=is_kin(recording),
+        room_s=room.ringing_s,
+        example=signal.sound,
     )
 
 
@@ -160,13 +284,77 @@ def joined(sounds: Sequence[NDArray[np.float32]], rate_hz: int) -> NDArray[np.fl
 
 
 def negative_streams(data: Path, split: str, rate_hz: int) -> list[NegativeStream]:
-    """One stream for each category of negatives that the split has."""
-    recordings = read_manifest(data)
+    """One stream for each category of negatives that the split has, as recorded."""
+    return [
+        _negative_stream(category, chosen, sounds, rate_hz)
+        for category, chosen, sounds in _negatives(data, split, rate_hz)
+    ]
+
+
+def varied_negatives(data: Path, split: str, rate_hz: int, variant: int) -> list[NegativeStream]:
+    """The same recordings in other rooms, through other microphones, louder or softer, faster or
+    slower: another draw for each `variant`, the same one every time.
+
+    More hours to rest a threshold on; not more kinds of sound.
+    """
+    rooms = [
+        augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz)
+        for recording in choose(read_manifest(data), split, ["rir"], redistributable_only=False)
+    ]
     streams: list[NegativeStream] = []
+    for number, (category, chosen, sounds) in enumerate(_negatives(data, split, rate_hz)):
+        rng = np.random.default_rng([variant, number])
+        varied = [_varied(rng, sound, rooms, rate_hz) for sound in sounds]
+        streams.append(_negative_stream(category, chosen, varied, rate_hz))
+    return streams
+
+
+def _varied(
+    rng: np.random.Generator,
+    sound: NDArray[np.float32],
+    rooms: list[NDArray[np.float32]],
+    rate_hz: int,
+) -> NDArray[np.float32]:
+    speed = rng.uniform(*SPEEDS)
+    other = np.asarray(soxr.resample(sound, 1.0, 1.0 / speed), dtype=np.float32)
+    if len(other) == 0:
+        return other
+    if rooms:
+        other = augment.in_room(other, rooms[int(rng.integers(len(rooms)))])
+    heard = augment.coloured(rng, other, rate_hz)
+    peak = 10 ** (rng.uniform(*VARIED_PEAK_DBFS) / 20)
+    return np.asarray(synthesis.at_peak(heard) * peak, dtype=np.float32)
+
+
+def _negatives(
+    data: Path, split: str, rate_hz: int
+) -> Iterator[tuple[str, list[Recording], list[NDArray[np.float32]]]]:
+    recordings = read_manifest(data)
     for category in (*ORDINARY, *HARD):
         chosen = choose(recordings, split, [category], redistributable_only=False)
         if chosen:
-            sounds = [read_sound(data / recording.path, rate_hz) for recording in chosen]
-            pcm = augment.to_int16(joined(sounds, rate_hz))
-            streams.append(NegativeStream(category=category, pcm=pcm))
-    return streams
+            yield (
+                category,
+                chosen,
+                [read_sound(data / recording.path, rate_hz) for recording in chosen],
+            )
+
+
+def _negative_stream(
+    category: str, chosen: list[Recording], sounds: list[NDArray[np.float32]], rate_hz: int
+) -> NegativeStream:
+    fade = round(CROSSFADE_S * rate_hz)
+    starts_s: list[float] = []
+    paths: list[str] = []
+    samples = 0
+    for recording, sound in zip(chosen, sounds, strict=True):
+        if len(sound) >= 2 * fade:
+            starts_s.append(samples / rate_hz)
+            paths.append(recording.path)
+            samples += len(sound) - fade
+    return NegativeStream(
+        category=category,
+        pcm=augment.to_int16(joined(sounds, rate_hz)),
+        starts_s=tuple(starts_s),
+        paths=tuple(paths),
+    )

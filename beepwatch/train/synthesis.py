@@ -1,10 +1,9 @@
-"""Beeps that no machine ever made, and sounds that only resemble them.
+"""Beeps that no machine ever made.
 
 Everything is drawn from a random generator that the caller seeds; sound is float32, peak 1.
 """
 
 import math
-from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -49,33 +48,42 @@ def beep_pitch_hz(rng: Generator) -> float:
 class Timbre(msgspec.Struct, frozen=True, kw_only=True):
     """What one buzzer does to every pulse alike."""
 
-    harmonics: tuple[float, ...]  # amplitude of the fundamental and its multiples
+    partials: tuple[tuple[float, float], ...]  # multiples of the pitch with their amplitudes
     attack_s: float
     release_s: float
     decay_s: float  # time constant; infinite when the tone holds its level
     flutter_hz: float  # a buzzer switched on and off this often; 0 when steady
+    roughness: float  # how deep and soft the flutter is: 0 soft and shallow, 1 hard and deep
     bend: float  # the pitch's relative error at the onset, gone after 30 ms
+    sweep: float  # how far the pitch moves over the whole pulse, in octaves; mostly 0
 
 
 def draw_timbre(rng: Generator, pitch_hz: float) -> Timbre:
-    """A piezo disc, a magnetic buzzer or a loudspeaker."""
+    """A piezo disc, a magnetic buzzer, a loudspeaker, or two tones at once."""
     kind = rng.random()
     count = int(min(12, 7_600 // pitch_hz))
     order = np.arange(1, max(count, 1) + 1)
     if kind < 0.35:
         amplitude = np.where(order == 1, 1.0, 0.0)
-    elif kind < 0.7:  # a square wave, as a pin of a microcontroller makes it
+    elif kind < 0.65:  # a square wave, as a pin of a microcontroller makes it
         amplitude = np.where(order % 2 == 1, 1.0 / order, rng.uniform(0, 0.1))
     else:
         amplitude = rng.uniform(0, 1, len(order)) ** 2 * order ** -rng.uniform(0, 1.5)
         amplitude[0] = max(amplitude[0], 0.5)
+    partials = [(float(o), float(a)) for o, a in zip(order, amplitude, strict=True) if a > 0]
+    if rng.random() < 0.08:  # a second tone with it, or the same a little out of tune
+        apart = rng.uniform(1.05, 1.9) if rng.random() < 0.7 else 1 + rng.uniform(0.001, 0.01)
+        partials.append((float(apart), float(rng.uniform(0.3, 1))))
+    rasps = rng.random() < 0.12
     return Timbre(
-        harmonics=tuple(float(a) for a in amplitude),
-        attack_s=log_uniform(rng, 0.001, 0.012),
+        partials=tuple(partials),
+        attack_s=log_uniform(rng, 0.001, 0.02),
         release_s=log_uniform(rng, 0.001, 0.03),
-        decay_s=log_uniform(rng, 0.08, 1.5) if rng.random() < 0.3 else math.inf,
-        flutter_hz=log_uniform(rng, 15, 200) if rng.random() < 0.12 else 0.0,  # rasping buzzers
+        decay_s=log_uniform(rng, 0.2, 2) if rng.random() < 0.2 else math.inf,
+        flutter_hz=log_uniform(rng, 15, 200) if rasps else 0.0,
+        roughness=rng.uniform(0.2, 1),
         bend=rng.normal(0, 0.01) if rng.random() < 0.2 else 0.0,
+        sweep=rng.uniform(-0.25, 0.25) if rng.random() < 0.04 else 0.0,
     )
 
 
@@ -86,42 +94,65 @@ def pulse_sound(
     samples = max(round(length_s * rate_hz), 1)
     time_s = np.arange(samples) / rate_hz
     pitch = pitch_hz * (1 + timbre.bend * np.exp(-time_s / 0.01))
+    pitch *= 2 ** (timbre.sweep * time_s / length_s)
     phase = 2 * np.pi * np.cumsum(pitch) / rate_hz
     sound = np.zeros(samples)
-    for order, amplitude in enumerate(timbre.harmonics, start=1):
-        if amplitude > 0 and order * pitch_hz < 0.48 * rate_hz:
-            sound += amplitude * np.sin(order * phase + rng.uniform(0, 2 * np.pi))
+    for multiple, amplitude in timbre.partials:
+        if multiple * pitch_hz < 0.48 * rate_hz:
+            sound += amplitude * np.sin(multiple * phase + rng.uniform(0, 2 * np.pi))
     rising = np.minimum(1, time_s / timbre.attack_s)
     falling = np.minimum(1, (length_s - time_s) / timbre.release_s)
     sound *= rising * falling * np.exp(-time_s / timbre.decay_s)
     if timbre.flutter_hz:
-        sound *= np.sin(2 * np.pi * timbre.flutter_hz * time_s) > -0.3
+        beat = np.sin(2 * np.pi * timbre.flutter_hz * time_s)
+        hard = (beat > -0.3).astype(np.float64)
+        sound *= timbre.roughness * hard + (1 - timbre.roughness) * (0.75 + 0.25 * beat)
     return sound.astype(np.float32)
 
 
-def draw_rhythm(rng: Generator) -> list[tuple[float, float]]:
+Rhythm = list[tuple[float, float]]
+
+
+def draw_rhythm(rng: Generator) -> Rhythm:
     """Lengths of pulses and of the pauses that follow, in seconds."""
     on_s = log_uniform(rng, 0.06, 1.2)
     off_s = log_uniform(rng, 0.06, 1.5)
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.2:
         return [(log_uniform(rng, 0.06, 2.5), 0.0)]
-    if kind < 0.3:  # groups of two to five, as in T3 and T4 alarm patterns
+    if kind < 0.35:  # groups of two to five, with a longer pause after each
         group = int(rng.integers(2, 6))
         on_s, off_s = min(on_s, 0.5), min(off_s, 0.5)
-        return ([(on_s, off_s)] * (group - 1) + [(on_s, rng.uniform(0.5, 2.0))]) * 5
-    if kind < 0.4:  # long and short in turn
+        return ([(on_s, off_s)] * (group - 1) + [(on_s, rng.uniform(0.3, 2.5))]) * 5
+    if kind < 0.42:  # long and short in turn
         return [(on_s, off_s), (log_uniform(rng, 0.06, 0.8), off_s)] * 8
+    if kind < 0.52:
+        return known_rhythm(rng)
     return [(on_s, off_s)] * int(rng.integers(2, 25))
+
+
+def known_rhythm(rng: Generator) -> Rhythm:
+    """Of ISO 8201's evacuation signal, NFPA 720's carbon monoxide signal, timers and ovens."""
+    known: list[Rhythm] = [
+        ([(0.5, 0.5)] * 2 + [(0.5, 1.5)]) * 3,
+        ([(0.1, 0.1)] * 3 + [(0.1, 5.0)]) * 2,
+        ([(0.06, 0.065)] * 3 + [(0.06, 0.6)]) * 6,
+        [(1.0, 1.0)] * 5,
+        [(0.25, 0.07)] * 20,
+        [(0.5, 0.25)] * 10,
+    ]
+    pace = rng.uniform(0.85, 1.2)
+    rhythm = known[int(rng.integers(len(known)))]
+    return [(max(on_s * pace, 0.06), off_s * pace) for on_s, off_s in rhythm]
 
 
 def draw_pitches(rng: Generator, count: int) -> list[float]:
     """One pitch for all pulses, two in turn, or those of a tune."""
     first_hz = beep_pitch_hz(rng)
     kind = rng.random()
-    if kind < 0.75:
+    if kind < 0.78:
         return [first_hz] * count
-    if kind < 0.87:
+    if kind < 0.88:
         second_hz = float(np.clip(first_hz * 2 ** rng.uniform(-0.7, 0.7), 400, 6_000))
         return [(first_hz, second_hz)[i % 2] for i in range(count)]
     base_hz = log_uniform(rng, 450, 2_200)
@@ -164,120 +195,3 @@ def swell(samples: int, attack: float, release: float) -> NDArray[np.float64]:
     """A soft envelope; attack and release are shares of the length."""
     place = (np.arange(samples) + 0.5) / samples
     return np.minimum(1, place / attack) * np.minimum(1, (1 - place) / release)
-
-
-def glides(rng: Generator, samples: int, rate_hz: int) -> NDArray[np.float64]:
-    """Birds, sirens and whistling: tones that never hold their pitch."""
-    sound = np.zeros(samples)
-    place = int(rng.uniform(0, 0.5) * rate_hz)
-    length = round(log_uniform(rng, 0.05, 1.0) * rate_hz)
-    pause = round(log_uniform(rng, 0.02, 0.6) * rate_hz)
-    start_hz = log_uniform(rng, 600, 5_000)
-    shape = rng.choice([-1, 1]) * rng.uniform(0.15, 1.2)
-    while place + length < samples:
-        along = np.linspace(0, 1, length)
-        bend = shape * (along if rng.random() < 0.7 else np.sin(np.pi * along))
-        pitch = start_hz * 2 ** (bend + rng.normal(0, 0.05))
-        tone = gliding_tone(np.minimum(pitch, 0.45 * rate_hz), rate_hz)
-        sound[place : place + length] += tone * swell(length, 0.1, 0.2) * rng.uniform(0.4, 1)
-        place += length + round(pause * rng.uniform(0.6, 1.6))
-    return sound
-
-
-def flute(rng: Generator, samples: int, rate_hz: int) -> NDArray[np.float64]:
-    """Wind and string tones: slow attacks, vibrato, every note another pitch."""
-    sound = np.zeros(samples)
-    place = 0
-    while place < samples:
-        length = min(round(log_uniform(rng, 0.12, 1.2) * rate_hz), samples - place)
-        time_s = np.arange(length) / rate_hz
-        vibrato = rng.uniform(0.003, 0.02) * np.sin(
-            2 * np.pi * rng.uniform(4, 7) * time_s + rng.uniform(0, 6)
-        )
-        pitch = log_uniform(rng, 400, 2_000) * (1 + vibrato)
-        tone = gliding_tone(pitch, rate_hz) + 0.3 * gliding_tone(2 * pitch, rate_hz)
-        tone += 0.05 * rng.normal(0, 1, length)
-        sound[place : place + length] += tone * swell(length, rng.uniform(0.15, 0.4), 0.25)
-        place += round(length * rng.uniform(0.9, 1.3)) + 1
-    return sound
-
-
-def bells(rng: Generator, samples: int, rate_hz: int) -> NDArray[np.float64]:
-    """Struck metal and glass: inharmonic partials that die away each at its own pace."""
-    sound = np.zeros(samples)
-    for _ in range(int(rng.integers(1, 7))):
-        place = int(rng.integers(0, samples))
-        time_s = np.arange(samples - place) / rate_hz
-        base_hz = log_uniform(rng, 350, 3_500)
-        for _ in range(int(rng.integers(3, 9))):
-            partial_hz = min(base_hz * rng.uniform(1, 4.5), 0.45 * rate_hz)
-            fade = np.exp(-time_s / log_uniform(rng, 0.02, 0.8))
-            sound[place:] += rng.uniform(0.2, 1) * fade * np.sin(2 * np.pi * partial_hz * time_s)
-    return sound
-
-
-def voice(rng: Generator, samples: int, rate_hz: int) -> NDArray[np.float64]:
-    """Vowels and cries: harmonics under formants, the pitch never still."""
-    time_s = np.arange(samples) / rate_hz
-    drift = sum(
-        rng.uniform(0.03, 0.15)
-        * np.sin(2 * np.pi * rng.uniform(0.3, 3) * time_s + rng.uniform(0, 6))
-        for _ in range(3)
-    )
-    pitch = log_uniform(rng, 110, 650) * (1 + drift)
-    formants = np.sort(rng.uniform(300, 4_000, 3))
-    sound = np.zeros(samples)
-    for order in range(1, 20):
-        partial = order * pitch
-        gain = sum(np.exp(-(((partial - f) / 250) ** 2)) for f in formants) + 0.03
-        sound += gain * np.sin(order * 2 * np.pi * np.cumsum(pitch) / rate_hz)
-    syllables = np.sin(2 * np.pi * rng.uniform(0.5, 4) * time_s + rng.uniform(0, 6))
-    return sound * np.clip(syllables + rng.uniform(0, 0.8), 0, 1)
-
-
-def whine(rng: Generator, samples: int, rate_hz: int) -> NDArray[np.float64]:
-    """A motor: tones that were there before and stay, or fade in over a second or more."""
-    time_s = np.arange(samples) / rate_hz
-    sound = np.zeros(samples)
-    wander = 1 + 0.01 * np.sin(2 * np.pi * rng.uniform(0.05, 1) * time_s + rng.uniform(0, 6))
-    for _ in range(int(rng.integers(1, 4))):
-        pitch = log_uniform(rng, 350, 6_500) * wander ** int(rng.integers(0, 2))
-        sound += rng.uniform(0.2, 1) * gliding_tone(pitch, rate_hz)
-    if rng.random() < 0.4:
-        sound *= np.clip(time_s / rng.uniform(1.2, 4), 0, 1)
-    if rng.random() < 0.3:
-        sound *= 1 + 0.5 * np.sin(2 * np.pi * rng.uniform(0.2, 8) * time_s)
-    return sound + rng.uniform(0, 0.5) * rng.normal(0, 1, samples)
-
-
-def clicks(rng: Generator, samples: int, rate_hz: int) -> NDArray[np.float64]:
-    """Cutlery, ticks, knocks: resonances of a few milliseconds, often regular."""
-    sound = np.zeros(samples)
-    pause = rng.uniform(0.1, 1.2)
-    place_s = rng.uniform(0, pause)
-    tone_hz = log_uniform(rng, 400, 6_000)
-    steady = rng.random() < 0.5
-    while place_s * rate_hz < samples - 1:
-        place = int(place_s * rate_hz)
-        time_s = np.arange(min(samples - place, rate_hz // 10)) / rate_hz
-        knock = np.exp(-time_s / log_uniform(rng, 0.001, 0.012))
-        sound[place : place + len(time_s)] += knock * np.sin(2 * np.pi * tone_hz * time_s)
-        place_s += pause if steady else pause * rng.uniform(0.2, 2)
-    return sound
-
-
-LOOK_ALIKES: dict[str, Callable[[Generator, int, int], NDArray[np.float64]]] = {
-    "glides": glides,
-    "flute": flute,
-    "bells": bells,
-    "voice": voice,
-    "whine": whine,
-    "clicks": clicks,
-}
-
-
-def look_alike(rng: Generator, length_s: float, rate_hz: int) -> Signal:
-    """A sound that must not be taken for a beep."""
-    kind = str(rng.choice(list(LOOK_ALIKES)))
-    sound = LOOK_ALIKES[kind](rng, round(length_s * rate_hz), rate_hz)
-    return Signal(sound=at_peak(sound.astype(np.float32)), pulses=())

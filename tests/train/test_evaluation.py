@@ -1,119 +1,209 @@
-"""Detections are counted as a user would count them."""
+"""Engines whose answers are known get the marks that they deserve."""
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from beepwatch.classify.bundle import find_bundle
-from beepwatch.train.dataset import DatasetError
-from beepwatch.train.evaluation import System, episodes, evaluate, overlaps
-from beepwatch.train.fixed_rule import FixedRule
-from beepwatch.train.streams import beep_streams, joined, negative_streams
-from tests.train.conftest import RATE_HZ, SPANS_S, beeps
+from beepwatch.classify.bundle import find_bundle, load_bundle
+from beepwatch.classify.engines import open_engine
+from beepwatch.train import evaluation as module
+from beepwatch.train.detection import Hearing
+from beepwatch.train.evaluation import (
+    INT8,
+    OWN,
+    RAW,
+    Answers,
+    FrameEvidence,
+    QuantisedBundle,
+    Study,
+    calibrate,
+    episodes,
+    evaluate,
+    examine,
+    own_hearing,
+    raw_hearing,
+)
+from beepwatch.train.recipe import ThresholdRecipe
+from beepwatch.train.rivals import RULE, TEMPLATE, rule_hearing, template_hearing
+from beepwatch.train.streams import BeepStream, NegativeStream, beep_streams, negative_streams
+from tests.train.conftest import RATE_HZ
+from tests.train.engines import Oracle, SteadyEngine
 
 
-def to_int16(sound: np.ndarray) -> np.ndarray:
-    """Full scale 1 to int16."""
-    return np.round(sound * 32_767).astype(np.int16)
+@pytest.fixture(scope="module")
+def streams(data: Path) -> list[BeepStream]:
+    """The dev split's beep, twice at 20 and twice at 0 dB."""
+    return list(beep_streams(data, "dev", RATE_HZ, (20.0, 0.0), 2, 1))
+
+
+@pytest.fixture(scope="module")
+def negatives(data: Path) -> list[NegativeStream]:
+    """The dev split's household."""
+    return negative_streams(data, "dev", RATE_HZ)
+
+
+def study(hearing: Hearing, streams: list[BeepStream], negatives: list[NegativeStream]) -> Study:
+    """One detector on all streams."""
+    return Study(
+        split="dev", model_id="known", rate_hz=RATE_HZ, streams=streams, negatives=negatives,
+        hearings=[hearing, raw_hearing(hearing)],
+    )  # fmt: skip
+
+
+def answers(probabilities: np.ndarray) -> Answers:
+    """Frames of 40 ms."""
+    return Answers(probabilities=probabilities.astype(np.float32), frame_s=0.04, rate_hz=RATE_HZ)
+
+
+def three_pulses() -> Answers:
+    """0.4 s each, from 1, 2 and 3 s on."""
+    probabilities = np.zeros(250)
+    for start in (25, 50, 75):
+        probabilities[start : start + 10] = 0.9
+    return answers(probabilities)
 
 
 def test_frames_over_the_threshold_are_one_episode_of_as_many_pulses() -> None:
-    probabilities = np.zeros(250, dtype=np.float32)
-    for start in (25, 50, 75):
-        probabilities[start : start + 10] = 0.9
-    (heard,) = episodes(probabilities, 0.04, RATE_HZ, 0.5)
+    (heard,) = episodes(three_pulses(), 0.5)
     assert len(heard.pulses) == 3
     assert heard.onset_s == pytest.approx(1.0, abs=0.04)
     assert heard.offset_s == pytest.approx(3.4, abs=0.04)
+    assert heard.score == pytest.approx(0.9)
+
+
+def test_raw_frames_within_three_seconds_are_one_alarm() -> None:
+    (heard,) = FrameEvidence(answers=three_pulses()).at(0.5)
+    assert heard.pulses == pytest.approx(np.array([(1.0, 1.4), (2.0, 2.4), (3.0, 3.4)]))
+    lone = np.zeros(250)
+    lone[[10, 100]] = 0.6
+    assert [one.span for one in FrameEvidence(answers=answers(lone)).at(0.5)] == [
+        pytest.approx((0.4, 0.44)),
+        pytest.approx((4.0, 4.04)),
+    ]
 
 
 def test_nothing_over_the_threshold_is_no_episode() -> None:
-    assert episodes(np.full(100, 0.4, dtype=np.float32), 0.04, RATE_HZ, 0.5) == []
+    quiet = answers(np.full(100, 0.4))
+    assert episodes(quiet, 0.5) == []
+    assert FrameEvidence(answers=quiet).at(0.5) == []
 
 
-@pytest.mark.parametrize(
-    ("span", "expected"),
-    [
-        ((1.0, 2.0), True),
-        ((0.0, 0.6), True),
-        ((0.0, 0.4), False),
-        ((5.4, 6), True),
-        ((5.6, 6), False),
-    ],
-)
-def test_a_detection_counts_within_half_a_second(span: tuple[float, float], expected: bool) -> None:
-    assert overlaps(span, [(1.0, 2.0), (4.0, 5.0)]) is expected
+def test_an_oracle_hears_everything_in_time_and_nothing_else(
+    streams: list[BeepStream], negatives: list[NegativeStream]
+) -> None:
+    found = study(
+        own_hearing(Oracle(streams), streams, negatives, 0.5), streams, negatives
+    ).evaluation(curves=True)
+    own, raw = found.results
+    assert {snr: share.share for snr, share in own.patterns.items()} == {20.0: 1.0, 0.0: 1.0}
+    assert own.singles == {}
+    assert own.false_alarms == {"household": 0.0}
+    assert own.elsewhere == 0
+    assert own.timing.onset_error_ms[1] <= 20
+    assert own.timing.offset_error_ms[1] <= 20
+    assert own.timing.count_exact == 1.0
+    assert raw.timing.count_exact == 1.0
+    assert found.reliability.error == 0.0
+    assert all(point.recall == 1.0 for point in found.curves[OWN])
 
 
-def test_the_fixed_rule_hears_its_own_tone_and_no_other() -> None:
-    pcm = to_int16(beeps(2_000, [(1.0, 1.5), (2.0, 2.5), (8.0, 8.5)], 10.0))
-    alarms = FixedRule(tone_hz=2_000).alarms(pcm, RATE_HZ)
-    assert len(alarms) == 2
-    assert alarms[0] == pytest.approx((1.0, 2.5), abs=0.06)
-    assert alarms[1] == pytest.approx((8.0, 8.5), abs=0.06)
-    assert FixedRule(tone_hz=3_000).alarms(pcm, RATE_HZ) == []
+def test_a_deaf_engine_hears_nothing_and_raises_no_alarm(
+    streams: list[BeepStream], negatives: list[NegativeStream]
+) -> None:
+    found = study(
+        own_hearing(SteadyEngine(0.0), streams, negatives, 0.5), streams, negatives
+    ).evaluation()
+    own = found.results[0]
+    assert {share.heard for share in own.patterns.values()} == {0}
+    assert own.per_hour(hard=False) == 0.0
+    assert "dev_onset_error_ms" not in found.quality()
+    assert found.quality()["dev_patterns_20_db"] == 0.0
 
 
-def test_the_fixed_rule_waits_for_as_many_beeps_as_it_is_told_to() -> None:
-    pcm = to_int16(beeps(2_000, [(1.0, 1.5), (2.0, 2.5)], 4.0))
-    assert FixedRule(tone_hz=2_000, beeps_per_alarm=3).alarms(pcm, RATE_HZ) == []
-    (alarm,) = FixedRule(tone_hz=2_000, beeps_per_alarm=2).alarms(pcm, RATE_HZ)
-    assert alarm == pytest.approx((1.0, 2.5), abs=0.06)
+def test_an_engine_that_always_fires_raises_alarms(
+    streams: list[BeepStream], negatives: list[NegativeStream]
+) -> None:
+    """Six seconds of household hold one alarm without an end: 600 an hour."""
+    hearing = own_hearing(SteadyEngine(1.0), streams, negatives, 0.5)
+    own, raw = study(hearing, streams, negatives).evaluation().results
+    assert own.false_alarms == {"household": 1.0}
+    assert raw.per_hour(hard=False) == pytest.approx(600, rel=0.01)
+    assert own.patterns[20.0].share == 1.0
+    assert own.timing.onset_error_ms[0] == pytest.approx(4_200, abs=30)
 
 
-def test_a_louder_band_below_silences_the_fixed_rule() -> None:
-    loud = beeps(800, [(0.0, 4.0)], 4.0)
-    pcm = to_int16(loud + 0.1 * beeps(2_000, [(1.0, 1.5)], 4.0))
-    assert FixedRule(tone_hz=2_000).alarms(pcm, RATE_HZ) == []
-
-
-def test_beep_streams_hold_each_beep_where_they_say(data: Path) -> None:
-    streams = list(beep_streams(data, "dev", RATE_HZ, (20.0, 0.0), 2, 1))
-    assert [stream.snr_db for stream in streams] == [20.0, 20.0, 0.0, 0.0]
-    first = streams[0]
-    assert first.device == "dev timer"
-    assert first.is_pattern
-    assert np.array(first.pulses) == pytest.approx(np.array(SPANS_S) + 4.0)
-    onset, offset = (round(t * RATE_HZ) for t in first.pulses[1])
-    inside = np.abs(np.fft.rfft(first.pcm[onset:offset]))
-    assert np.argmax(inside) * RATE_HZ / (offset - onset) == pytest.approx(1_700, abs=5)
-
-
-def test_a_split_never_hears_another_splits_sounds(data: Path) -> None:
-    (negative,) = negative_streams(data, "test", RATE_HZ)
-    assert negative.category == "household"
-    assert len(negative.pcm) == 6 * RATE_HZ
-
-
-def test_a_split_without_beeps_is_refused(data: Path) -> None:
-    with pytest.raises(DatasetError, match=r"split 'summer'.* has 0 recorded beeps"):
-        next(beep_streams(data, "summer", RATE_HZ, (20.0,), 1, 1))
-
-
-def test_joined_recordings_overlap_by_their_fades() -> None:
-    ones = np.ones(RATE_HZ, dtype=np.float32)
-    whole = joined([ones, ones, np.ones(10, dtype=np.float32)], RATE_HZ)
-    assert len(whole) == 2 * RATE_HZ - RATE_HZ // 4
-    assert whole[RATE_HZ // 2 : -RATE_HZ // 2] == pytest.approx(1.0, abs=1e-5)
-
-
-def test_an_interval_of_no_false_alarms_is_that_of_poisson() -> None:
-    """None in an hour: at most 3.69 with 97.5 % confidence."""
-    system = System(
-        name="quiet", patterns={}, singles={}, false_alarms={"household": 0.0, "other": 2.0},
-        hours={"household": 1.0, "other": 0.5},
-    )  # fmt: skip
-    assert system.per_hour(hard=False) == 0
-    assert system.per_hour(hard=True) == 4
-    assert system.interval_per_hour(hard=False) == pytest.approx((0, 3.689), abs=1e-3)
+def test_rivals_hear_a_clear_tone_and_no_hiss(
+    streams: list[BeepStream], negatives: list[NegativeStream]
+) -> None:
+    clear = [stream for stream in streams if stream.snr_db == 20.0]
+    for hear in (rule_hearing, template_hearing):
+        hearing = hear(clear, negatives, RATE_HZ)
+        own = study(own_hearing(Oracle(clear), clear, negatives, 0.5), clear, negatives)
+        own.hearings[1:] = [hearing]
+        assert own.evaluation().results[1].patterns[20.0].share == 1.0
 
 
 def test_an_evaluation_names_its_numbers_and_prints_them(data: Path) -> None:
-    evaluation = evaluate(find_bundle("beep"), data, "dev", repeats=1)
-    quality = evaluation.quality()
+    found = evaluate(find_bundle("beep"), data, "dev", repeats=1)
+    quality = found.quality()
     assert quality["dev_patterns_20_db"] == 1.0
     assert quality["dev_false_alarms_per_hour"] == 0.0
     assert quality["dev_onset_error_ms"] < 60
-    assert "fixed-frequency rule" in evaluation.table()
-    assert "household 0 in 0.00 h" in evaluation.table()
+    assert 0 <= quality["dev_calibration_error"] < 0.5
+    assert "fixed-frequency rule" in found.table()
+    assert [one.name for one in found.results] == [OWN, RAW, RULE]
+
+
+def test_what_cannot_be_compared_is_said(data: Path, tmp_path: Path) -> None:
+    bundle = find_bundle("beep")
+    for name in ("bundle.json", "model.onnx", "weights.safetensors"):
+        (tmp_path / name).write_bytes((bundle / name).read_bytes())
+    found = examine(tmp_path, data, "test", repeats=1, compared=module.ALL_RIVALS, runs=tmp_path)
+    assert [hearing.name for hearing in found.hearings] == [OWN, RAW, RULE, TEMPLATE]
+    assert len(found.skipped) == 2
+    assert "model.int8.onnx" in found.skipped[0]
+    assert "recipe.toml" in found.skipped[1]
+    assert "left out: beepwatch int8" in found.evaluation().table()
+
+
+def test_an_8_bit_graph_beside_the_bundle_is_compared(data: Path, tmp_path: Path) -> None:
+    """The same graph under the other name gives the same answers."""
+    bundle = find_bundle("beep")
+    for name in ("bundle.json", "model.onnx", "weights.safetensors"):
+        (tmp_path / name).write_bytes((bundle / name).read_bytes())
+    (tmp_path / "model.int8.onnx").write_bytes((bundle / "model.onnx").read_bytes())
+    found = examine(tmp_path, data, "dev", repeats=1, compared=(INT8,)).evaluation()
+    assert [one.name for one in found.results] == [OWN, INT8]
+    assert found.results[0].patterns == found.results[1].patterns
+
+
+def test_a_quantised_bundle_opens_its_own_graph() -> None:
+    loaded = load_bundle(find_bundle("beep"))
+    other = QuantisedBundle(directory=loaded.directory, info=loaded.info)
+    assert other.graph.name == "model.int8.onnx"
+    assert other.weights == loaded.weights
+
+
+def test_thresholds_are_the_lowest_without_more_false_alarms_than_allowed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that answers 0.6 to everything needs a threshold above it."""
+    bundle = find_bundle("beep")
+    plan = ThresholdRecipe(false_alarms_per_hour=0.0, lowest=0.3, highest=0.9)
+    monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.6))
+    thresholds, quality = calibrate(bundle, data, plan)
+    assert thresholds == {"beep": pytest.approx(0.61, abs=0.011)}
+    assert quality["dev_patterns_20_db"] == 0.0
+    monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.95))
+    assert calibrate(bundle, data, plan)[0] == {"beep": 0.9}
+    monkeypatch.setattr(module, "open_engine", open_engine)
+    assert calibrate(bundle, data, plan)[0] == {"beep": 0.3}
+
+
+def test_another_threshold_may_be_asked_for(data: Path) -> None:
+    found = evaluate(find_bundle("beep"), data, "dev", threshold=0.999_999, repeats=1)
+    assert found.threshold == 0.999_999
+    assert found.results[0].patterns[20.0].heard == 0
+    assert msgspec.json.decode(msgspec.json.encode(found))["split"] == "dev"

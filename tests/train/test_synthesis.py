@@ -1,16 +1,13 @@
 """Synthesised sound is what its truth says it is."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beepwatch.train.synthesis import (
-    LOOK_ALIKES,
     Timbre,
     at_peak,
     beep,
-    look_alike,
     pulse_sound,
 )
 
@@ -64,21 +61,6 @@ def test_no_harmonic_is_folded_back() -> None:
     strong_hz = np.flatnonzero(spectrum > 0.2 * spectrum.max()) * 2
     distance_hz = np.minimum(np.abs(strong_hz - 3_100), np.abs(strong_hz - 6_200))
     assert distance_hz.max() <= 10
-
-
-@pytest.mark.parametrize("kind", sorted(LOOK_ALIKES))
-def test_every_look_alike_sounds_and_stays_finite(kind: str) -> None:
-    for seed in range(5):
-        sound = LOOK_ALIKES[kind](np.random.default_rng(seed), 4 * RATE_HZ, RATE_HZ)
-        assert sound.shape == (4 * RATE_HZ,)
-        assert np.isfinite(sound).all()
-        assert np.abs(sound).max() > 0.01
-
-
-def test_a_look_alike_has_no_pulses_and_full_scale() -> None:
-    signal = look_alike(np.random.default_rng(1), 4.0, RATE_HZ)
-    assert signal.pulses == ()
-    assert np.abs(signal.sound).max() == pytest.approx(1.0)
 
 
 def test_the_same_seed_gives_the_same_sound() -> None:

@@ -30,7 +30,7 @@ def test_a_recipe_makes_a_bundle_that_hears(data: Path, recipe_path: Path, tmp_p
     assert bundle.info.recipe_digest == read_recipe(recipe_path)[1]
     assert bundle.info.quality["dev_hours"] == pytest.approx(6 / 3_600, rel=0.2)
     assert any("step 6" in line for line in lines)
-    answer = open_engine(bundle).probabilities(np.zeros(6_400, dtype=np.int16))
+    answer = open_engine(bundle).answers(np.zeros(6_400, dtype=np.int16)).probabilities
     assert answer.shape == (10, 1)
 
 
