@@ -6,7 +6,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 import msgspec
 
 from beepwatch.config import Rule
-from beepwatch.decide.episodes import Counted, Pulse
+from beepwatch.decide.episodes import Counted
+from beepwatch.decide.pulses import Pulse
 
 
 class Tell(msgspec.Struct, frozen=True, kw_only=True):

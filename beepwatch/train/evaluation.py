@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import Bundle, load_bundle
-from beepwatch.classify.engines import Engine, open_engine, answers_of_stream
+from beepwatch.classify.engines import Engine, answers_of_stream, open_engine
 from beepwatch.decide.episodes import Closed, EpisodeTracker
 from beepwatch.messages import Scores
 from beepwatch.train import rivals

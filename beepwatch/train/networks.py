@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 # About the rounding noise of int16 in one band. Far smaller numbers (as full scale 1 would need)
 # are taken for zero by the ONNX exporter, which then leaves the addition out.
 FAINTEST_ENERGY = 1e-3
@@ -46,6 +45,7 @@ class ToneSpectrum(nn.Module):
         self.register_buffer("odd", (torch.sin(phase) * scale).float(), persistent=False)
         self.even: Tensor
         self.odd: Tensor
+
     def forward(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
         """Real and imaginary part of int16 sound in each band, both [batch, spectra, bands]."""
         sound = pcm.to(torch.float32)  # [batch, samples]

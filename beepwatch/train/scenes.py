@@ -66,9 +66,7 @@ def chosen_recordings(recordings: list[Recording], recipe: Recipe, split: str) -
     return [recording for recording in chosen if recording.path not in plan.left_out]
 
 
-def gather(
-    data: Path, recipe: Recipe, split: str, rendered: Sequence[Rendered] = ()
-) -> Material:
+def gather(data: Path, recipe: Recipe, split: str, rendered: Sequence[Rendered] = ()) -> Material:
     """Read a split's beeps, negatives and rooms into memory, and negatives that were rendered."""
     rate_hz = recipe.model.rate_hz
     pulses = read_pulses(data)

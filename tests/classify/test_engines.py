@@ -84,7 +84,9 @@ def test_the_shipped_model_does_not_take_a_crying_child_for_a_beep(
     assert shipped.answers(recording("baby-cry-16k")).probabilities.max() < threshold
 
 
-@pytest.mark.parametrize(("samples", "frames"), [(320, 1), (639, 1), (640, 2), (960, 3), (48_001, 150)])
+@pytest.mark.parametrize(
+    ("samples", "frames"), [(320, 1), (639, 1), (640, 2), (960, 3), (48_001, 150)]
+)
 def test_every_whole_frame_is_answered(shipped: Engine, samples: int, frames: int) -> None:
     assert shipped.answers(hiss(samples)).probabilities.shape == (frames, 1)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from beepwatch.daemon.found import Found, Given, Scanned, found, written
-from beepwatch.decide.episodes import Episode, Pulse
+from beepwatch.decide.episodes import Episode
+from beepwatch.decide.pulses import Pulse
 from beepwatch.errors import ConfigurationError
 
 BEEP = Found(file="a/kitchen.wav", label="beep", onset_s=2.1, offset_s=3.25, pulses=4, score=0.91)

@@ -1,0 +1,147 @@
+"""Frames become pulses: where a tone starts, where it ends, what it sounds at.
+
+Everything goes frame by frame, so it cannot matter in what runs the frames arrive.
+"""
+
+from datetime import datetime, timedelta
+from statistics import median
+from typing import NamedTuple
+
+import msgspec
+
+RELEASE = 0.6  # of the level: a pulse ends below this, so that a wavering score stays one pulse
+FALL = 7.0  # or where its odds are so much less than they were: a room still rings in the pause
+RISE = 2.7  # how much odds must have risen since the last pulse for another to start
+MOST_ODDS = 20.0  # beyond 0.95 more or less is no fall
+SAME_PITCH = 0.01  # relative; a buzzer keeps its pitch far better, a throat does not
+SAME_LENGTH = 1.6  # longer over shorter, each with `LENGTH_SLACK_S` added
+LENGTH_SLACK_S = 0.04  # two frames: how far off the ends of a pulse may be
+SHORTEST_PAUSE_S = 0.05  # or a wavering tone would be its own like
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """One tone burst: its onset and offset on both clocks."""
+
+    onset: datetime  # UTC
+    onset_s: float  # monotonic
+    duration_s: float  # so far, while it still sounds
+    peak_score: float
+    pitch_hz: float | None = None  # median so far; None from a model that tells none
+
+    @property
+    def offset(self) -> datetime:
+        """UTC end of the pulse."""
+        return self.onset + timedelta(seconds=self.duration_s)
+
+    @property
+    def offset_s(self) -> float:
+        """Monotonic end of the pulse."""
+        return self.onset_s + self.duration_s
+
+
+def have_same_pitch(one: Pulse, other: Pulse) -> bool:
+    """Whether both are known to sound at the same pitch."""
+    if one.pitch_hz is None or other.pitch_hz is None:
+        return False
+    return abs(one.pitch_hz / other.pitch_hz - 1) <= SAME_PITCH
+
+
+def are_alike(one: Pulse, later: Pulse) -> bool:
+    """Whether two pulses, both over, may be the same signal given again."""
+    shorter, longer = sorted([one.duration_s, later.duration_s])
+    return (
+        have_same_pitch(one, later)
+        and longer + LENGTH_SLACK_S <= SAME_LENGTH * (shorter + LENGTH_SLACK_S)
+        and later.onset_s - one.offset_s >= SHORTEST_PAUSE_S
+    )
+
+
+class Moment(NamedTuple):
+    """One frame: its answer and its centre on both clocks."""
+
+    probability: float
+    pitch_hz: float | None
+    at_s: float
+    at: datetime
+
+
+class PulseFinder:
+    """One label's pulses, however short or faint.
+
+    A pulse starts where the probability rises over `level` and ends where it falls below `RELEASE`
+    of that, or far below what it was; both are interpolated between frame centres.
+    """
+
+    def __init__(self, level: float) -> None:
+        self.level = level
+        self.pulse: Pulse | None = None  # sounding now
+        self._pitches_hz: list[float] = []  # of its frames
+        self._valley = 0.0  # the lowest probability since the last pulse
+        self._last = 0.0  # the probability before
+
+    def hear(self, moment: Moment, frame_s: float) -> Pulse | None:
+        """One frame further; the pulse that has ended, if one has."""
+        ended = None
+        probability = moment.probability
+        if self.pulse is None:
+            self._valley = min(self._valley, probability)
+            if probability >= self.level and _odds(probability) >= RISE * _odds(self._valley):
+                self._start(moment, frame_s)
+        else:
+            release = self._release(self.pulse.peak_score)
+            if probability < release:
+                crossed = _crossing(self._last, probability, release)
+                self._extend(self.pulse, moment.at_s - (1 - crossed) * frame_s, self._last)
+                ended = self.end()
+                self._valley = probability
+        if self.pulse is not None:
+            if moment.pitch_hz is not None:
+                self._pitches_hz.append(moment.pitch_hz)
+            self._extend(self.pulse, moment.at_s, probability)
+        self._last = probability
+        return ended
+
+    def rest(self, lowest: float, last: float) -> None:
+        """Frames went by that were all below the level."""
+        self._valley = min(self._valley, lowest)
+        self._last = last
+
+    def end(self) -> Pulse | None:
+        """Whatever sounds is over; what comes is a new beginning."""
+        pulse, self.pulse = self.pulse, None
+        self._pitches_hz.clear()
+        self._valley = self._last = 0.0
+        return pulse
+
+    def _release(self, peak: float) -> float:
+        """The probability below which a pulse of this peak is over."""
+        odds = _odds(peak) / FALL
+        return max(RELEASE * self.level, odds / (1 + odds))
+
+    def _start(self, moment: Moment, frame_s: float) -> None:
+        before_s = (1 - _crossing(self._last, moment.probability, self.level)) * frame_s
+        self.pulse = Pulse(
+            onset=moment.at - timedelta(seconds=before_s),
+            onset_s=moment.at_s - before_s,
+            duration_s=0.0,
+            peak_score=moment.probability,
+        )
+
+    def _extend(self, pulse: Pulse, until_s: float, probability: float) -> None:
+        self.pulse = msgspec.structs.replace(
+            pulse,
+            duration_s=max(0.0, until_s - pulse.onset_s),
+            peak_score=max(pulse.peak_score, probability),
+            pitch_hz=median(self._pitches_hz) if self._pitches_hz else None,
+        )
+
+
+def _odds(probability: float) -> float:
+    return min(probability / max(1 - probability, 1e-6), MOST_ODDS)
+
+
+def _crossing(before: float, after: float, level: float) -> float:
+    """Where between two frames (0 to 1) the score crosses `level`, by linear interpolation."""
+    if after == before:
+        return 0.0
+    return min(1.0, max(0.0, (level - before) / (after - before)))
