@@ -19,7 +19,7 @@ from beepwatch.errors import ModelError
 STRETCH_S = 20.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
 Floats = NDArray[np.float32]
-Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats]]  # to logits and pitch, as `Answers`
+Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats]]  # to logits and pitches, as `Answers`
 
 
 class Answers(NamedTuple):
@@ -29,7 +29,7 @@ class Answers(NamedTuple):
     """
 
     probabilities: Floats  # [frames, labels]
-    pitch_hz: Floats  # [frames], of what comes nearest to a beep, whether or not it is one
+    pitch_hz: Floats  # [frames, tones], of what comes nearest to a beep, beep or not; 0 is none
 
     def part(self, first: int, frames: int) -> "Answers":
         """Some of the frames."""
@@ -161,7 +161,7 @@ def _check_graph(bundle: Bundle, session: "object") -> None:
     expected_inputs = [("pcm", "tensor(int16)", 2)]
     expected_outputs = [
         ("logits", "tensor(float)", 3, len(bundle.info.labels)),
-        ("pitch_hz", "tensor(float)", 2, None),
+        ("pitch_hz", "tensor(float)", 3, None),
     ]
     if inputs != expected_inputs or outputs != expected_outputs:
         raise ModelError(

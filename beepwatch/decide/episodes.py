@@ -15,7 +15,7 @@ from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
 REPEATED_ODDS = 6.0  # by how much the odds of a pulse rise that comes again just so
-FAINT_ODDS = 12.0  # and of one at the pitch of an episode's others
+FAINT_ODDS = 20.0  # and of one at the pitch of an episode's others
 REMEMBERED_S = 10.0  # how long a pulse waits for its like
 
 
@@ -68,10 +68,10 @@ class LabelTracker:
     """The state machine of one label: nothing, pulses not yet believed, an episode.
 
     Pulses of `min_pulse_s` and longer, with pauses of no more than `gap_s`, are a group. A group
-    is an episode from when one of its pulses reaches `threshold`, or two that come near it (by
-    `REPEATED_ODDS`) are alike. Faint pulses (by `FAINT_ODDS`) count where they sound at the pitch
-    of the others. What never gets so far is forgotten. An episode closes `gap_s` after its last
-    pulse, or once it is `longest_s` long.
+    is an episode from when one of its pulses reaches `threshold`, two that come near it (by
+    `REPEATED_ODDS`) are alike, or three faint ones (by `FAINT_ODDS`). Other faint pulses count
+    where they sound at the pitch of those. What never gets so far is forgotten. An episode closes
+    `gap_s` after its last pulse, or once it is `longest_s` long.
     """
 
     def __init__(
@@ -90,6 +90,18 @@ class LabelTracker:
         self._told = 0  # pulses of it that were
         self._last_s: float | None = None  # centre of the frame before
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is open: neither a pulse nor a group."""
+        return not self._pulses and self._finder.pulse is None
+
+    @property
+    def episode(self) -> Episode | None:
+        """What is believed and not over yet, as far as it was told."""
+        if not self._told:
+            return None
+        return Episode(label=self._label, pulses=self._pulses[: self._told])
+
     def feed(self, frames: Frames, column: int) -> Iterator[Change]:
         """Follow one run of frames; changes come in time order."""
         probabilities = frames.probabilities[:, column]
@@ -105,7 +117,9 @@ class LabelTracker:
             offset_s = index * frames.frame_s
             moment = Moment(
                 probability=probability,
-                pitch_hz=None if frames.pitch_hz is None else float(frames.pitch_hz[index]),
+                pitches_hz=()
+                if frames.pitch_hz is None
+                else tuple(frames.pitch_hz[index].tolist()),
                 at_s=frames.first_s + offset_s,
                 at=frames.first_at + timedelta(seconds=offset_s),
             )
@@ -149,7 +163,7 @@ class LabelTracker:
         if pulse is None:
             return
         yield from self._follow(pulse)
-        if self._sounds and not self._believed and self._has_like(pulse):
+        if self._sounds and not self._believed and self._is_repeated(pulse):
             yield from self._believe(pulse)
         self._sounds = False
         if self._believed:
@@ -163,15 +177,14 @@ class LabelTracker:
         oldest_s = pulse.onset_s - REMEMBERED_S
         return tuple(earlier for earlier in self._pulses if earlier.onset_s >= oldest_s)
 
-    def _has_like(self, pulse: Pulse) -> bool:
-        return pulse.peak_score >= self._level and any(
-            are_alike(earlier, pulse)
-            for earlier in self._pulses[:-1]
-            if earlier.peak_score >= self._level
-        )
+    def _is_repeated(self, pulse: Pulse) -> bool:
+        """Whether two of the group's pulses are its like, or one that comes near, as it does."""
+        alike = [earlier for earlier in self._pulses[:-1] if are_alike(earlier, pulse)]
+        near = [one for one in (*alike, pulse) if one.peak_score >= self._level]
+        return len(alike) >= 2 or len(near) >= 2
 
     def _belongs(self, pulse: Pulse, others: tuple[Pulse, ...]) -> bool:
-        if pulse.pitch_hz is None:
+        if not pulse.pitches_hz:
             return pulse.peak_score >= self._level
         return pulse.peak_score >= self._threshold or any(
             have_same_pitch(pulse, other) for other in others
@@ -235,6 +248,17 @@ class EpisodeTracker:
             for label, threshold in thresholds.items()
         }
         self._labels: tuple[str, ...] = tuple(thresholds)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether what was heard so far has no bearing on what is to come."""
+        return all(tracker.at_rest for tracker in self._trackers.values())
+
+    @property
+    def open_episodes(self) -> list[Episode]:
+        """Those that are not over yet, as they are known now."""
+        episodes = [tracker.episode for tracker in self._trackers.values()]
+        return [episode for episode in episodes if episode is not None]
 
     def hear(self, scores: Scores) -> list[Change]:
         """What one window adds; changes in time order."""

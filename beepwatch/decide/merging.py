@@ -17,8 +17,8 @@ from beepwatch.messages import Quiet, Scores
 class Frames(msgspec.Struct, frozen=True, kw_only=True):
     """A run of frames that nobody has seen yet; `probabilities` is float32 [frames, labels].
 
-    `first_s` and `first_at` are the centre of the first frame on both clocks; `pitch_hz` [frames]
-    may be unknown.
+    `first_s` and `first_at` are the centre of the first frame on both clocks; `pitch_hz` [frames,
+    tones] may be unknown.
     """
 
     probabilities: NDArray[np.float32]

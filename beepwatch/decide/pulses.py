@@ -4,7 +4,6 @@ Everything goes frame by frame, so it cannot matter in what runs the frames arri
 """
 
 from datetime import datetime, timedelta
-from statistics import median
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +13,8 @@ FALL = 7.0  # or where its odds are so much less than they were: a room still ri
 RISE = 2.7  # how much odds must have risen since the last pulse for another to start
 MOST_ODDS = 20.0  # beyond 0.95 more or less is no fall
 SAME_PITCH = 0.01  # relative; a buzzer keeps its pitch far better, a throat does not
+KEPT = 0.4  # share of a pulse's frames that a pitch has to sound in to be one of the pulse's
+MOST_PITCHES = 16  # that are followed within a pulse, beside the newest
 SAME_LENGTH = 1.6  # longer over shorter, each with `LENGTH_SLACK_S` added
 LENGTH_SLACK_S = 0.04  # two frames: how far off the ends of a pulse may be
 SHORTEST_PAUSE_S = 0.05  # or a wavering tone would be its own like
@@ -26,7 +27,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     onset_s: float  # monotonic
     duration_s: float  # so far, while it still sounds
     peak_score: float
-    pitch_hz: float | None = None  # median so far; None from a model that tells none
+    pitches_hz: tuple[float, ...] = ()  # so far, the most lasting first; of some models none
 
     @property
     def offset(self) -> datetime:
@@ -40,10 +41,17 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def have_same_pitch(one: Pulse, other: Pulse) -> bool:
-    """Whether both are known to sound at the same pitch."""
-    if one.pitch_hz is None or other.pitch_hz is None:
-        return False
-    return abs(one.pitch_hz / other.pitch_hz - 1) <= SAME_PITCH
+    """Whether a pitch is known at which both sound."""
+    return any(
+        is_same_pitch(pitch_hz, other_hz)
+        for pitch_hz in one.pitches_hz
+        for other_hz in other.pitches_hz
+    )
+
+
+def is_same_pitch(one_hz: float, other_hz: float) -> bool:
+    """Whether two tones may be one buzzer's."""
+    return abs(one_hz / other_hz - 1) <= SAME_PITCH
 
 
 def are_alike(one: Pulse, later: Pulse) -> bool:
@@ -60,9 +68,22 @@ class Moment(NamedTuple):
     """One frame: its answer and its centre on both clocks."""
 
     probability: float
-    pitch_hz: float | None
+    pitches_hz: tuple[float, ...]  # 0 is none
     at_s: float
     at: datetime
+
+
+class Tone:
+    """A pitch that lasts."""
+
+    def __init__(self) -> None:
+        self.pitch_hz = 0.0  # mean
+        self.frames = 0
+
+    def hear(self, pitch_hz: float) -> None:
+        """One frame more."""
+        self.frames += 1
+        self.pitch_hz += (pitch_hz - self.pitch_hz) / self.frames
 
 
 class PulseFinder:
@@ -75,7 +96,8 @@ class PulseFinder:
     def __init__(self, level: float) -> None:
         self.level = level
         self.pulse: Pulse | None = None  # sounding now
-        self._pitches_hz: list[float] = []  # of its frames
+        self._frames = 0  # of it
+        self._tones: list[Tone] = []  # in them
         self._valley = 0.0  # the lowest probability since the last pulse
         self._last = 0.0  # the probability before
 
@@ -95,8 +117,7 @@ class PulseFinder:
                 ended = self.end()
                 self._valley = probability
         if self.pulse is not None:
-            if moment.pitch_hz is not None:
-                self._pitches_hz.append(moment.pitch_hz)
+            self._listen(moment.pitches_hz)
             self._extend(self.pulse, moment.at_s, probability)
         self._last = probability
         return ended
@@ -109,7 +130,8 @@ class PulseFinder:
     def end(self) -> Pulse | None:
         """Whatever sounds is over; what comes is a new beginning."""
         pulse, self.pulse = self.pulse, None
-        self._pitches_hz.clear()
+        self._frames = 0
+        self._tones.clear()
         self._valley = self._last = 0.0
         return pulse
 
@@ -132,8 +154,22 @@ class PulseFinder:
             pulse,
             duration_s=max(0.0, until_s - pulse.onset_s),
             peak_score=max(pulse.peak_score, probability),
-            pitch_hz=median(self._pitches_hz) if self._pitches_hz else None,
+            pitches_hz=self._lasting(),
         )
+
+    def _listen(self, pitches_hz: tuple[float, ...]) -> None:
+        self._frames += 1
+        for pitch_hz in filter(None, pitches_hz):
+            tone = next((t for t in self._tones if is_same_pitch(pitch_hz, t.pitch_hz)), None)
+            if tone is None:
+                tone = Tone()
+                self._tones = [*self._tones[:MOST_PITCHES], tone]
+            tone.hear(pitch_hz)
+
+    def _lasting(self) -> tuple[float, ...]:
+        lasting = [tone for tone in self._tones if tone.frames >= KEPT * self._frames]
+        lasting.sort(key=lambda tone: -tone.frames)
+        return tuple(tone.pitch_hz for tone in lasting)
 
 
 def _odds(probability: float) -> float:

@@ -28,7 +28,12 @@ from beepwatch.train.detection import (
 )
 from beepwatch.train.original import open_original
 from beepwatch.train.recipe import ThresholdRecipe, read_recipe
-from beepwatch.train.reliability import Reliability, frame_truth, reliability
+from beepwatch.train.reliability import (
+    Reliability,
+    fit_temperature,
+    frame_truth,
+    reliability,
+)
 from beepwatch.train.results import Evaluation
 from beepwatch.train.streams import (
     BeepStream,
@@ -57,7 +62,7 @@ class StreamAnswers(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine says of one stream."""
 
     probabilities: NDArray[np.float32]  # [frames], of the first label
-    pitch_hz: NDArray[np.float32]  # [frames]
+    pitch_hz: NDArray[np.float32]  # [frames, tones]
     frame_s: float
     rate_hz: int
 
@@ -137,6 +142,13 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 
     def reliability(self) -> Reliability:
         """How far beepwatch's scores are shares, over the frames of all streams."""
+        return reliability(*self.frames())
+
+    def frames(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Beepwatch's score of every frame and what was there, as `frame_truth` tells it.
+
+        Frames of devices that training may have met are left out.
+        """
         own = self.hearings[0]
         probabilities: list[NDArray[np.float32]] = []
         truths: list[NDArray[np.float32]] = []
@@ -150,7 +162,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(evidence, EpisodeEvidence):
                 probabilities.append(evidence.answers.probabilities)
                 truths.append(np.zeros(len(probabilities[-1]), dtype=np.float32))
-        return reliability(np.concatenate(probabilities), np.concatenate(truths))
+        return np.concatenate(probabilities), np.concatenate(truths)
 
 
 def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
@@ -346,14 +358,22 @@ def evaluate(
     return study.evaluation()
 
 
+def find_temperature(bundle: Path, data: Path, *, report: Report = lambda _line: None) -> float:
+    """What the bundle's logits have to be divided by, found on the dev split's streams."""
+    study = examine(bundle, data, "dev", compared=(), report=report)
+    temperature = fit_temperature(*study.frames())
+    report(f"temperature {temperature:.3f}")
+    return temperature
+
+
 def calibrate(
     bundle: Path, data: Path, plan: ThresholdRecipe, *, report: Report = lambda _line: None
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Thresholds per label, found on the dev split, and the quality measured there with them.
+) -> tuple[dict[str, float], Evaluation]:
+    """Thresholds per label, found on the dev split, and what is found there with them.
 
     The lowest threshold at which all dev negatives, hard ones included, as recorded and varied,
-    give no more than the allowed false alarms an hour; `plan.highest` if none does. The quality
-    is that on the negatives as recorded.
+    give no more than the allowed false alarms an hour; `plan.highest` if none does. The
+    evaluation is that on the negatives as recorded.
     """
     engine = open_engine(load_bundle(bundle))
     plain = negative_streams(data, "dev", engine.rate_hz)
@@ -371,4 +391,4 @@ def calibrate(
     )
     report(f"threshold {chosen}")
     evaluation = evaluate(bundle, data, "dev", threshold=chosen, report=report)
-    return dict.fromkeys(engine.labels, chosen), evaluation.quality()
+    return dict.fromkeys(engine.labels, chosen), evaluation

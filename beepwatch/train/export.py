@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import onnx
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from beepwatch.classify.bundle import (
@@ -83,7 +83,8 @@ def write_bundle(
     out.mkdir(parents=True, exist_ok=True)
     export_graph(network, out / GRAPH)
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, out / WEIGHTS)
+    # Not `save_file`, whose files only their owner may read: a daemon may be another user.
+    (out / WEIGHTS).write_bytes(save(state))
     files = {name: sha256_of(out / name) for name in (GRAPH, WEIGHTS)}
     info = BundleInfo(
         format=FORMAT,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from beepwatch.train.detection import CLEAR_SNR_DB, Heard, Point, judge, overlaps
 from beepwatch.train.evaluation import ALL_RIVALS, EpisodeEvidence, Report, Study, examine
-from beepwatch.train.results import Evaluation, as_markdown, tables
+from beepwatch.train.results import Evaluation, as_html, as_markdown, page, tables
 
 WORST = 10
 AROUND_S = 2.0  # of sound before and after an error
@@ -226,15 +226,7 @@ def draw_spectrogram(mistake: Mistake, rate_hz: int, path: Path) -> None:
 
 
 def _page(evaluation: Evaluation, mistakes: Sequence[Mistake]) -> str:
-    parts = [
-        '<!doctype html><html lang="en"><meta charset="utf-8">',
-        f"<title>beepwatch, split {html.escape(evaluation.split)}</title>",
-        "<style>body{font:15px/1.4 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-        "table{border-collapse:collapse}td,th{padding:.15em .6em;text-align:right}"
-        "td:first-child{text-align:left}img{max-width:100%}</style>",
-        f"<h1>Model {html.escape(evaluation.model_id)} on split {html.escape(evaluation.split)}"
-        "</h1>",
-    ]
+    parts: list[str] = []
     if evaluation.curves:
         parts.append(f'<img src="{CURVE}" alt="misses against false alarms">')
     parts.append("<h2>The worst errors</h2><p>Green: the beep's pulses; red: what was heard.</p>")
@@ -245,12 +237,5 @@ def _page(evaluation: Evaluation, mistakes: Sequence[Mistake]) -> str:
             f'<audio controls preload="none" src="error-{number:02d}.wav"></audio><br>'
             f'<img src="error-{number:02d}.png" alt="spectrogram">'
         )
-    for table in tables(evaluation):
-        parts.append(f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.note)}</p>")
-        if table.header:
-            parts.append("<table>")
-            for row in (table.header, *table.rows):
-                cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-                parts.append(f"<tr>{cells}</tr>")
-            parts.append("</table>")
-    return "\n".join([*parts, "</html>", ""])
+    parts.append(as_html(tables(evaluation)))
+    return page(f"Model {evaluation.model_id} on split {evaluation.split}", parts)

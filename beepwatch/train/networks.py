@@ -66,12 +66,14 @@ def phase_steps(real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
     """How each band's phase turns from one spectrum to the next, as a complex number.
 
     Both parts [batch, spectra, bands], as long as the product of the two spectra's magnitudes;
-    bands are a whole number of turns a hop apart, so that a tone on a band's centre does not turn.
+    bands are a whole number of turns a hop apart, so that a tone on a band's centre does not turn,
+    and one above it turns forwards.
     """
     real_before, imaginary_before = before(real), before(imaginary)
     return (
         real * real_before + imaginary * imaginary_before,
-        imaginary * real_before - real * imaginary_before,
+        # The spectra turn the other way round: `ToneSpectrum` multiplies by e^(+iωt).
+        real * imaginary_before - imaginary * real_before,
     )
 
 
@@ -139,6 +141,8 @@ class ToneNet(nn.Module):
 
     SPECTRA = 2  # frames in a step
     POOLED = 4  # spectral bands in one that answers
+    TONES = 3  # of which the pitch is told
+    NEAR_LOGITS = 2.0  # how much less convinced than the first the others may be
 
     def __init__(
         self,
@@ -193,23 +197,32 @@ class ToneNet(nn.Module):
         nn.init.constant_(self.answer.bias, -4.0)  # type: ignore[arg-type] # beeps are rare
 
     def forward(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [batch, frames, labels] and pitch in Hz [batch, frames] of int16 sound.
+        """Logits [batch, frames, labels] and pitches in Hz [batch, frames, tones] of int16 sound.
 
-        `pcm` is [batch, frames · frame_samples], the number of frames even. The pitch is that of
-        the most convinced band, whether or not anything sounds there.
+        `pcm` is [batch, frames · frame_samples], the number of frames even. The pitches are those
+        of the most convinced bands, the first whether or not anything sounds there, 0 for the
+        others where they are far less convinced: a buzzer's partials take turns in being first.
         """
         real, imaginary = self.spectrum(pcm)  # [batch, frames, bands]
         step = phase_steps(real, imaginary)
         log = log_energy(real, imaginary)
         recent = self.recent(log)
         by_band = self.by_band(self.pictures(log, recent, steadiness(*step)))
-        pitch_hz = self.pitch_hz(by_band.amax(dim=2).argmax(dim=2), log, *step)
-        return by_band.amax(dim=3), pitch_hz  # [batch, frames, labels], [batch, frames]
+        convinced, answering = by_band.amax(dim=2).topk(self.TONES, dim=2)
+        pitch_hz = self.pitch_hz(answering, log, *step)  # [batch, frames, tones]
+        near = convinced >= convinced[:, :, :1] - self.NEAR_LOGITS
+        return by_band.amax(dim=3), torch.where(near, pitch_hz, 0.0)
 
     def spectra(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
         """Log energies and steadiness of int16 sound, both [batch, frames, bands]."""
         real, imaginary = self.spectrum(pcm)
         return log_energy(real, imaginary), steadiness(*phase_steps(real, imaginary))
+
+    def temper(self, temperature: float) -> None:
+        """Divide all logits by a temperature from now on."""
+        with torch.no_grad():
+            for parameter in self.answer.parameters():
+                parameter.div_(temperature)
 
     def recent(self, log: Tensor) -> Tensor:
         """Mean log energy of each frame and those before, [batch, frames, bands]."""
@@ -220,19 +233,27 @@ class ToneNet(nn.Module):
     def pitch_hz(
         self, answering: Tensor, log: Tensor, step_real: Tensor, step_imaginary: Tensor
     ) -> Tensor:
-        """Pitch of the strongest spectral band that an answering band saw, [batch, frames].
+        """Pitch of the strongest spectral band that each answering band saw.
 
-        To a fraction of a Hz, from how its phase turned since the frame before.
+        `answering` is [batch, frames, tones], and so is the answer; to a fraction of a Hz, from how
+        the band's phase turned since the frame before.
         """
-        seen_from = (self.POOLED * answering - 1)[..., None]  # [batch, frames, 1]
+        seen_from = (self.POOLED * answering - 1)[..., None]  # [batch, frames, tones, 1]
         bands = torch.arange(log.shape[2])
         seen = (bands >= seen_from) & (bands <= seen_from + self.POOLED + 1)
-        chosen = torch.where(seen, log, -100.0).argmax(dim=2, keepdim=True)  # [batch, frames, 1]
+        chosen = torch.where(seen, log[:, :, None], -100.0).argmax(dim=3)  # [batch, frames, tones]
         # Of digital silence no angle is known; the graph's atan2(0, 0) would be no number.
         along = step_real.gather(2, chosen) + FAINTEST_PRODUCT
         turned = torch.atan2(step_imaginary.gather(2, chosen), along)
-        off_centre_hz = turned[..., 0] / (2 * math.pi * self.frame_s)
-        return self.lowest_hz + self.spacing_hz * chosen[..., 0] + off_centre_hz
+        off_centre_hz = turned / (2 * math.pi * self.frame_s)
+        # Halfway between two bands half a turn forwards is one backwards: the stronger neighbour
+        # tells which it was. At both ends the one neighbour is taken for two that are alike.
+        last = log.shape[2] - 1
+        above = log.gather(2, last - (last - 1 - chosen).abs())
+        side = torch.sign(above - log.gather(2, (chosen - 1).abs()))
+        wrong = off_centre_hz * side * self.frame_s < -0.25
+        off_centre_hz = torch.where(wrong, off_centre_hz + side / self.frame_s, off_centre_hz)
+        return self.lowest_hz + self.spacing_hz * chosen + off_centre_hz
 
     def pictures(self, log: Tensor, recent: Tensor, steady: Tensor) -> Tensor:
         """What `by_band` sees, [batch, 3 · spectra, steps, bands]."""

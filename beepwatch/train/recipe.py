@@ -65,8 +65,8 @@ class TrainingRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How the weights are found."""
 
     seed: int
-    # Steps from each rise of the learning rate to its end near nothing; each cycle reaches half as
-    # high as the one before.
+    # Steps from each rise of the learning rate to its end near nothing. Each cycle reaches half as
+    # high as the one before, and learns from clips composed anew, on from the best weights so far.
     cycles: Annotated[list[Annotated[int, msgspec.Meta(ge=1)]], msgspec.Meta(min_length=1)]
     batch_clips: Annotated[int, msgspec.Meta(ge=1)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 3e-3

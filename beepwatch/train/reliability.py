@@ -6,8 +6,11 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 BINS = 10
+TEMPERATURES = (0.25, 4.0)  # within which one is sought
+SUREST = 1e-6  # a score nearer to 0 or 1 counts as this near: float32 knows no better
 RINGING_S = 0.1  # after a pulse the room still rings: the truth is open
 SURE_FROM = 0.1  # most frames are surely silent, and would hide what the others say
 
@@ -64,6 +67,23 @@ def reliability(scores: NDArray[np.float32], truth: NDArray[np.float32]) -> Reli
         error_where_unsure=_error([one for one in bins if one.score >= SURE_FROM]),
         bins=tuple(bins),
     )
+
+
+def fit_temperature(scores: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """What logits have to be divided by so that scores are shares; both arguments [frames].
+
+    The temperature of the least cross entropy, after Guo, Pleiss, Sun and Weinberger, On
+    Calibration of Modern Neural Networks (2017); frames whose truth is nan do not count.
+    """
+    known = np.isfinite(truth)
+    sure = np.clip(scores[known].astype(np.float64), SUREST, 1 - SUREST)
+    logits = np.log(sure / (1 - sure))
+    signed = np.where(truth[known] >= 0.5, -logits, logits)
+
+    def cross_entropy(temperature: float) -> float:
+        return float(np.logaddexp(0.0, signed / temperature).mean())
+
+    return float(minimize_scalar(cross_entropy, bounds=TEMPERATURES, method="bounded").x)
 
 
 def _error(bins: Sequence[Bin]) -> float:

@@ -1,5 +1,6 @@
-"""What an evaluation found: the numbers for a bundle, and tables as plain text or Markdown."""
+"""What an evaluation found: the numbers for a bundle, and tables as text, Markdown or HTML."""
 
+import html
 import math
 from collections.abc import Iterable, Sequence
 
@@ -95,6 +96,34 @@ def as_markdown(tables: Iterable[Table]) -> str:
             rows = [f"| {' | '.join(row)} |" for row in (table.header, *table.rows)]
             parts.append("\n".join([rows[0], rule, *rows[1:]]) + "\n")
     return "\n".join(parts)
+
+
+def as_html(tables: Iterable[Table]) -> str:
+    """The same for a browser, as `page` wants it."""
+    parts: list[str] = []
+    for table in tables:
+        parts.append(f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.note)}</p>")
+        if table.header:
+            parts.append("<table>")
+            for row in (table.header, *table.rows):
+                cells = "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+                parts.append(f"<tr>{cells}</tr>")
+            parts.append("</table>")
+    return "\n".join(parts)
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A page of HTML that needs nothing from elsewhere for its looks."""
+    head = [
+        '<!doctype html><html lang="en"><meta charset="utf-8">',
+        f"<title>beepwatch: {html.escape(title)}</title>",
+        "<style>body{font:15px/1.4 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+        "table{border-collapse:collapse}td,th{padding:.15em .6em;text-align:right}"
+        "td:first-child{text-align:left}img{max-width:100%}"
+        "pre{background:#f4f4f4;padding:1em;overflow-x:auto}</style>",
+        f"<h1>{html.escape(title)}</h1>",
+    ]
+    return "\n".join([*head, *parts, "</html>", ""])
 
 
 def tables(evaluation: Evaluation) -> list[Table]:

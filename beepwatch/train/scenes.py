@@ -1,5 +1,7 @@
 """Composed clips: beeps and look-alikes in rooms and household sound, with the truth per frame."""
 
+import collections.abc
+import signal
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -305,6 +307,8 @@ _draw: partial[Clip] | None = None
 def _start_worker(draw: partial[Clip]) -> None:
     global _draw
     _draw = draw
+    # ^C reaches the whole terminal; the process that started this one ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _draw_many(indices: range) -> list[Clip]:
@@ -313,12 +317,16 @@ def _draw_many(indices: range) -> list[Clip]:
     return [_draw(index) for index in indices]
 
 
-def draw_clips(draw: partial[Clip], count: int, workers: int) -> list[Clip]:
-    """The clips 0 to `count`, drawn by some worker processes (none: in this one)."""
-    parts = [range(start, min(start + 50, count)) for start in range(0, count, 50)]
+def draw_clips(
+    draw: partial[Clip], numbers: range, workers: int
+) -> collections.abc.Generator[Clip]:
+    """The clips of these numbers in order, drawn by some worker processes (none: in this one)."""
     if workers == 0:
-        return [draw(index) for part in parts for index in part]
+        yield from map(draw, numbers)
+        return
+    parts = [numbers[start : start + 50] for start in range(0, len(numbers), 50)]
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(draw,)
     ) as pool:
-        return [clip for part in pool.map(_draw_many, parts) for clip in part]
+        for part in pool.map(_draw_many, parts):
+            yield from part

@@ -1,137 +1,58 @@
-"""A recipe becomes a bundle: clips are composed once, weights are found, the best are kept.
+"""A recipe becomes a bundle: clips are composed, weights are found, the best are kept.
 
-The front end has nothing to learn, so clips are kept as what it makes of them. Every batch is drawn
-from the recipe's seed and the number of its step alone: a run that was interrupted goes on from
-its last checkpoint to the same weights.
+Every batch is drawn from the recipe's seed and the number of its step alone: a run that was
+interrupted goes on from its last checkpoint to the same weights (bit for bit on the same machine
+with as many threads).
 """
 
-import json
+import heapq
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
+from beepwatch.train import history
+from beepwatch.train.checkpoints import (
+    Learner,
+    Progress,
+    load_best,
+    restarted,
+    resume,
+    save,
+    save_best,
+)
+from beepwatch.train.composing import Composer, torch_threads
 from beepwatch.train.dataset import read_manifest
-from beepwatch.train.evaluation import calibrate
-from beepwatch.train.export import network_arguments, training_data, write_bundle
+from beepwatch.train.display import Display, Lines
+from beepwatch.train.evaluation import calibrate, find_temperature
+from beepwatch.train.export import training_data, write_bundle, write_description
+from beepwatch.train.history import Checked, Mined
+from beepwatch.train.interruption import Interruption
 from beepwatch.train.networks import ToneNet
+from beepwatch.train.pool import Batch, Pool, answer, pictures, spectra_of
 from beepwatch.train.recipe import Recipe, read_recipe
 from beepwatch.train.rendering import Rendered, render
+from beepwatch.train.report import write_report
 from beepwatch.train.scenes import (
     OPEN,
     TONE,
     Clip,
     chosen_recordings,
     draw_clip,
-    draw_clips,
     gather,
 )
 
 TRAIN_STREAM, DEV_STREAM, MINING_STREAM = 0, 1, 2  # kinds of clips; mining rounds count on from 2
+PART_CLIPS = 16  # worked on together
 
-CHECKPOINT = "checkpoint.safetensors"
-BEST = "best.safetensors"
-PROGRESS = "progress.json"
-
-PART_CLIPS = 16
-LONG_PULSE_FRAMES = 12  # shorter pulses have fewer frames to be learnt from
-
-Report = Callable[[str], None]
-
-
-class Progress(msgspec.Struct, kw_only=True):
-    """Where a training run stands."""
-
-    recipe_digest: str
-    step: int = 0
-    best_score: float = -1.0
-    best_step: int = 0
-    mined: list[list[int]] = []  # of each round: the numbers of the clips kept
-
-
-class Pool:
-    """Clips as the network's spectra with their truth."""
-
-    def __init__(self) -> None:
-        self.spectra: list[NDArray[np.float16]] = []  # log energy and steadiness, as `spectra_of`
-        self.truth: list[NDArray[np.float32]] = []  # [frames]
-        self.weight: list[NDArray[np.float32]] = []  # [frames]
-        self.tones: list[NDArray[np.int8] | None] = []  # [frames, answering bands]
-
-    def add(self, clip: Clip, network: ToneNet) -> None:
-        """Keep one clip."""
-        self.spectra.append(spectra_of(clip, network))
-        self.truth.append(clip.truth)
-        self.weight.append(clip.weight * pulse_weight(clip.truth))
-        self.tones.append(None if clip.tones is None else answering(clip.tones, network))
-
-    def __len__(self) -> int:
-        return len(self.spectra)
-
-    def batch(self, indices: NDArray[np.int64], network: ToneNet) -> "Batch":
-        """Some clips together."""
-        silent = np.zeros((len(self.truth[0]), network.answering_bands), dtype=np.int8)
-        tones = [self.tones[i] for i in indices]
-        return Batch(
-            spectra=torch.from_numpy(np.stack([self.spectra[i] for i in indices])),
-            truth=torch.from_numpy(np.stack([self.truth[i] for i in indices])),
-            weight=torch.from_numpy(np.stack([self.weight[i] for i in indices])),
-            tones=torch.from_numpy(np.stack([silent if t is None else t for t in tones])),
-        )
-
-
-class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step of the optimizer learns from."""
-
-    spectra: Tensor  # float16 [clips, 2, frames, bands]
-    truth: Tensor  # [clips, frames]
-    weight: Tensor  # [clips, frames]
-    tones: Tensor  # int8 [clips, frames, answering bands]
-
-
-def spectra_of(clip: Clip, network: ToneNet) -> NDArray[np.float16]:
-    """Log energy and steadiness of a clip, [2, frames, bands]."""
-    with torch.inference_mode():
-        log, steady = network.spectra(torch.from_numpy(clip.pcm)[None])
-    return torch.cat([log, steady]).numpy().astype(np.float16)
-
-
-def pulse_weight(truth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much more the frames of a pulse count than others: up to three times if it is short."""
-    weight = np.ones_like(truth)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], (truth >= 0.5).astype(int), [0]])))
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        weight[start:end] = np.clip(LONG_PULSE_FRAMES / (end - start), 1, 3)
-    return weight
-
-
-def answering(tones: NDArray[np.int8], network: ToneNet) -> NDArray[np.int8]:
-    """Where the beep is to be seen in the bands that answer, from bins [frames, bins]."""
-    first = round(network.lowest_hz / network.spacing_hz)
-    cells = tones[:, first : first + network.POOLED * network.answering_bands]
-    cells = cells.reshape(len(cells), network.answering_bands, network.POOLED)
-    is_open = np.where((cells == OPEN).any(axis=2), OPEN, 0)
-    return np.where((cells == TONE).any(axis=2), TONE, is_open).astype(np.int8)
-
-
-def pictures(batch: Batch, network: ToneNet) -> Tensor:
-    """`ToneNet.pictures` of the clips."""
-    log, steady = batch.spectra[:, 0].float(), batch.spectra[:, 1].float()
-    frames, past = log.shape[1], network.past_frames
-    age = torch.arange(frames)[:, None] - torch.arange(frames)[None, :]
-    recent = ((age >= 0) & (age <= past)).float()  # [frames, frames], over which a mean is taken
-    recent[:, 0] += (past - torch.arange(frames)).clamp(min=0)  # the first stands for all before
-    mean = torch.einsum("st,btk->bsk", recent / (past + 1), log)
-    return network.pictures(log, mean, steady)
+SILENT = Lines(lambda _line: None)
 
 
 def train(
@@ -141,79 +62,94 @@ def train(
     *,
     runs: Path = Path("runs"),
     workers: int = 2,
-    report: Report = lambda _line: None,
+    threads: int | None = None,
+    display: Display = SILENT,
 ) -> Path:
-    """Follow a recipe with the recordings in `data`; returns `out`, a bundle.
+    """Follow a recipe with the recordings in `data`; returns `out`, a bundle with its report.
 
     Checkpoints lie in a directory of `runs` named after the model: an interrupted run of the same
-    recipe goes on from there.
-    Needs the train and dev splits, reads nothing of the test split.
+    recipe goes on from there. Needs the train and dev splits, reads nothing of the test split.
+    Raises TrainingInterrupted after SIGINT and SIGTERM.
     """
     recipe, digest = read_recipe(recipe_path)
-    run = runs / recipe.model.name
-    run.mkdir(parents=True, exist_ok=True)
-    network = fit(recipe, digest, data, run, workers=workers, report=report)
-    used = chosen_recordings(read_manifest(data), recipe, "train")
-    thresholds = dict.fromkeys(recipe.model.labels, 0.5)
-    provenance = training_data(data, used)
-    write = partial(
-        write_bundle, out, network, recipe=recipe, recipe_digest=digest, data=provenance
+    directory = runs / recipe.model.name
+    directory.mkdir(parents=True, exist_ok=True)
+    network, progress = fit(
+        recipe, digest, data, directory, workers=workers, threads=threads, display=display
     )
-    write(thresholds=thresholds, quality={})
-    thresholds, quality = calibrate(out, data, recipe.thresholds, report=report)
-    info = write(thresholds=thresholds, quality=quality)
-    report(f"bundle {info.name} {info.model_id} in {out}, thresholds {thresholds}")
+    with Interruption(progress):
+        used = chosen_recordings(read_manifest(data), recipe, "train")
+        write = partial(
+            write_bundle,
+            out,
+            network,
+            recipe=recipe,
+            recipe_digest=digest,
+            data=training_data(data, used),
+            thresholds=dict.fromkeys(recipe.model.labels, 0.5),
+            quality={},
+        )
+        write()
+        temperature = find_temperature(out, data, report=display.say)
+        network.temper(temperature)
+        info = write()
+        thresholds, found = calibrate(out, data, recipe.thresholds, report=display.say)
+        info = msgspec.structs.replace(info, thresholds=thresholds, quality=found.quality())
+        write_description(out, info)
+        write_report(
+            out,
+            info,
+            recipe,
+            progress,
+            history.read_history(directory),
+            found,
+            categories=Counter(recording.category for recording in used),
+        )
+    display.say(f"bundle {info.name} {info.model_id} in {out}, thresholds {thresholds}")
     return out
 
 
-def build(recipe: Recipe) -> ToneNet:
-    """The recipe's network with fresh weights, drawn from the recipe's seed."""
-    torch.manual_seed(recipe.training.seed)
-    network = ToneNet(**network_arguments(recipe))  # type: ignore[arg-type]
-    # On CPUs a step takes two thirds of the time in this layout.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
 def fit(
-    recipe: Recipe, digest: str, data: Path, run: Path, *, workers: int, report: Report
-) -> ToneNet:
-    """The network with the best weights found; checkpoints in `run`."""
-    network = build(recipe)
-    average = build(recipe)
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=recipe.training.learning_rate,
-        weight_decay=recipe.training.weight_decay,
-    )
-    progress = resume(run, digest, network, average, optimizer)
-    report(f"composing {recipe.scenes.train_clips} clips; {progress.step} steps done before")
-    rendered: Sequence[Rendered] = ()
-    if recipe.data.rendered_weight > 0:
-        rendered = render(run.parent, recipe.data.rendered_seed, recipe.model.rate_hz, report)
-    draw = drawing(recipe, data, "train", network.frame_samples, rendered)
-    train_pool = fill(recipe, network, draw, progress, workers)
-    dev_pool = Pool()
-    dev_draw = drawing(recipe, data, "dev", network.frame_samples)
-    share = recipe.scenes.beep_share
-    for clip in draw_clips(
-        partial(dev_draw, stream=DEV_STREAM, beep_share=share), recipe.scenes.dev_clips, workers
-    ):
-        dev_pool.add(clip, network)
+    recipe: Recipe,
+    digest: str,
+    data: Path,
+    directory: Path,
+    *,
+    workers: int,
+    threads: int | None = None,
+    display: Display = SILENT,
+) -> tuple[ToneNet, Progress]:
+    """The network with the best weights found, and how they were found.
 
-    for step in range(progress.step, recipe.training.steps):
-        if step in recipe.mining.at_steps[len(progress.mined) :]:
-            mine(progress, train_pool, average, draw, recipe, workers, report)
-        loss = take_step(step, network, optimizer, train_pool, recipe)
-        follow(average, network, min(recipe.training.average, (step + 1) / (step + 10)))
-        progress.step = step + 1
-        if progress.step % 50 == 0:
-            report(f"step {progress.step}/{recipe.training.steps} loss {loss:.4f}")
-        if progress.step % recipe.training.checkpoint_every == 0 or (
-            progress.step == recipe.training.steps
-        ):
-            check(run, progress, network, average, optimizer, dev_pool, report)
-    average.load_state_dict(load_file(run / BEST))
-    return average
+    Checkpoints are kept in `directory`; a run that is at its end needs no recordings.
+    """
+    run = Run(directory, recipe, digest, display)
+    with Interruption(run.progress) as interruption:
+        if run.progress.step < recipe.training.steps:
+            network = run.learner.network
+            rendered = rendered_negatives(recipe, directory.parent, display)
+            of_train = drawing(recipe, data, "train", network.frame_samples, rendered)
+            of_dev = drawing(recipe, data, "dev", network.frame_samples)
+            composer = Composer(of_train, workers, display)
+            judged = dev_pool(recipe, network, Composer(of_dev, workers, display))
+            with torch_threads(threads or default_threads()):
+                run.learn(composer, judged, interruption)
+    return load_best(directory, run.learner), run.progress
+
+
+def default_threads() -> int:
+    """Threads for a step: half of what torch would take, as most machines show each core twice.
+
+    Where something else has the other half, a step with all of them takes four times as long.
+    """
+    return max(torch.get_num_threads() // 2, 1)
+
+
+def rendered_negatives(recipe: Recipe, runs: Path, display: Display) -> Sequence[Rendered]:
+    """What synthesisers play for this recipe; nothing if it wants none."""
+    if recipe.data.rendered_weight == 0:
+        return ()
+    return render(runs, recipe.data.rendered_seed, recipe.model.rate_hz, display.say)
 
 
 def drawing(
@@ -228,18 +164,124 @@ def drawing(
     return partial(draw_clip, material=material, recipe=recipe, frame_samples=frame_samples)
 
 
-def fill(
-    recipe: Recipe, network: ToneNet, draw: partial[Clip], progress: Progress, workers: int
+def train_pool(
+    recipe: Recipe, network: ToneNet, composer: Composer, progress: Progress, cycle: int
 ) -> Pool:
-    """The recipe's clips, and those mined before an interruption."""
-    pool = Pool()
-    first = partial(draw, stream=TRAIN_STREAM, beep_share=recipe.scenes.beep_share)
-    for clip in draw_clips(first, recipe.scenes.train_clips, workers):
-        pool.add(clip, network)
-    for mining_round, kept in enumerate(progress.mined):
+    """The recipe's clips of one cycle, and those mined so far."""
+    pool, plan = Pool(), recipe.scenes
+    numbers = range(cycle * plan.train_clips, (cycle + 1) * plan.train_clips)
+    with composer.clips(TRAIN_STREAM, numbers, plan.beep_share) as clips:
+        for clip in clips:
+            pool.add(clip, network)
+    for number, kept in enumerate(progress.mined):
         for index in kept:
-            pool.add(draw(index, stream=MINING_STREAM + mining_round, beep_share=0.0), network)
+            pool.add(composer.clip(index, MINING_STREAM + number, beep_share=0.0), network)
     return pool
+
+
+def dev_pool(recipe: Recipe, network: ToneNet, composer: Composer) -> Pool:
+    """The clips that weights are judged on."""
+    pool, plan = Pool(), recipe.scenes
+    with composer.clips(DEV_STREAM, range(plan.dev_clips), plan.beep_share) as clips:
+        for clip in clips:
+            pool.add(clip, network)
+    return pool
+
+
+class Run:
+    """A recipe that is being followed: what was learnt, and the directory where it is kept."""
+
+    def __init__(self, directory: Path, recipe: Recipe, digest: str, display: Display) -> None:
+        self.learner = Learner(recipe)
+        self.progress = resume(directory, digest, self.learner)
+        self._directory = directory
+        self._recipe = recipe
+        self._display = display
+        history.rewind(directory, self.progress)
+
+    def learn(self, composer: Composer, judged: Pool, interruption: Interruption) -> None:
+        """Take all steps that are left; if interrupted, keep those that were taken."""
+        cycles = self._recipe.training.cycles
+        try:
+            for cycle, end in enumerate(accumulate(cycles)):
+                if self.progress.step < end:
+                    self._learn_cycle(
+                        cycle, range(end - cycles[cycle], end), composer, judged, interruption
+                    )
+        except KeyboardInterrupt:
+            with interruption.put_off():
+                save(self._directory, self.progress, self.learner)
+            raise
+
+    def _learn_cycle(
+        self,
+        cycle: int,
+        steps: range,
+        composer: Composer,
+        judged: Pool,
+        interruption: Interruption,
+    ) -> None:
+        """Take the steps of a cycle that are left, with clips of its own."""
+        recipe, progress = self._recipe, self.progress
+        if progress.step == steps.start and cycle > 0:
+            self.learner = restarted(self._directory, recipe)
+        count, done = recipe.scenes.train_clips, progress.step
+        self._display.say(f"composing {count} clips; {done} steps done before")
+        pool = train_pool(recipe, self.learner.network, composer, progress, cycle)
+        for step in range(progress.step, steps.stop):
+            if step in recipe.mining.at_steps[len(progress.mined) :]:
+                self._mine(composer, pool)
+            with interruption.put_off():
+                self._step(step, pool, judged)
+
+    def _step(self, step: int, pool: Pool, judged: Pool) -> None:
+        """Take a step, and check what came of it if that is due."""
+        learner, progress, plan = self.learner, self.progress, self._recipe.training
+        loss = take_step(step, learner.network, learner.optimizer, pool, self._recipe)
+        follow(learner.average, learner.network, min(plan.average, (step + 1) / (step + 10)))
+        progress.step = step + 1
+        progress.losses.append(loss)
+        self._display.stepped(progress.step, plan.steps, loss)
+        if progress.step % plan.checkpoint_every == 0 or progress.step == plan.steps:
+            self._check(judged)
+
+    def _mine(self, composer: Composer, pool: Pool) -> None:
+        """Add those of many fresh clips without a beep that the network believes in most."""
+        plan, number, average = self._recipe.mining, len(self.progress.mined), self.learner.average
+        with composer.clips(
+            MINING_STREAM + number, range(plan.candidates), beep_share=0.0
+        ) as clips:
+            found = most_believed(clips, average, plan.kept)
+        for one in found:
+            pool.add(one.clip, average)
+        if found:
+            lowest = found[-1].logit
+            self._display.say(
+                f"mined {len(found)} of {plan.candidates} clips, logits of {lowest:.2f} and more"
+            )
+            entry = Mined(
+                step=self.progress.step,
+                number=number,
+                candidates=plan.candidates,
+                kept=len(found),
+                lowest_logit=lowest,
+            )
+            history.append(self._directory, entry)
+        self.progress.mined.append([one.number for one in found])
+
+    def _check(self, judged: Pool) -> None:
+        """Score the averaged weights on the dev clips, keep them if best, write a checkpoint."""
+        progress, average = self.progress, self.learner.average
+        score = dev_score(average, judged)
+        if score >= progress.best_score:
+            progress.best_score, progress.best_step = score, progress.step
+            save_best(self._directory, average)
+        best = progress.best_score
+        self._display.say(f"step {progress.step}: dev score {score:.4f}, best {best:.4f}")
+        loss = float(np.mean(progress.losses))
+        history.append(self._directory, Checked(step=progress.step, loss=loss, dev_score=score))
+        progress.losses.clear()
+        save(self._directory, progress, self.learner)
 
 
 def take_step(
@@ -255,16 +297,16 @@ def take_step(
     optimizer.zero_grad()
     # In parts that the processor's caches hold, which halves the time.
     parts = np.array_split(chosen, max(plan.batch_clips // PART_CLIPS, 1))
-    losses = [loss_of(pool.batch(part, network), network, plan.band_share) for part in parts]
+    losses = [add_gradients(pool.batch(part, network), network, plan.band_share) for part in parts]
     torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimizer.step()
     return float(np.mean(losses))
 
 
-def loss_of(batch: Batch, network: ToneNet, band_share: float) -> float:
-    """Cross entropy of the frames and of each band's answers; adds to the gradients."""
+def add_gradients(batch: Batch, network: ToneNet, band_share: float) -> float:
+    """Add those of a batch's loss, which is returned: cross entropy of the frames and the bands."""
     with torch.no_grad():
-        seen = pictures(batch, network)
+        seen = pictures(batch.spectra, network)
     with torch.autocast("cpu", dtype=torch.bfloat16):  # half the time where the CPU has bf16
         by_band = network.by_band(seen)[:, :, 0].float()  # [clips, frames, answering bands]
     of_frames = cross_entropy(by_band.amax(dim=2), batch.truth, reduction="none")
@@ -303,41 +345,23 @@ def follow(average: ToneNet, network: ToneNet, kept: float) -> None:
                 mean.copy_(current)
 
 
-def mine(
-    progress: Progress,
-    pool: Pool,
-    average: ToneNet,
-    draw: partial[Clip],
-    recipe: Recipe,
-    workers: int,
-    report: Report,
-) -> None:
-    """Add those of many fresh clips without a beep that the network believes in most."""
-    stream = MINING_STREAM + len(progress.mined)
-    clips = draw_clips(
-        partial(draw, stream=stream, beep_share=0.0), recipe.mining.candidates, workers
-    )
-    beliefs = np.array([float(answer(average, spectra_of(clip, average)).max()) for clip in clips])
-    kept = np.argsort(-beliefs, kind="stable")[: recipe.mining.kept]
-    for index in kept:
-        pool.add(clips[index], average)
-    progress.mined.append([int(index) for index in kept])
-    if len(kept):
-        report(
-            f"mined {len(kept)} of {len(clips)} clips, logits of {beliefs[kept].min():.2f} and more"
+class Believed(msgspec.Struct, frozen=True, kw_only=True):
+    """A clip without a beep, and how much of one the network sees in it."""
+
+    logit: float  # of its most convinced frame
+    number: int
+    clip: Clip
+
+
+def most_believed(clips: Iterable[Clip], network: ToneNet, count: int) -> list[Believed]:
+    """Those that the network takes for beeps, the worst first; of equal ones the first drawn."""
+    judged = (
+        Believed(
+            logit=float(answer(network, spectra_of(clip, network)).max()), number=number, clip=clip
         )
-
-
-def answer(network: ToneNet, spectra: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Logits [frames] of one clip."""
-    network.eval()
-    silence = torch.zeros(1)
-    batch = Batch(
-        spectra=torch.from_numpy(spectra[None]), truth=silence, weight=silence, tones=silence
+        for number, clip in enumerate(clips)
     )
-    with torch.inference_mode():
-        logits: NDArray[np.float32] = network.by_band(pictures(batch, network))[0, :, 0].numpy()
-    return logits.max(axis=1)
+    return heapq.nlargest(count, judged, key=lambda one: (one.logit, -one.number))
 
 
 def dev_score(network: ToneNet, pool: Pool) -> float:
@@ -355,67 +379,3 @@ def dev_score(network: ToneNet, pool: Pool) -> float:
         return 0.0
     limits = np.quantile(false, [0.995, 0.99, 0.98])
     return float(np.mean([(np.array(heard) > limit).mean() for limit in limits]))
-
-
-def check(
-    run: Path,
-    progress: Progress,
-    network: ToneNet,
-    average: ToneNet,
-    optimizer: torch.optim.AdamW,
-    dev_pool: Pool,
-    report: Report,
-) -> None:
-    """Score the averaged weights on the dev clips, keep them if best, write a checkpoint."""
-    score = dev_score(average, dev_pool)
-    if score >= progress.best_score:
-        progress.best_score, progress.best_step = score, progress.step
-        weights = average.state_dict().items()
-        save_file({name: tensor.contiguous() for name, tensor in weights}, run / BEST)
-    report(f"step {progress.step}: dev score {score:.4f}, best {progress.best_score:.4f}")
-    save(run, progress, network, average, optimizer)
-
-
-def save(
-    run: Path, progress: Progress, network: ToneNet, average: ToneNet, optimizer: torch.optim.AdamW
-) -> None:
-    """Write everything that going on needs; the old checkpoint stays until the new one is whole."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
-    fresh = run / f"{CHECKPOINT}.new"
-    metadata = {"progress": msgspec.json.encode(progress).decode()}
-    save_file(
-        {name: tensor.contiguous().clone() for name, tensor in tensors.items()}, fresh, metadata
-    )
-    fresh.replace(run / CHECKPOINT)
-    (run / PROGRESS).write_text(json.dumps(msgspec.to_builtins(progress)) + "\n", encoding="utf-8")
-
-
-def resume(
-    run: Path, digest: str, network: ToneNet, average: ToneNet, optimizer: torch.optim.AdamW
-) -> Progress:
-    """Go on from the checkpoint in `run` if it is of the same recipe, else begin."""
-    path = run / CHECKPOINT
-    if not path.is_file():
-        return Progress(recipe_digest=digest)
-    with safe_open(path, "pt") as file:
-        progress = msgspec.json.decode(file.metadata()["progress"], type=Progress)
-    if progress.recipe_digest != digest:
-        return Progress(recipe_digest=digest)
-    tensors = load_file(path)
-    network.load_state_dict(part(tensors, "network."))
-    average.load_state_dict(part(tensors, "average."))
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in part(tensors, "optimizer.").items():
-        index, key = name.split(".")
-        state.setdefault(int(index), {})[key] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return progress
-
-
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

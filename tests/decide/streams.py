@@ -20,7 +20,7 @@ def scores(
     first_frame: int,
     stream_id: str = "a",
     later_s: float = 0.0,
-    pitches_hz: Sequence[float] | None = None,
+    pitches_hz: Sequence[Sequence[float]] | None = None,
 ) -> Scores:
     """A window of one label, `beep`, beginning at `first_frame` of a stream opened `later_s`."""
     return Scores(

@@ -3,9 +3,14 @@
 import csv
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
+
+from beepwatch.train.display import Lines
+from beepwatch.train.recipe import read_recipe
+from beepwatch.train.training import train
 
 RATE_HZ = 16_000
 COLUMNS = (
@@ -17,7 +22,7 @@ RECIPE = """
 [model]
 name = "tiny"
 labels = ["beep"]
-arguments = { channels = 4, head_channels = 4 }
+arguments = { channels = 4, deep_channels = 4, shared_channels = 4 }
 
 [data]
 negatives = ["household"]
@@ -101,3 +106,25 @@ def recipe_path(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(RECIPE)
     return path
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """What a whole training left."""
+
+    out: Path  # the bundle and its report
+    run: Path
+    digest: str  # of the recipe
+    lines: list[str]  # said on the way
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The tiny recipe, followed to its end; do not write into it."""
+    root = tmp_path_factory.mktemp("trained")
+    path = root / "tiny.toml"
+    path.write_text(RECIPE)
+    lines: list[str] = []
+    display = Lines(lines.append)
+    out = train(path, data, root / "out", runs=root / "runs", workers=0, threads=1, display=display)
+    run = root / "runs" / "tiny"
+    return Trained(out=out, run=run, digest=read_recipe(path)[1], lines=lines)

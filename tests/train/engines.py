@@ -10,7 +10,7 @@ from beepwatch.train.streams import BeepStream
 
 
 class SteadyEngine:
-    """Gives every frame the same score: 0 is deaf, 1 always fires."""
+    """Gives every frame the same score at one pitch: 0 is deaf, 1 always fires."""
 
     labels = ("beep",)
     rate_hz = 16_000
@@ -27,7 +27,8 @@ class SteadyEngine:
         """The same for all frames."""
         frames = len(pcm) // round(self.frame_s * self.rate_hz)
         scores = np.full((frames, 1), self._score, dtype=np.float32)
-        return Answers(scores, np.full(frames, 1_000, dtype=np.float32))
+        pitch_hz = np.tile(np.array([1_000, 0, 0], dtype=np.float32), (frames, 1))
+        return Answers(scores, pitch_hz)
 
 
 class Oracle(SteadyEngine):

@@ -55,3 +55,61 @@ def test_a_microphone_changes_colour_but_not_length() -> None:
     assert coloured.dtype == np.float32
     change_db = 20 * np.log10(augment.band_rms(coloured, 1_000, RATE_HZ) / 0.7071)
     assert 0.01 < abs(change_db) < 20
+
+
+# Automatic gain
+
+
+def after_a_bang(softly: float = 0.02) -> np.ndarray:
+    """Half a second loud, then three seconds softly."""
+    return np.concatenate([sine(1_000, 0.8, 0.5), sine(1_000, softly, 3.0)])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_was_loud_pulls_down_what_follows_and_lets_it_go(seed: int) -> None:
+    sound = after_a_bang()
+    heard = augment.levelled(np.random.default_rng(seed), sound, RATE_HZ)
+    assert heard.shape == sound.shape
+    assert heard.dtype == np.float32
+    bang, first, last = (
+        np.abs(heard[start : start + 3_200]).max() / np.abs(sound[start : start + 3_200]).max()
+        for start in (4_000, 9_000, len(sound) - 3_200)
+    )
+    assert bang < first < last
+    assert last > 1.2 * bang
+
+
+def test_a_steady_sound_is_left_as_it_is() -> None:
+    """Its level is the mean level from the first hundredth of a second on."""
+    sound = sine(1_000, 0.3)
+    heard = augment.levelled(np.random.default_rng(0), sound, RATE_HZ)
+    assert heard == pytest.approx(sound, abs=1e-4)
+
+
+def test_levelling_takes_any_length_and_leaves_silence_silent() -> None:
+    for samples in (1, 159, 161, 4_000):
+        silent = augment.levelled(np.random.default_rng(0), np.zeros(samples, np.float32), RATE_HZ)
+        assert silent.tolist() == [0.0] * samples
+
+
+# Sound cards
+
+
+def test_a_sound_card_takes_any_level_and_clips_one_in_ten() -> None:
+    """Up to 12 dB over full scale; the others peak between -45 and -1 dBFS, and their own hiss."""
+    rng = np.random.default_rng(0)
+    pcm = [augment.digitised(rng, sine(1_000, 0.01, 0.1)) for _ in range(400)]
+    assert {one.dtype for one in pcm} == {np.dtype(np.int16)}
+    peaks = np.array([np.abs(one.astype(np.int32)).max() for one in pcm])
+    clipped = peaks >= 32_767
+    assert clipped.mean() == pytest.approx(0.1, abs=0.05)
+    assert peaks[~clipped].max() < 32_767 * 10 ** (-1 / 20) + 80
+    assert 32_767 * 10 ** (-45 / 20) - 80 < peaks.min() < 32_767 * 10 ** (-40 / 20)
+
+
+def test_silence_comes_out_of_a_sound_card_as_faint_hiss() -> None:
+    """Between -96 and -66 dBFS: from a single step to 16 of them."""
+    rng = np.random.default_rng(0)
+    rms = [augment.digitised(rng, np.zeros(4_000)).astype(float).std() for _ in range(50)]
+    assert 0.3 < min(rms) < 1.5
+    assert 10 < max(rms) < 17

@@ -1,5 +1,7 @@
 """The manifest is believed in nothing that can be checked."""
 
+import csv
+import re
 from pathlib import Path
 
 import msgspec
@@ -8,6 +10,7 @@ import pytest
 
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.dataset import (
+    CORRECTIONS,
     DatasetError,
     check_groups,
     choose,
@@ -73,6 +76,43 @@ def test_a_clean_beep_that_is_not_listed_has_pulses_where_it_is_loud() -> None:
     sound = beeps(3_000, [(0.5, 0.7), (1.0, 1.2)], 1.5).astype(np.float32)
     found = loud_stretches(sound, RATE_HZ)
     assert np.array(found) == pytest.approx(np.array([(0.5, 0.7), (1.0, 1.2)]), abs=0.011)
+
+
+def listed(table: Path) -> dict[str, list[tuple[float, float]]]:
+    """A table of pulses by path, read by other means."""
+    pulses: dict[str, list[tuple[float, float]]] = {}
+    for row in csv.DictReader(table.read_text().splitlines()):
+        pulses.setdefault(row["path"], []).append((float(row["onset_s"]), float(row["offset_s"])))
+    return pulses
+
+
+def test_corrections_stand_for_the_recordings_that_they_name_and_no_others(tmp_path: Path) -> None:
+    corrections = listed(CORRECTIONS)
+    corrected = next(iter(corrections))
+    with (tmp_path / "pulses.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [
+                ("path", "onset_s", "offset_s"),
+                (corrected, 0.125, 0.25),
+                ("dev/beep_real/timer.flac", 1.5, 1.75),
+            ]
+        )
+    pulses = read_pulses(tmp_path)
+    assert pulses[corrected] == corrections[corrected]
+    assert (0.125, 0.25) not in pulses[corrected]
+    assert pulses["dev/beep_real/timer.flac"] == [(1.5, 1.75)]
+    assert pulses.keys() == corrections.keys() | {"dev/beep_real/timer.flac"}
+
+
+def test_every_correction_is_well_formed() -> None:
+    """A path is split/category/file; pulses come one after the other."""
+    corrections = listed(CORRECTIONS)
+    assert corrections
+    for path, pulses in corrections.items():
+        assert re.fullmatch(r"(train|dev|test)/(beep_\w+|melody)/[^/]+\.flac", path), path
+        times = [time_s for pulse in pulses for time_s in pulse]
+        assert times == sorted(set(times)), path
+        assert times[0] >= 0, path
 
 
 def test_silence_has_no_loud_stretches() -> None:

@@ -14,16 +14,19 @@ from beepwatch.train.evaluation import (
     INT8,
     OWN,
     RAW,
-    Answers,
+    EpisodeEvidence,
     FrameEvidence,
     QuantisedBundle,
+    StreamAnswers,
     Study,
     calibrate,
     episodes,
     evaluate,
     examine,
+    find_temperature,
     own_hearing,
     raw_hearing,
+    score,
 )
 from beepwatch.train.recipe import ThresholdRecipe
 from beepwatch.train.rivals import RULE, TEMPLATE, rule_hearing, template_hearing
@@ -52,16 +55,21 @@ def study(hearing: Hearing, streams: list[BeepStream], negatives: list[NegativeS
     )  # fmt: skip
 
 
-def answers(probabilities: np.ndarray) -> Answers:
-    """Frames of 40 ms."""
-    return Answers(probabilities=probabilities.astype(np.float32), frame_s=0.04, rate_hz=RATE_HZ)
+def answers(probabilities: np.ndarray) -> StreamAnswers:
+    """Frames of 40 ms, all at one pitch."""
+    return StreamAnswers(
+        probabilities=probabilities.astype(np.float32),
+        pitch_hz=np.full((len(probabilities), 1), 1_000, dtype=np.float32),
+        frame_s=0.04,
+        rate_hz=RATE_HZ,
+    )
 
 
-def three_pulses() -> Answers:
+def three_pulses(probability: float = 0.9) -> StreamAnswers:
     """0.4 s each, from 1, 2 and 3 s on."""
     probabilities = np.zeros(250)
     for start in (25, 50, 75):
-        probabilities[start : start + 10] = 0.9
+        probabilities[start : start + 10] = probability
     return answers(probabilities)
 
 
@@ -71,6 +79,24 @@ def test_frames_over_the_threshold_are_one_episode_of_as_many_pulses() -> None:
     assert heard.onset_s == pytest.approx(1.0, abs=0.04)
     assert heard.offset_s == pytest.approx(3.4, abs=0.04)
     assert heard.score == pytest.approx(0.9)
+
+
+def test_faint_pulses_of_one_pitch_are_an_episode_and_of_many_none() -> None:
+    """The network's pitches reach the state machine as they reach it in the daemon."""
+    alike = three_pulses(0.4)
+    (heard,) = episodes(alike, 0.5)
+    assert (len(heard.pulses), heard.score) == (3, pytest.approx(0.4))
+    pitch_hz = alike.pitch_hz.copy()
+    pitch_hz[50:60], pitch_hz[75:85] = 1_300, 1_700
+    assert episodes(msgspec.structs.replace(alike, pitch_hz=pitch_hz), 0.5) == []
+
+
+def test_a_streams_scores_are_those_of_the_first_label_and_every_tone() -> None:
+    found = score(SteadyEngine(0.25), np.zeros(50 * RATE_HZ, dtype=np.int16))
+    assert found.probabilities.shape == (2_500,)
+    assert set(found.probabilities.tolist()) == {0.25}
+    assert found.pitch_hz.shape == (2_500, 3)
+    assert (found.frame_s, found.rate_hz) == (0.02, RATE_HZ)
 
 
 def test_raw_frames_within_three_seconds_are_one_alarm() -> None:
@@ -134,6 +160,42 @@ def test_an_engine_that_always_fires_raises_alarms(
     assert own.timing.onset_error_ms[0] == pytest.approx(4_200, abs=30)
 
 
+def test_only_an_engines_answers_can_be_taken_raw(
+    streams: list[BeepStream], negatives: list[NegativeStream]
+) -> None:
+    decided = own_hearing(SteadyEngine(0.0), streams, negatives, 0.5)
+    assert all(isinstance(evidence, EpisodeEvidence) for evidence in decided.beeps)
+    with pytest.raises(TypeError, match="found FrameEvidence"):
+        raw_hearing(raw_hearing(decided))
+
+
+def test_frames_of_devices_that_training_may_have_met_do_not_count(
+    streams: list[BeepStream], negatives: list[NegativeStream]
+) -> None:
+    """Frames of two streams and of the household are left, all silent or open or a pulse."""
+    met = [msgspec.structs.replace(stream, kin=stream.snr_db == 0.0) for stream in streams]
+    found = study(own_hearing(SteadyEngine(0.25), met, negatives, 0.5), met, negatives)
+    scores, truth = found.frames()
+    strange = [stream for stream in met if not stream.kin]
+    expected = sum(len(one.pcm) // 320 for one in (*strange, *negatives))
+    assert len(strange) == 2
+    assert len(scores) == len(truth) == expected
+    assert np.nansum(truth) == pytest.approx(2 * 3 * 0.3 / 0.02, abs=6)
+
+
+def test_the_temperature_makes_the_mean_score_the_share_of_true_frames(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 streams of 9 s, 0.9 s of each a pulse and 0.3 s open, and 6 s of household."""
+    monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.02))
+    said: list[str] = []
+    temperature = find_temperature(find_bundle("beep"), data, report=said.append)
+    share = 20 * 0.9 / (20 * 8.7 + 6)
+    expected = np.log(0.98 / 0.02) / np.log((1 - share) / share)
+    assert temperature == pytest.approx(expected, rel=0.01)
+    assert said[-1] == f"temperature {temperature:.3f}"
+
+
 def test_rivals_hear_a_clear_tone_and_no_hiss(
     streams: list[BeepStream], negatives: list[NegativeStream]
 ) -> None:
@@ -193,9 +255,9 @@ def test_thresholds_are_the_lowest_without_more_false_alarms_than_allowed(
     bundle = find_bundle("beep")
     plan = ThresholdRecipe(false_alarms_per_hour=0.0, lowest=0.3, highest=0.9)
     monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.6))
-    thresholds, quality = calibrate(bundle, data, plan)
+    thresholds, found = calibrate(bundle, data, plan)
     assert thresholds == {"beep": pytest.approx(0.61, abs=0.011)}
-    assert quality["dev_patterns_20_db"] == 0.0
+    assert found.quality()["dev_patterns_20_db"] == 0.0
     monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.95))
     assert calibrate(bundle, data, plan)[0] == {"beep": 0.9}
     monkeypatch.setattr(module, "open_engine", open_engine)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from beepwatch.train.reliability import frame_truth, reliability
+from beepwatch.train.reliability import fit_temperature, frame_truth, reliability
 
 
 def test_frames_in_pulses_are_true_and_those_just_after_are_open() -> None:
@@ -45,3 +45,13 @@ def test_without_a_frame_that_might_be_a_beep_nothing_is_said_of_them() -> None:
     found = reliability(np.zeros(5, dtype=np.float32), np.zeros(5, dtype=np.float32))
     assert found.error == 0.0
     assert math.isnan(found.error_where_unsure)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_is_found_by_which_scores_promise_too_much(temperature: float) -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0.0, 2.0, 200_000)
+    truth = (rng.random(200_000) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    truth[:1_000] = math.nan
+    scores = (1 / (1 + np.exp(-temperature * logits))).astype(np.float32)
+    assert fit_temperature(scores, truth) == pytest.approx(temperature, rel=0.03)

@@ -1,79 +1,364 @@
-"""A recipe gives a bundle, and an interrupted run the same one."""
+"""A recipe gives a bundle, an interrupted run the same one, and mining the clips it should."""
 
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.engines import open_engine
-from beepwatch.errors import ConfigurationError
+from beepwatch.cli import run_command_line
 from beepwatch.train import training
-from beepwatch.train.recipe import read_recipe
-from beepwatch.train.training import fit, pace, train
+from beepwatch.train.checkpoints import CHECKPOINT, Learner, Progress, save, save_best
+from beepwatch.train.display import Lines
+from beepwatch.train.history import Checked, Mined, read_history
+from beepwatch.train.interruption import TrainingInterrupted
+from beepwatch.train.networks import ToneNet
+from beepwatch.train.pool import Pool, spectra_of
+from beepwatch.train.recipe import Recipe, read_recipe
+from beepwatch.train.scenes import TONE, Clip
+from beepwatch.train.training import (
+    TRAIN_STREAM,
+    dev_score,
+    drawing,
+    fit,
+    follow,
+    most_believed,
+    pace,
+    take_step,
+    train,
+)
+from tests.train.conftest import Trained
+
+Fit = Callable[..., tuple[ToneNet, Progress]]
 
 
-class Interrupted(Exception):
-    """Stands for a power cut."""
+@pytest.fixture
+def fit_into(data: Path, recipe_path: Path) -> Fit:
+    """`fit` of the tiny recipe; the run's directory is still open."""
+    recipe, digest = read_recipe(recipe_path)
+
+    def go(run: Path, **more: object) -> tuple[ToneNet, Progress]:
+        run.mkdir(exist_ok=True)
+        options: dict[str, object] = {"workers": 0, "threads": 1, **more}
+        return fit(recipe, digest, data, run, **options)  # type: ignore[arg-type]
+
+    return go
 
 
-def test_a_recipe_makes_a_bundle_that_hears(data: Path, recipe_path: Path, tmp_path: Path) -> None:
-    lines: list[str] = []
-    out = train(
-        recipe_path, data, tmp_path / "out", runs=tmp_path / "runs", workers=0,
-        report=lines.append,
-    )  # fmt: skip
-    bundle = load_bundle(out)
+@pytest.fixture(scope="module")
+def whole(trained: Trained) -> Path:
+    """A run that was never interrupted."""
+    return trained.run
+
+
+class Killer:
+    """A display that sends this process a signal when a step is done or a line is said."""
+
+    def __init__(self, number: signal.Signals, *, step: int = -1, line: str = "\n") -> None:
+        self._number, self._step, self._line = number, step, line
+
+    def say(self, line: str) -> None:
+        if self._line in line:
+            os.kill(os.getpid(), self._number)
+
+    def composed(self, clips: int, of: int) -> None:
+        if self._line == "composing" and clips == of:
+            os.kill(os.getpid(), self._number)
+
+    def stepped(self, step: int, of: int, loss: float) -> None:
+        if step == self._step:
+            os.kill(os.getpid(), self._number)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two runs stand at the same point, bit for bit."""
+    first, second = load_file(one / CHECKPOINT), load_file(other / CHECKPOINT)
+    return first.keys() == second.keys() and all(
+        tensor.equal(second[name]) for name, tensor in first.items()
+    )
+
+
+# A run
+
+
+def test_a_recipe_makes_a_bundle_that_hears(trained: Trained) -> None:
+    bundle = load_bundle(trained.out)
     assert bundle.info.name == "tiny"
     assert bundle.info.data.licences == {"CC0": 4}
-    assert bundle.info.recipe_digest == read_recipe(recipe_path)[1]
+    assert bundle.info.recipe_digest == trained.digest
     assert bundle.info.quality["dev_hours"] == pytest.approx(6 / 3_600, rel=0.2)
-    assert any("step 6" in line for line in lines)
-    answer = open_engine(bundle).answers(np.zeros(6_400, dtype=np.int16)).probabilities
-    assert answer.shape == (10, 1)
+    answers = open_engine(bundle).answers(np.zeros(6_400, dtype=np.int16))
+    assert answers.probabilities.shape == (20, 1)
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(
-    data: Path, recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_says_what_it_does(trained: Trained) -> None:
+    assert trained.lines[0] == "composing 12 clips; 0 steps done before"
+    assert any(line.startswith("mined 2 of 4 clips, logits of ") for line in trained.lines)
+    assert [line.split(":")[0] for line in trained.lines if "dev score" in line] == [
+        *("step 2", "step 4", "step 6")
+    ]
+    assert trained.lines[-1].startswith(f"bundle tiny {load_bundle(trained.out).info.model_id} in ")
+
+
+def test_a_finished_run_is_not_trained_again(trained: Trained, fit_into: Fit) -> None:
+    """Its weights are there: neither clips nor steps are needed."""
+    lines: list[str] = []
+    network, progress = fit_into(trained.run, display=Lines(lines.append))
+    assert lines == []
+    assert progress.step == 6
+    shipped = load_file(trained.out / "weights.safetensors")
+    others = {name: tensor for name, tensor in network.state_dict().items() if "answer" not in name}
+    assert all(tensor.equal(shipped[name]) for name, tensor in others.items())
+    assert network.state_dict().keys() - others.keys() == {"answer.weight", "answer.bias"}
+
+
+def test_what_is_shipped_answers_at_the_temperature_that_was_found(
+    trained: Trained, fit_into: Fit
 ) -> None:
-    recipe, digest = read_recipe(recipe_path)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir()
-    broken.mkdir()
-
-    def go(run: Path) -> None:
-        fit(recipe, digest, data, run, workers=0, report=lambda _line: None)
-
-    go(whole)
-    real_step = training.take_step
-
-    def cut_at_step_five(step: int, *rest: object) -> float:
-        if step == 5:
-            raise Interrupted
-        return real_step(step, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(training, "take_step", cut_at_step_five)
-    with pytest.raises(Interrupted):
-        go(broken)
-    monkeypatch.setattr(training, "take_step", real_step)
-    go(broken)
-
-    expected = load_file(whole / "checkpoint.safetensors")
-    found = load_file(broken / "checkpoint.safetensors")
-    assert expected.keys() == found.keys()
-    for name, tensor in expected.items():
-        assert tensor.equal(found[name]), name
+    """Divided by it, to the three digits that are said; thresholds are sought after that."""
+    found = next(line for line in trained.lines if line.startswith("temperature "))
+    temperature = float(found.removeprefix("temperature "))
+    network, _progress = fit_into(trained.run)
+    shipped = load_file(trained.out / "weights.safetensors")
+    assert network.answer.bias.numpy(force=True) == pytest.approx(
+        temperature * shipped["answer.bias"].numpy(), rel=1e-3
+    )
+    assert abs(temperature - 1) > 0.01
+    judged = [line for line in trained.lines if line.startswith(("temperature", "threshold"))]
+    assert [line.split()[0] for line in judged] == ["temperature", "threshold"]
+    pcm = np.random.default_rng(0).normal(0, 2_000, 6_400).astype(np.int16)
+    network.temper(temperature)
+    with torch.inference_mode():
+        logits = network.eval()(torch.from_numpy(pcm)[None])[0][0].numpy()
+    answers = open_engine(load_bundle(trained.out)).answers(pcm)
+    assert answers.probabilities == pytest.approx(1 / (1 + np.exp(-logits)), abs=1e-3)
 
 
 def test_a_checkpoint_of_another_recipe_is_not_taken_up(
-    data: Path, recipe_path: Path, tmp_path: Path
+    data: Path, recipe_path: Path, fit_into: Fit, tmp_path: Path
+) -> None:
+    fit_into(tmp_path)
+    lines: list[str] = []
+    recipe, _digest = read_recipe(recipe_path)
+    fit(recipe, "another", data, tmp_path, workers=0, display=Lines(lines.append))
+    assert lines[0] == "composing 12 clips; 0 steps done before"
+    assert [entry.step for entry in read_history(tmp_path)] == [2, 3, 4, 6]
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize(
+    ("killer", "step"),
+    [
+        (Killer(signal.SIGINT, step=1), 1),
+        (Killer(signal.SIGTERM, step=5), 5),  # after the round of mining at 3
+        (Killer(signal.SIGINT, step=4), 4),  # while the check at 4 is still to come
+        (Killer(signal.SIGTERM, line="step 4: dev score"), 4),  # within it
+        (Killer(signal.SIGINT, line="mined 2"), 3),
+        (Killer(signal.SIGTERM, line="composing"), 0),
+    ],
+    ids=["early", "after mining", "before a check", "within a check", "mining", "composing"],
+)
+def test_an_interrupted_run_ends_with_the_same_weights(
+    killer: Killer, step: int, whole: Path, fit_into: Fit, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(
+        TrainingInterrupted, match=f"^interrupted at step {step}; the same command goes on$"
+    ):
+        fit_into(broken, display=killer)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+    lines: list[str] = []
+    fit_into(broken, display=Lines(lines.append))
+    assert f"{step} steps done before" in lines[0]
+    assert same_weights(whole, broken)
+    assert read_history(broken) == read_history(whole)
+    best, again = (load_file(run / "best.safetensors") for run in (whole, broken))
+    assert all(tensor.equal(again[name]) for name, tensor in best.items())
+
+
+def test_after_a_power_cut_a_run_goes_on_from_its_last_checkpoint(
+    whole: Path, fit_into: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing could be saved at step 5; the checkpoint of step 4 has the clips mined before."""
+
+    class PowerCut(Exception):
+        pass
+
+    broken = tmp_path / "broken"
+
+    def cut_at_step_five(step: int, *rest: object) -> float:
+        if step == 5:
+            raise PowerCut
+        return take_step(step, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "take_step", cut_at_step_five)
+        with pytest.raises(PowerCut):
+            fit_into(broken)
+    lines: list[str] = []
+    fit_into(broken, display=Lines(lines.append))
+    assert "4 steps done before" in lines[0]
+    assert same_weights(whole, broken)
+    assert read_history(broken) == read_history(whole)
+
+
+def test_a_checkpoint_stays_good_if_the_next_is_cut_short(
+    fit_into: Fit, recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit_into(tmp_path)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(_tensors: object, path: Path, _metadata: object) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("beepwatch.train.checkpoints.save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path, Progress(recipe_digest=""), Learner(read_recipe(recipe_path)[0]))
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+
+
+def test_a_cycle_begins_with_the_best_weights_and_clips_of_its_own(
+    data: Path,
+    fit_into: Fit,
+    recipe_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe, digest = read_recipe(recipe_path)
-    fit(recipe, digest, data, tmp_path, workers=0, report=lambda _line: None)
-    lines: list[str] = []
-    fit(recipe, "another", data, tmp_path, workers=0, report=lines.append)
-    assert "0 steps done before" in lines[0]
+    best = Learner(recipe).average
+    best.temper(2.0)
+    save_best(tmp_path, best)
+    save(tmp_path, Progress(recipe_digest=digest, step=4, best_score=2.0), Learner(recipe))
+    seen: list[tuple[list[float], list[NDArray[np.float16]]]] = []
+
+    def noted(step: int, network: ToneNet, optimizer: object, pool: Pool, recipe: Recipe) -> float:
+        seen.append((network.answer.weight.flatten().tolist(), list(pool.spectra)))
+        return take_step(step, network, optimizer, pool, recipe)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "take_step", noted)
+    fit_into(tmp_path)
+    assert len(seen) == 2, "the second cycle has two steps"
+    assert seen[0][0] == best.answer.weight.flatten().tolist()
+    draw = drawing(recipe, data, "train", best.frame_samples)
+    first = draw(12, stream=TRAIN_STREAM, beep_share=recipe.scenes.beep_share)
+    np.testing.assert_array_equal(seen[0][1][0], spectra_of(first, best))
+
+
+def test_the_command_says_where_it_was_interrupted_and_ends_with_130(
+    data: Path,
+    recipe_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["train", str(recipe_path), "--data", str(data), "--runs", str(tmp_path), "--out"]
+    words += [str(tmp_path / "out"), "--workers", "0"]
+
+    def interrupted_at_two(step: int, *rest: object) -> float:
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(step, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "take_step", interrupted_at_two)
+    assert run_command_line(words) == 130
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "beepwatch: interrupted at step 2; the same command goes on"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("sought", ["find_temperature", "calibrate"])
+def test_an_interruption_after_the_last_step_is_one_too(
+    sought: str,
+    data: Path,
+    recipe_path: Path,
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While temperature or thresholds are sought; training is not begun again after it."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(training, "write_bundle", lambda *_, **__: None)
+    monkeypatch.setattr(training, "find_temperature", lambda *_, **__: 1.0)
+    monkeypatch.setattr(training, sought, interrupted)
+    with pytest.raises(TrainingInterrupted, match="interrupted at step 6;"):
+        train(recipe_path, data, tmp_path / "out", runs=trained.run.parent, workers=0)
+
+
+# A step
+
+
+def toy_pool(network: ToneNet, clips: int, seed: int = 0) -> Pool:
+    """Tones of 0.4 s in noise, and noise alone."""
+    pool, rng = Pool(), np.random.default_rng(seed)
+    for number in range(clips):
+        sound = rng.normal(0, 200, 16_000)
+        truth, tones = np.zeros(50, np.float32), None
+        if number % 2:
+            pitch_hz = rng.uniform(500, 6_000)
+            sound[4_800:11_200] += 6_000 * np.sin(np.arange(6_400) * pitch_hz * np.pi / 8_000)
+            truth[15:35] = 1.0
+            tones = np.zeros((50, 161), np.int8)
+            tones[15:35, round(pitch_hz / 50)] = TONE
+        pool.add(
+            Clip(
+                pcm=sound.astype(np.int16), truth=truth, weight=np.ones(50, np.float32), tones=tones
+            ),
+            network,
+        )
+    return pool
+
+
+@pytest.fixture
+def toy_recipe(recipe_path: Path) -> Recipe:
+    """The tiny one with more steps, in a hurry."""
+    recipe = read_recipe(recipe_path)[0]
+    return msgspec.structs.replace(
+        recipe,
+        training=msgspec.structs.replace(
+            recipe.training, cycles=[60], batch_clips=8, learning_rate=0.03
+        ),
+    )
+
+
+def test_tones_are_learnt_from_a_few_clips(toy_recipe: Recipe) -> None:
+    """The loss falls to a quarter, and other tones are told from other noise."""
+    learner = Learner(toy_recipe)
+    pool = toy_pool(learner.network, 24)
+    losses = [
+        take_step(step, learner.network, learner.optimizer, pool, toy_recipe) for step in range(60)
+    ]
+    assert np.mean(losses[-10:]) < 0.25 * np.mean(losses[:10])
+    assert dev_score(learner.network, toy_pool(learner.network, 12, seed=1)) == 1.0
+
+
+def test_a_step_depends_on_its_number_and_on_no_step_before(toy_recipe: Recipe) -> None:
+    def weights(steps: list[int]) -> torch.Tensor:
+        learner = Learner(toy_recipe)
+        pool = toy_pool(learner.network, 12)
+        for step in steps:
+            take_step(step, learner.network, learner.optimizer, pool, toy_recipe)
+        return learner.network.ridge.weight.detach()
+
+    torch.rand(17)  # the state of torch's own generator is none of its business
+    assert weights([3]).equal(weights([3]))
+    assert not weights([3]).equal(weights([4]))
 
 
 def test_the_learning_rate_rises_briefly_and_ends_near_nothing() -> None:
@@ -90,38 +375,139 @@ def test_a_cycle_does_not_depend_on_those_that_follow() -> None:
     assert [pace(step, [300, 200]) for step in range(300)] == alone
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "named"),
-    [
-        ("cycles = [4, 2]", "cycles = [4, 0]", "cycles"),
-        ("seed = 5", "sed = 5", "sed"),
-        ("[model]", "[modell]", "modell"),
-        ("[scenes]", "[scenes", "tiny.toml"),
-    ],
-)
-def test_a_recipe_with_a_mistake_is_refused(
-    recipe_path: Path, old: str, new: str, named: str
+def test_the_average_moves_by_what_is_not_kept_and_takes_counts_as_they_are() -> None:
+    average, network = ToneNet(channels=4), ToneNet(channels=4)
+    with torch.no_grad():
+        for parameter in average.parameters():
+            parameter.fill_(1.0)
+        for parameter in network.parameters():
+            parameter.fill_(3.0)
+        network.level.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
+    follow(average, network, 0.75)
+    assert all((parameter == 1.5).all() for parameter in average.parameters())
+    assert int(average.level.num_batches_tracked) == 7  # type: ignore[arg-type]
+    assert all((parameter == 3.0).all() for parameter in network.parameters())
+
+
+# Mining and judging
+
+
+class Loudness(ToneNet):
+    """Believes in a beep as much as a frame of it is loud, wherever in the spectrum."""
+
+    def by_band(self, x: torch.Tensor) -> torch.Tensor:
+        frames = self.SPECTRA * x.shape[2]
+        loud = x[:, self.SPECTRA : 2 * self.SPECTRA].amax(dim=3)  # over the recent mean
+        by_frame = loud.transpose(1, 2).reshape(len(x), frames, 1, 1)
+        return by_frame.expand(-1, -1, 1, self.answering_bands)
+
+
+def click(peak: int, at: int) -> Clip:
+    """Faint noise with one loud frame."""
+    pcm = np.random.default_rng(at).normal(0, 20, 16_000)
+    pcm[320 * at : 320 * at + 320] += peak * np.sin(np.arange(320) * 0.8)
+    return Clip(
+        pcm=pcm.astype(np.int16), truth=np.zeros(50, np.float32), weight=np.ones(50, np.float32)
+    )
+
+
+def test_mining_takes_the_most_believed_clips_the_worst_first() -> None:
+    clips = [click(peak, 30) for peak in (100, 9_000, 50, 3_000, 9_000, 800)]
+    found = most_believed(iter(clips), Loudness(), 4)
+    assert [one.number for one in found] == [1, 4, 3, 5]
+    assert [one.clip for one in found] == [clips[number] for number in (1, 4, 3, 5)]
+    assert found[0].logit == found[1].logit > found[2].logit > found[3].logit
+
+
+def test_what_was_mined_is_in_the_pool_after_a_resumption(
+    fit_into: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe_path.write_text(recipe_path.read_text().replace(old, new))
-    with pytest.raises(ConfigurationError, match=named):
-        read_recipe(recipe_path)
+    """The same clips as in the run that mined them, at the same places, in every cycle."""
+    pools: list[list[bytes]] = []
+
+    def noted(step: int, network: ToneNet, optimizer: object, pool: Pool, recipe: Recipe) -> float:
+        pools.append([spectra.tobytes() for spectra in pool.spectra])
+        return take_step(step, network, optimizer, pool, recipe)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "take_step", noted)
+    with pytest.raises(TrainingInterrupted):
+        fit_into(tmp_path, display=Killer(signal.SIGINT, step=5))
+    fit_into(tmp_path)
+    assert [len(pool) for pool in pools] == [12, 12, 12, 14, 14, 14]
+    assert pools[3][12:] == pools[4][12:] == pools[5][12:]
+    assert pools[4] == pools[5]
+    rounds = [entry for entry in read_history(tmp_path) if isinstance(entry, Mined)]
+    assert [(entry.step, entry.candidates, entry.kept) for entry in rounds] == [(3, 4, 2)]
 
 
-def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"cannot read recipe .*none\.toml"):
-        read_recipe(tmp_path / "none.toml")
+def judged_pool(beeps: list[int], others: list[int], network: ToneNet) -> Pool:
+    """A click for each peak; half of those of beeps are told to be one."""
+    pool = Pool()
+    for peak in beeps:
+        truth = np.zeros(50, np.float32)
+        truth[30] = 1.0
+        pool.add(msgspec.structs.replace(click(peak, 30), truth=truth), network)
+    for peak in others:
+        pool.add(click(peak, 30), network)
+    return pool
 
 
-def test_a_comment_does_not_change_a_recipes_digest(recipe_path: Path) -> None:
-    digest = read_recipe(recipe_path)[1]
-    text = recipe_path.read_text()
-    recipe_path.write_text(f"# tried on a Sunday\n{text}")
-    assert read_recipe(recipe_path)[1] == digest
-    recipe_path.write_text(text.replace("[4, 2]", "[4, 3]"))
-    assert read_recipe(recipe_path)[1] != digest
+def test_the_dev_score_is_the_share_of_beeps_above_nearly_all_others() -> None:
+    """Of 101 others the quantiles 0.995, 0.99 and 0.98 lie below the loudest and above 2 of 3."""
+    network = Loudness()
+    others = [100] * 98 + [1_000, 2_000, 4_000]  # quantiles: 3,000, 2,000 and 1,000, or near
+    beeps = [20_000, 10_000, 2_500, 500]
+    # Both loud ones are heard at all three, 2,500 only at the two lower limits, 500 at none.
+    expected = (2 / 4 + 3 / 4 + 3 / 4) / 3
+    assert dev_score(network, judged_pool(beeps, others, network)) == pytest.approx(expected)
 
 
-def test_the_shipped_model_was_made_by_the_shipped_recipe() -> None:
-    models = Path(__file__).parent.parent.parent / "models"
-    info = load_bundle(models / "beep").info
-    assert info.recipe_digest == read_recipe(models / "beep" / "recipe.toml")[1]
+@pytest.mark.parametrize(("beeps", "others"), [([], [100]), ([100], [])])
+def test_without_both_kinds_of_clips_the_dev_score_is_nought(
+    beeps: list[int], others: list[int]
+) -> None:
+    network = Loudness()
+    assert dev_score(network, judged_pool(beeps, others, network)) == 0.0
+
+
+def test_a_clip_whose_beep_is_nearly_outside_is_neither(recipe_path: Path) -> None:
+    """Less than half of a frame of it is there: it is no beep to be heard, and no false alarm."""
+    network = Loudness()
+    pool = judged_pool([5_000], [100] * 10, network)
+    score = dev_score(network, pool)
+    truth = np.zeros(50, np.float32)
+    truth[30] = 0.4
+    pool.add(msgspec.structs.replace(click(30_000, 30), truth=truth), network)
+    assert dev_score(network, pool) == score == 1.0
+
+
+def test_each_check_has_the_mean_loss_of_its_steps(
+    fit_into: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([4.0, 2.0, 1.0, 2.0, 8.0, 9.0])
+    monkeypatch.setattr(training, "take_step", lambda *_: next(losses))
+    fit_into(tmp_path)
+    checks = [entry for entry in read_history(tmp_path) if isinstance(entry, Checked)]
+    assert [(check.step, check.loss) for check in checks] == [(2, 3.0), (4, 1.5), (6, 8.5)]
+
+
+def test_torch_has_as_many_threads_as_asked_for_and_one_while_clips_are_composed(
+    fit_into: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[tuple[str, int]] = set()
+
+    def noted(what: str, result: object, *_: object) -> object:
+        seen.add((what, torch.get_num_threads()))
+        return result
+
+    monkeypatch.setattr(training, "take_step", partial(noted, "step", 1.0))
+    monkeypatch.setattr(training, "spectra_of", partial(noted, "mining", None))
+    monkeypatch.setattr(training, "answer", lambda *_: np.zeros(1))
+    monkeypatch.setattr(training, "dev_score", partial(noted, "judging", 0.0))
+    monkeypatch.setattr(Pool, "add", lambda *_: seen.add(("composing", torch.get_num_threads())))
+    before = torch.get_num_threads()
+    fit_into(tmp_path, threads=before + 1)
+    assert torch.get_num_threads() == before
+    assert seen == {
+        *(("composing", 1), ("mining", 1), ("step", before + 1), ("judging", before + 1))
+    } | {("composing", before + 1)}  # the few clips that were mined
