@@ -4,6 +4,7 @@ import contextlib
 import sys
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.secrecy import without_secrets
 
 if TYPE_CHECKING:
+    from beepwatch.daemon.service import Service
     from beepwatch.secrecy import Secret
 
 app = typer.Typer(
@@ -25,8 +27,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 telegram_app = typer.Typer(help="Connect a Telegram bot.", no_args_is_help=True)
+service_app = typer.Typer(help="Let systemd keep the daemon running.", no_args_is_help=True)
 config_app = typer.Typer(help="See where each setting comes from.", no_args_is_help=True)
 app.add_typer(telegram_app, name="telegram")
+app.add_typer(service_app, name="service")
 app.add_typer(config_app, name="config")
 
 ConfigFile = Annotated[
@@ -44,6 +48,9 @@ Source = Annotated[
 Rate = Annotated[int | None, typer.Option("--rate", help="Sample rate of --source stdin, in Hz.")]
 Speed = Annotated[
     str, typer.Option("--speed", help="How fast a file is played: 1, 10, or max.", metavar="N|max")
+]
+OfUser = Annotated[
+    bool, typer.Option("--user", help="Of your own session, for a desktop's sound server.")
 ]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Data with a manifest.csv.")]
 
@@ -121,7 +128,16 @@ def run(
     from beepwatch.daemon import running
 
     settings, token = _settings(config, source, rate)
-    return running.run(settings, token=token, speed=_speed(speed), log_level=_log_level())
+    # On a terminal, SIGHUP says that its window was closed.
+    on_terminal = sys.stdin is not None and sys.stdin.isatty()
+    read_again = None if on_terminal else partial(_settings, config, source, rate)
+    return running.run(
+        settings,
+        token=token,
+        speed=_speed(speed),
+        log_level=_log_level(),
+        read_again=read_again,
+    )
 
 
 @app.command(epilog=_example("beepwatch record --label beep --minutes 10 --out recordings"))
@@ -245,11 +261,35 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the recipe.")
     ] = None,
+    runs: Annotated[
+        Path, typer.Option("--runs", metavar="DIR", help="Where checkpoints are kept.")
+    ] = Path("runs"),
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, help="Processes composing clips. Default: one a core."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="For a step. Default: half the cores.")
+    ] = None,
 ) -> int:
-    """Train a model from its recipe."""
-    _logging()
+    """Train a model from its recipe; after an interruption the same command goes on."""
+    from rich.console import Console
+
     training = _training_extra("beepwatch.train.training")
-    training.train(recipe, data, out or recipe.parent, report=_progress)
+    from beepwatch.daemon.scan import available_cores
+    from beepwatch.train.display import display_on
+
+    _logging()
+    with display_on(Console(stderr=True)) as display:
+        training.train(
+            recipe,
+            data,
+            out or recipe.parent,
+            runs=runs,
+            workers=available_cores() if workers is None else workers,
+            threads=threads,
+            display=display,
+        )
     return 0
 
 
@@ -313,6 +353,31 @@ def telegram_test(config: ConfigFile = None) -> int:
     return 0
 
 
+@service_app.command("install", epilog=_example("beepwatch service install"))
+def service_install(user: OfUser = False) -> int:
+    """Write, verify, enable and start the unit; may be run again after every update."""
+    _service(user).install()
+    return 0
+
+
+@service_app.command("uninstall", epilog=_example("beepwatch service uninstall"))
+def service_uninstall(user: OfUser = False) -> int:
+    """Stop and remove the unit; settings, events and clips stay."""
+    _service(user).uninstall()
+    return 0
+
+
+@service_app.command("status", epilog=_example("beepwatch service status"))
+def service_status(user: OfUser = False) -> int:
+    """Since when it runs, what it listens to, what it heard last, what is still to be told."""
+    from beepwatch.clock import SystemClock
+
+    service = _service(user)
+    for word, line in service.report(SystemClock()):
+        typer.echo(f"{word:<9} {line}")
+    return 0 if service.active else 1
+
+
 @config_app.command("check", epilog=_example("beepwatch config check --config beepwatch.toml"))
 def config_check(config: ConfigFile = None) -> int:
     """Say whether the configuration can be used."""
@@ -327,6 +392,12 @@ def config_show(config: ConfigFile = None) -> int:
     for key, value, origin in display_values(_load(config)):
         typer.echo(f"{key} = {value}  # {origin}")
     return 0
+
+
+def _service(user: bool) -> "Service":
+    from beepwatch.daemon import service
+
+    return service.Service(service.user_scope() if user else service.system_scope(), typer.echo)
 
 
 def _load(file: Path | None, overrides: dict[str, Any] | None = None) -> Loaded:

@@ -2,7 +2,10 @@
 
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Protocol
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
@@ -14,6 +17,14 @@ class Clock(Protocol):
 
     def utc(self) -> datetime:
         """The time of day, which may jump when it is set."""
+        ...
+
+    def slept_s(self) -> float:
+        """How long the machine was suspended since its start, which `mono_s` leaves out."""
+        ...
+
+    def boot_id(self) -> str:
+        """Another one after each start of the machine, when `mono_s` begins anew."""
         ...
 
 
@@ -28,6 +39,14 @@ class SystemClock:
         """The system's time of day, aware, in UTC."""
         return datetime.now(UTC)
 
+    def slept_s(self) -> float:
+        """What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+
+    def boot_id(self) -> str:
+        """The kernel's own."""
+        return _BOOT_ID.read_text().strip()
+
 
 class ManualClock:
     """A clock that stands still until it is told to move: for tests and virtual time."""
@@ -35,6 +54,7 @@ class ManualClock:
     def __init__(self, utc: datetime, mono_s: float = 0.0) -> None:
         self._utc = utc
         self._mono_s = mono_s
+        self._slept_s = 0.0
 
     def mono_s(self) -> float:
         """Seconds moved so far."""
@@ -43,6 +63,19 @@ class ManualClock:
     def utc(self) -> datetime:
         """The start time plus what was moved, plus what the wall clock was set by."""
         return self._utc
+
+    def slept_s(self) -> float:
+        """What it was told to sleep."""
+        return self._slept_s
+
+    def boot_id(self) -> str:
+        """Always the same."""
+        return "manual"
+
+    def sleep(self, by_s: float) -> None:
+        """Suspend the machine: only the wall clock goes on."""
+        self._slept_s += by_s
+        self._utc += timedelta(seconds=by_s)
 
     def advance(self, by_s: float) -> None:
         """Let both clocks run on by `by_s` seconds."""

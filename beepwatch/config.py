@@ -199,7 +199,8 @@ def telegram_token(
         return Secret(token)
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
         credential = Path(directory) / "telegram-token"
-        if credential.is_file():
+        # An empty line stands for none, so that the service starts before it has one.
+        if credential.is_file() and credential.stat().st_size > len("\n"):
             return _read_secret("the credential telegram-token", credential)
     if not telegram.token_file:
         return None

@@ -37,3 +37,11 @@ class ModelError(BeepwatchError):
 
 class StoreError(BeepwatchError):
     """The state directory or its database cannot be used."""
+
+
+class DiskFull(StoreError):
+    """There is no room for what was to be written; none of it was."""
+
+
+class StoreDamaged(StoreError):
+    """The database file is not what SQLite wrote."""

@@ -7,7 +7,7 @@ redaction: a secret never prints, not even inside the request lines of httpx.
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import structlog
@@ -15,6 +15,7 @@ import structlog
 from beepwatch.secrecy import BOT_TOKEN, Secret
 
 REDACTED = "[redacted]"
+_LOST = "%d lines of this log could not be written"
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,33 @@ class Redactor:
         return value if cleaned == text else cleaned
 
 
+class CountingHandler(logging.StreamHandler[TextIO]):
+    """What cannot be written, on a full disk say, is counted; the next line that can be says so."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, after one that tells of lines lost before it."""
+        if self._lost and record.msg is not _LOST:
+            lost, self._lost = self._lost, 0
+            level = logging.WARNING
+            told = logging.LogRecord(__name__, level, __file__, 0, _LOST, (lost,), None)
+            self.emit(told)
+            if self._lost:  # it could not be told either
+                self._lost += lost
+                return
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Called when a line could not be formatted or written."""
+        if isinstance(sys.exc_info()[1], OSError):
+            self._lost += 1
+        else:
+            super().handleError(record)
+
+
 def configure_logging(settings: LogSettings) -> None:
     """Configure structlog and the standard library's logging for this process, once."""
     redact = Redactor(settings.secrets)
@@ -74,7 +102,7 @@ def configure_logging(settings: LogSettings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(_level(settings.level)),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = CountingHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -120,16 +120,30 @@ class Ready(Message, frozen=True, kw_only=True):
 
 
 class Done(Message, frozen=True, kw_only=True):
-    """The classifier has dealt with this window; it need not be handed out again."""
+    """The classifier has dealt with this window.
+
+    While it is not `at_rest`, something is open that a next life would have to hear once more.
+    """
 
     stream_id: str
     sequence: int
+    at_rest: bool = True
+
+
+class Place(Message, frozen=True, kw_only=True):
+    """How far a recording has been heard: its last window that came, and when the first began."""
+
+    stream_id: str
+    sequence: int
+    began_at: datetime  # UTC, of the recording's first sample
+    began_mono_s: float
 
 
 class Finish(Message, frozen=True, kw_only=True):
-    """Finish what is begun, then end."""
+    """Finish what is begun, then end; if another life follows, leave it what is open."""
 
     within_s: float
+    for_good: bool = True
 
 
 class Finished(Message, frozen=True, kw_only=True):
@@ -140,12 +154,18 @@ class Poke(Message, frozen=True, kw_only=True):
     """There is something new in the outbox."""
 
 
+class Noted(Message, frozen=True, kw_only=True):
+    """The alert of this key is in the outbox; whoever sent it may forget it."""
+
+    dedupe_key: str
+
+
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
     """Label probabilities of one window's frames.
 
     `probabilities` is float32 [frames, labels]; frame i is centred (i + 0.5) · frame_s after the
-    window's first sample. `pitch_hz` is float32 [frames], what each frame's loudest candidate
-    sounds at, whether or not it is believed; None if the model tells no pitch.
+    window's first sample. `pitch_hz` is float32 [frames, tones]: at what pitches the frame's likeliest
+    candidates sound, whether or not they are believed, 0 for none; None if the model tells none.
     """
 
     probabilities: NDArray[np.float32]
@@ -259,6 +279,7 @@ AnyMessage = (
     | Finish
     | Finished
     | Poke
+    | Noted
     | Alert
 )
 

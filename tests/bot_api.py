@@ -64,6 +64,7 @@ class Fault:
     content_type: str = "application/json"
     reset: str = ""  # "before" the request is read, "after" the message was taken
     hang_s: float = 0.0
+    drip_s: float = 0.0  # between two bytes of the normal answer
 
 
 def error(status: int, description: str, **parameters: object) -> Fault:
@@ -87,6 +88,7 @@ NO_VOICE = error(400, "Bad Request: VOICE_MESSAGES_FORBIDDEN")
 NO_AUDIO = error(400, "Bad Request: not enough rights to send music to the chat")
 NO_DOCUMENT = error(403, "Forbidden: not enough rights to send documents to the chat")
 TOO_LARGE = error(413, "Request Entity Too Large")
+CONFLICT = error(409, "Conflict: terminated by other getUpdates request")
 INTERNAL = error(500, "Internal Server Error")
 BAD_GATEWAY = Fault(
     status=502, body=b"<html><h1>502 Bad Gateway</h1></html>", content_type="text/html"
@@ -105,6 +107,7 @@ class BotApi:
         self.messages: list[Posted] = []
         self._faults: dict[str, deque[Fault]] = {}
         self._always: dict[str, Fault] = {}
+        self._chats: dict[int, Fault] = {}
         self._updates: list[dict[str, object]] = []
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -146,11 +149,20 @@ class BotApi:
             if fault is not None:
                 self._always[method] = fault
 
-    def write_to_bot(self, chat_id: int, text: str, name: str = "Ada") -> None:
+    def shut(self, chat_id: int, fault: Fault | None) -> None:
+        """Every message to this chat meets this, until None."""
+        with self._changed:
+            self._chats.pop(chat_id, None)
+            if fault is not None:
+                self._chats[chat_id] = fault
+
+    def write_to_bot(
+        self, chat_id: int, text: str, name: str = "Ada", chat_type: str = "private"
+    ) -> None:
         """A person writes to the bot."""
         with self._changed:
             number = len(self._updates) + 1
-            chat = {"id": chat_id, "type": "private", "first_name": name}
+            chat = {"id": chat_id, "type": chat_type, "first_name": name}
             sender = {"id": chat_id, "is_bot": False, "first_name": name}
             message = {"message_id": number, "date": 1, "chat": chat, "from": sender, "text": text}
             self._updates.append({"update_id": number, "message": message})
@@ -189,6 +201,11 @@ class BotApi:
                 if name in self._always:
                     return self._always[name]
         return None
+
+    def fault_in(self, request: Request) -> Fault | None:
+        """What a message to this chat meets."""
+        with self._changed:
+            return self._chats.get(int(request.fields.get("chat_id", 0)))
 
     def remember(self, request: Request) -> None:
         """Note a request, whatever becomes of it."""
@@ -323,11 +340,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         request = self._read(token, method)
         self.server.api.remember(request)
+        fault = fault or self.server.api.fault_in(request)
         if fault is not None and fault.hang_s:
             self.server.api.hang(fault.hang_s)
             self._reset()
             return
-        taken = fault is None or fault.reset == "after"
+        taken = fault is None or fault.reset == "after" or fault.drip_s
         answer = self.server.api.answer(request) if taken or fault is None else fault
         if fault is not None and fault.reset:
             self._reset()
@@ -336,13 +354,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        if fault is None or not fault.drip_s:
+            self.wfile.write(answer.body)
+            return
+        for byte in answer.body:
+            self.server.api.hang(fault.drip_s)
+            self.wfile.write(bytes([byte]))
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet: the requests are remembered."""
 
     def _read(self, token: str, method: str) -> Request:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionResetError("the client was killed while it sent")
         content_type = self.headers.get("Content-Type", "")
         fields, files, names = (
             _multipart(body, content_type)

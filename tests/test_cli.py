@@ -21,6 +21,7 @@ TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the examp
 VERBS = (
     *("demo", "run", "record", "scan", "events", "doctor", "train", "evaluate"),
     *("telegram pair", "telegram test", "config check", "config show"),
+    *("service install", "service uninstall", "service status"),
 )
 
 

@@ -1,9 +1,13 @@
 """No secret reaches a log: not by httpx's request lines, tracebacks or objects, in no rendering."""
 
+import errno
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -130,3 +134,55 @@ def test_configuring_twice_logs_once(written: Terminal, monkeypatch: pytest.Monk
     logged_to(written, monkeypatch)
     structlog.get_logger().warning("once")
     assert written.getvalue().count("once") == 1
+
+
+class FullAtTimes(io.StringIO):
+    """A log on a disk that may be full."""
+
+    full = False
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)
+
+
+def test_lines_that_a_full_disk_did_not_take_are_counted_and_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log, written = structlog.get_logger(), FullAtTimes()
+    monkeypatch.setattr(sys, "stderr", written)
+    configure_logging(LogSettings())
+    log.info("before")
+    written.full = True
+    for number in range(3):
+        log.info("lost", number=number)
+    written.full = False
+    log.info("after")
+    log.info("and on")
+    events = [json.loads(line)["event"] for line in written.getvalue().splitlines()]
+    assert events == ["before", "3 lines of this log could not be written", "after", "and on"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_log_to_a_full_device_stops_nobody() -> None:
+    """/dev/full takes nothing; the process goes on, and ends as it would have."""
+    code = (
+        "import structlog; from beepwatch.logs import LogSettings, configure_logging\n"
+        "configure_logging(LogSettings())\n"
+        "for number in range(1_000): structlog.get_logger().warning('lost', number=number)\n"
+        "print('went on')\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stderr=full, stdout=subprocess.PIPE, text=True, check=True
+        )
+    assert done.stdout == "went on\n"
+
+
+def test_a_line_that_cannot_be_formatted_is_told_as_ever(
+    written: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged_to(written, monkeypatch)
+    logging.getLogger("wrong").warning("%d", "no number")
+    assert "Logging error" in written.getvalue()

@@ -18,7 +18,7 @@ from beepwatch.capture.windows import Cut, StreamTime, WindowCutter
 from beepwatch.clock import Clock
 from beepwatch.config import Capture
 from beepwatch.errors import SourceError
-from beepwatch.messages import Ended, Fault, FaultKind, Listening, Quiet, Window
+from beepwatch.messages import Ended, Fault, FaultKind, Listening, Place, Quiet, Window
 
 Heard = Window | Quiet | Fault | Listening | Ended
 Speed = float | Literal["max"]
@@ -77,8 +77,13 @@ class Listener:
         speed: Speed = 1.0,
         stop: threading.Event,
         source: Source | None = None,
+        resume: Place | None = None,
     ) -> None:
-        """`rate_hz` None keeps the source's own rate."""
+        """`rate_hz` None keeps the source's own rate.
+
+        With `resume`, a recording is the stream that an earlier listener began: windows up to that
+        place come once more, for the gate to be what it was, and without waiting.
+        """
         block_s = _BLOCK_MOST_S if speed == "max" else min(_BLOCK_S * speed, _BLOCK_MOST_S)
         self.source = source or parse_source(capture, clock=clock, block_s=block_s)
         self.counts = Counts()
@@ -93,6 +98,7 @@ class Listener:
         self._ledger = FaultLedger()
         self._health = InputHealth(self._ledger, self.source.name)
         self._opening: _Opening | None = None
+        self._resume = None if self.source.live else resume
         self._last_yield_s = clock.mono_s()
 
     def __iter__(self) -> Iterator[Heard | None]:
@@ -115,6 +121,8 @@ class Listener:
     def _one_opening(self) -> Iterator[Heard | None]:
         """From opening the source to its end; raises SourceError when it is lost."""
         opened = StreamTime(self._clock.mono_s(), self._clock.utc())
+        if self._resume is not None:
+            opened = StreamTime(self._resume.began_mono_s, self._resume.began_at)
         stream = self.source.open()
         self.stream_text = stream.text
         try:
@@ -198,6 +206,8 @@ class Listener:
             window_s=self._capture.window_s,
             hop_s=self._capture.hop_s,
         )
+        if self._resume is not None:
+            cutter.stream_id = self._resume.stream_id
         gate = None
         if self._capture.gate:
             gate = Gate(

@@ -1,6 +1,8 @@
 """One child of the supervisor over its successive lives, each with a connection of its own."""
 
+import contextlib
 import os
+import select
 import signal
 import socket
 import struct
@@ -14,14 +16,16 @@ import msgspec
 import structlog
 
 from beepwatch.daemon.entry import SIGNALS, encode_assignment
-from beepwatch.messages import AnyMessage, Heartbeat, decode, encode
+from beepwatch.messages import AnyMessage, Finish, Heartbeat, decode, encode
 
 STALE_AFTER_S = 15.0
 STARTING_S = 60.0  # a Pi Zero loads ONNX Runtime for half a minute
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
+KILLED_BACKOFF_S = 0.5  # the longest for one that somebody killed: it would have lived
 STORM_DEATHS, STORM_S = 5, 60.0
 MESSAGE_WITHIN_S = 5  # what has begun to come or go; a child that stops in its middle is cut off
+REAPED_WITHIN_S = 2.0  # a killed process that a driver holds is left to the system
 
 _log = structlog.get_logger()
 
@@ -34,20 +38,27 @@ class Child:
         self.name = name
         self.connection: Connection | None = None
         self.counts: dict[str, int] = {}
+        self.settings = settings  # of its next life
         self.retired = False  # it said that there is no point in another life
+        self.heard_of = False  # in this life
+        self.hung = False  # it is being killed because it gave no sign of life
         self._module = module
-        self._settings = settings
+        self._leaves_by_s: float | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._beat_s = 0.0
-        self._beaten = False
         self._deaths_s: deque[float] = deque()  # not older than STORM_S
         self._restart_at_s = 0.0
 
     @property
     def alive(self) -> bool:
         """Whether a process of this life runs."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and not _has_ended(self._pidfd)
+
+    @property
+    def pid(self) -> int | None:
+        """The process of this life."""
+        return None if self._process is None else self._process.pid
 
     @property
     def sentinel(self) -> int | None:
@@ -55,7 +66,22 @@ class Child:
         return self._pidfd
 
     def start(self, now_s: float) -> None:
-        """Begin a life: a new process with a new connection."""
+        """Begin a life: a new process with a new connection. If there can be none, it is dead.
+
+        It leads a group of its own, so that what it has started ends with it.
+        """
+        try:
+            self._start()
+        except OSError as error:  # no memory, no descriptors: tried again like any other death
+            _log.error("process_not_started", process=self.name, error=str(error))
+            self._died(now_s, LONGEST_BACKOFF_S)
+            return
+        self._beat_s = now_s
+        self.heard_of = self.hung = False
+        self._leaves_by_s = None
+        self._send(encode_assignment(self._module, self.settings))
+
+    def _start(self) -> None:
         ours, theirs = socket.socketpair()
         _limit_waits(ours)
         # Before there is a child's own handling, ^C would end it in the middle of its imports.
@@ -65,24 +91,35 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "beepwatch.daemon.entry", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                process_group=0,
             )
+        except OSError:
+            ours.close()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         self._pidfd = os.pidfd_open(self._process.pid)
         self.connection = Connection(ours.detach())
-        self._beat_s = now_s
-        self._beaten = False
-        self._send(encode_assignment(self._module, self._settings))
 
     def due(self, now_s: float) -> bool:
         """Whether it is dead and its backoff is over."""
         return self._process is None and not self.retired and now_s >= self._restart_at_s
 
+    def due_in_s(self, now_s: float) -> float:
+        """How long until it is due; for ever if there is no reason to wait for that."""
+        if self._process is not None or self.retired or now_s >= self._restart_at_s:
+            return float("inf")
+        return self._restart_at_s - now_s
+
     def stale(self, now_s: float) -> bool:
         """Whether it was started and has not been heard of for too long."""
-        limit_s = STALE_AFTER_S if self._beaten else STARTING_S
+        limit_s = STALE_AFTER_S if self.heard_of else STARTING_S
         return self._process is not None and now_s - self._beat_s > limit_s
+
+    def overstays(self, now_s: float) -> bool:
+        """Whether it was told to leave and has not done so in time."""
+        return self._leaves_by_s is not None and now_s > self._leaves_by_s
 
     def fresh(self, now_s: float) -> bool:
         """Whether it lives and has been heard of lately."""
@@ -98,7 +135,7 @@ class Child:
             while self.connection is not None and self.connection.poll(0):
                 message = decode(self.connection.recv_bytes())
                 self._beat_s = now_s
-                self._beaten = True
+                self.heard_of = True
                 if not isinstance(message, Heartbeat):
                     return message
                 self.counts = message.counts
@@ -128,37 +165,82 @@ class Child:
             return False
         return True
 
+    def dismiss(self, now_s: float, within_s: float) -> None:
+        """Tell it to make room for its next life, which begins as soon as it has."""
+        if self._process is None or self._leaves_by_s is not None:
+            return
+        self._leaves_by_s = now_s + within_s
+        self.send(Finish(within_s=within_s, for_good=False))
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether it was told to make room."""
+        return self._leaves_by_s is not None
+
     def bury(self, now_s: float) -> int | None:
         """Clear away a dead process and set its backoff; its exit code, None while it lives."""
         process = self._process
-        if process is None or (exit_code := process.poll()) is None:
+        if process is None or self.alive:
             return None
-        self._process = None
-        if self._pidfd is not None:
-            os.close(self._pidfd)
-            self._pidfd = None
-        self._hang_up()
+        _kill_group(process.pid)  # before it is reaped: until then the number is its own
+        exit_code = process.wait()
+        self._forget()
+        if self.dismissed:
+            self._restart_at_s = now_s
+        else:
+            killed = exit_code == -signal.SIGKILL and not self.hung
+            self._died(now_s, KILLED_BACKOFF_S if killed else LONGEST_BACKOFF_S)
+        return exit_code
+
+    def _died(self, now_s: float, longest_backoff_s: float) -> None:
         self._deaths_s.append(now_s)
         while now_s - self._deaths_s[0] > STORM_S:
             self._deaths_s.popleft()
-        backoff_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (len(self._deaths_s) - 1))
+        backoff_s = min(longest_backoff_s, FIRST_BACKOFF_S * 2 ** (len(self._deaths_s) - 1))
         self._restart_at_s = now_s + backoff_s
-        return exit_code
 
     def storming(self, now_s: float) -> bool:
         """Whether it died `STORM_DEATHS` times within the last `STORM_S`."""
         return sum(now_s - death_s <= STORM_S for death_s in self._deaths_s) >= STORM_DEATHS
 
     def kill(self) -> None:
-        """End it at once; `bury` follows."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        """End it, and what it has started, as soon as the system can; `bury` follows."""
+        if self._process is not None and self._process.returncode is None:
+            _kill_group(self._process.pid)
+
+    def put_to_rest(self) -> None:
+        """Kill it if it lives, and wait for that; there is no further life."""
+        self.kill()
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(REAPED_WITHIN_S)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._process = None
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+        self._hang_up()
 
     def _hang_up(self) -> None:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+
+
+def _has_ended(pidfd: int | None) -> bool:
+    """Whether the process is dead, without reaping it."""
+    if pidfd is None:
+        return True
+    ended = select.poll()
+    ended.register(pidfd, select.POLLIN)
+    return bool(ended.poll(0))
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _limit_waits(end: socket.socket) -> None:

@@ -2,8 +2,11 @@
 
 import sys
 from collections import deque
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 
 import msgspec
 import structlog
@@ -11,16 +14,20 @@ import structlog
 from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.engines import open_engine
 from beepwatch.clock import Clock, LocalZone, SystemClock
-from beepwatch.config import Rule
 from beepwatch.daemon.link import Link, SupervisorGone
-from beepwatch.daemon.pipeline import EpisodeKey, Note, Pipeline
+from beepwatch.daemon.pipeline import Note, Pipeline
+from beepwatch.daemon.remembering import remember
+from beepwatch.daemon.resuming import EpisodeKey
 from beepwatch.daemon.settings import ClassifierSettings
-from beepwatch.errors import ModelError, StoreError
+from beepwatch.daemon.timekeeping import Timekeeper
+from beepwatch.errors import DiskFull, ModelError, StoreDamaged, StoreError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import (
     AlertKind,
     AnyMessage,
+    Clip,
     Done,
+    Event,
     Failed,
     Fault,
     FaultKind,
@@ -32,10 +39,13 @@ from beepwatch.messages import (
     Window,
 )
 from beepwatch.store.database import Database
-from beepwatch.store.outbox import Outbox
+from beepwatch.store.memory import Memory
+from beepwatch.store.outbox import Outbox, Written
+from beepwatch.store.timeline import Timeline
 
 IDLE_S = 1.0
 UNWRITTEN_NOTES = 1_000  # kept while the disk is full; hours of beeps
+UNWRITTEN_CLIPS = 20  # of them with their clips; 20 MB at most
 
 _log = structlog.get_logger()
 
@@ -47,7 +57,7 @@ def main(connection: Connection, settings: ClassifierSettings) -> None:
     link = Link(connection, clock)
     try:
         Classifier(link, settings, clock).run()
-    except ModelError as error:
+    except (ModelError, StoreDamaged) as error:
         link.send(Failed(text=str(error), exit_code=error.exit_code))
     except StoreError as error:
         _log.error("store_unusable", process="classifier", error=str(error))
@@ -62,11 +72,15 @@ class Classifier:
     def __init__(self, link: Link, settings: ClassifierSettings, clock: Clock) -> None:
         bundle = load_bundle(settings.bundle)
         engine = open_engine(bundle, settings.model.runtime)
-        outbox = Outbox(Database(settings.directory))
+        database = Database(settings.directory)
+        # Before anything is remembered: the clock may have been set since the last life.
+        self._time = Timekeeper(Timeline(database, clock.boot_id()), clock)
+        memory = Memory(database)
+        remembered = remember(memory, settings, clock)
         self._link = link
         self._clock = clock
         self._live = settings.live
-        self._writer = NoteWriter(outbox, settings.channels)
+        self._writer = NoteWriter(Outbox(database), settings.channels, memory.last_alerts())
         self._faulty_since: datetime | None = None
         self._pipeline = Pipeline(
             engine,
@@ -75,8 +89,10 @@ class Classifier:
             rules=settings.rules,
             missing_after_s=settings.missing_after_s,
             zone=LocalZone(),
-            since_s=_last_heard_s(outbox, settings, clock),
-            last_told_s=_last_told_s(outbox, settings.rules, clock) if settings.live else None,
+            since_s=remembered.since_s,
+            missed=remembered.missed,
+            last_told_s=remembered.last_told_s,
+            earlier=remembered.earlier,
         )
 
     def run(self) -> None:
@@ -85,7 +101,7 @@ class Classifier:
         while True:
             message = self._link.receive(IDLE_S)
             if isinstance(message, Finish):
-                self._write(self._pipeline.finish())
+                self._write(self._pipeline.finish() if message.for_good else [])
                 if self._writer.unwritten:
                     _log.error("not_written", notes=self._writer.unwritten)
                 self._link.send(Finished())
@@ -94,6 +110,8 @@ class Classifier:
             self._link.beat()
 
     def _handle(self, message: AnyMessage | None) -> None:
+        if self._live and isinstance(message, Window | Quiet) and self._time.is_set_anew(message):
+            self._follow_clock(message)
         match message:
             case Window():
                 self._write(self._pipeline.hear(message))
@@ -102,17 +120,32 @@ class Classifier:
             case None if self._live:
                 self._write(self._pipeline.tick(self._clock.mono_s(), self._clock.utc()))
         if isinstance(message, Window | Quiet):
-            self._link.send(Done(stream_id=message.stream_id, sequence=message.sequence))
+            at_rest = self._pipeline.at_rest and not self._writer.unwritten
+            self._link.send(
+                Done(stream_id=message.stream_id, sequence=message.sequence, at_rest=at_rest)
+            )
+
+    def _follow_clock(self, span: Window | Quiet) -> None:
+        """End what is open, in its own time, and date anew all that was written."""
+        self._write(self._pipeline.finish())
+        try:
+            self._time.follow(span)
+        except StoreError as error:
+            self._report(error)  # the next window tries again
 
     def _write(self, notes: list[Note]) -> None:
         try:
             wrote = self._writer.write(notes)
+        except StoreDamaged:
+            raise  # no life of this daemon can write it; the next start puts it aside
         except StoreError as error:
             self._report(error)
             return
         if wrote:
             self._link.send(Poke())
-        if self._faulty_since is not None:
+        if self._writer.clips_wait_for is not None:
+            self._report(self._writer.clips_wait_for)
+        elif self._faulty_since is not None:
             self._link.send(_disk_fault("the store can be written again", self._faulty_since, True))
             self._faulty_since = None
 
@@ -125,15 +158,25 @@ class Classifier:
 class NoteWriter:
     """Writes notes in order and remembers which event each episode became.
 
-    What could not be written is kept, up to `UNWRITTEN_NOTES`, and tried again with the next.
+    What could not be written is kept, up to `UNWRITTEN_NOTES`, and tried again with the next. On a
+    full disk a note goes without its clip rather than not at all; the clips of the last
+    `UNWRITTEN_CLIPS` are kept, and follow when there is room.
     """
 
-    def __init__(self, outbox: Outbox, channels: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: tuple[str, ...],
+        last_alerts: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`last_alerts` are those of an earlier life, by label."""
         self._outbox = outbox
         self._channels = channels
         self._event_ids: dict[EpisodeKey, int] = {}
-        self._last_alert: dict[str, int] = {}  # by label
+        self._last_alert = dict(last_alerts)  # by label
         self._unwritten: deque[Note] = deque()
+        self._clips: dict[int, tuple[Event, Clip]] = {}  # of events that were written without
+        self.clips_wait_for: StoreError | None = None
 
     @property
     def unwritten(self) -> int:
@@ -150,19 +193,24 @@ class NoteWriter:
         while self._unwritten:
             self._put(self._unwritten[0])
             self._unwritten.popleft()
-        return wrote
+        return self._put_clips() or wrote
 
     def _put(self, note: Note) -> None:
         event = note.event
         if event is not None and note.episode is not None:
-            event = msgspec.structs.replace(event, id=self._event_ids.get(note.episode))
+            known = self._event_ids.get(note.episode, event.id)
+            event = msgspec.structs.replace(event, id=known)
         label = event.label if event else ""
-        written = self._outbox.write(
-            event=event,
-            clip=note.clip,
-            alert=note.alert,
-            channels=self._channels,
-            told_by=self._last_alert.get(label) if note.covered and note.alert is None else None,
+        written = self._with_clip_if_it_fits(
+            partial(
+                self._outbox.write,
+                event=event,
+                alert=note.alert,
+                channels=self._channels,
+                told_by=self._last_alert.get(label) if note.covered and not note.alert else None,
+            ),
+            event,
+            note.clip,
         )
         self._log(note)
         if event is None or note.episode is None or written.event_id is None:
@@ -173,6 +221,59 @@ class NoteWriter:
             self._event_ids.pop(note.episode, None)
         else:
             self._event_ids[note.episode] = written.event_id
+
+    def _with_clip_if_it_fits(
+        self, write: Callable[..., Written], event: Event | None, clip: Clip | None
+    ) -> Written:
+        if event is None or clip is None:
+            written = _even_if_full(write)
+            self._freshen_clip(written.event_id, event)
+            return written
+        try:
+            self._make_sure_of_room(clip)
+            written = write(clip=clip)
+        except DiskFull:
+            written = _even_if_full(write)
+            self._keep_clip(written.event_id, event, clip)
+        else:
+            self._clips.pop(written.event_id or 0, None)
+        return written
+
+    def _make_sure_of_room(self, clip: Clip) -> None:
+        if not self._outbox.has_room_for(clip):
+            raise DiskFull(
+                "the disk has no room for clips. Free some space, or lower store.max_mb."
+            )
+
+    def _keep_clip(self, event_id: int | None, event: Event, clip: Clip) -> None:
+        """The newest of each event; of too many the oldest goes."""
+        if event_id is None:
+            return
+        self._clips.pop(event_id, None)
+        self._clips[event_id] = (msgspec.structs.replace(event, id=event_id), clip)
+        if len(self._clips) > UNWRITTEN_CLIPS:
+            oldest_id = next(iter(self._clips))
+            dropped, _ = self._clips.pop(oldest_id)
+            _log.error("clip_dropped", event_id=oldest_id, onset=dropped.onset.isoformat())
+
+    def _freshen_clip(self, event_id: int | None, event: Event | None) -> None:
+        """A clip that waits belongs to what is known of its event now."""
+        if event_id in self._clips and event is not None:
+            self._keep_clip(event_id, event, self._clips[event_id][1])
+
+    def _put_clips(self) -> bool:
+        """Whether one that was kept was written."""
+        wrote = False
+        self.clips_wait_for = None
+        try:
+            for event_id, (event, clip) in list(self._clips.items()):
+                self._make_sure_of_room(clip)
+                self._outbox.write(event=event, clip=clip)
+                del self._clips[event_id]
+                wrote = True
+        except StoreError as error:
+            self.clips_wait_for = error
+        return wrote
 
     def _log(self, note: Note) -> None:
         if note.event is not None:
@@ -187,23 +288,12 @@ class NoteWriter:
             _log.warning("nothing_heard", text=note.alert.text)
 
 
-def _last_told_s(outbox: Outbox, rules: tuple[Rule, ...], clock: Clock) -> dict[str, float]:
-    """Monotonic times of the last alerts, so that a cooldown outlives a restart."""
-    told_s = {}
-    for rule in rules:
-        if told := outbox.last_told(rule.label):
-            ago_s = max(0.0, (clock.utc() - told).total_seconds())
-            told_s[rule.label] = clock.mono_s() - ago_s
-    return told_s
-
-
-def _last_heard_s(outbox: Outbox, settings: ClassifierSettings, clock: Clock) -> float:
-    """Since when the dead man's switch waits: an earlier life of this daemon may have heard."""
-    heard = [at for rule in settings.rules if (at := outbox.last_heard(rule.label))]
-    if not heard or not settings.live:
-        return settings.since_s
-    ago_s = max(0.0, (clock.utc() - max(heard)).total_seconds())
-    return max(settings.since_s, clock.mono_s() - ago_s)
+def _even_if_full(write: Callable[[], Written]) -> Written:
+    """The first try that finds the disk full makes the store give up its reserve."""
+    try:
+        return write()
+    except DiskFull:
+        return write()
 
 
 def _disk_fault(text: str, since: datetime, cleared: bool) -> Fault:

@@ -35,6 +35,11 @@ class Ending:
         """Whose turn it is."""
         return self._turns[0].child if self._turns else None
 
+    def hurry(self, within_s: float, now_s: float) -> None:
+        """Give everybody who is still to finish no more than this."""
+        self._turns = [Turn(child=turn.child, within_s=within_s) for turn in self._turns]
+        self._begun_s = now_s
+
     def leaving(self, child: Child) -> bool:
         """Whether this child has finished or was told to, so that its death is no accident."""
         if child is self.current:

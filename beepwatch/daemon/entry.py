@@ -4,8 +4,11 @@ What it is to do comes over the connection FD as its first message, so that no s
 list of processes and nothing is unpickled.
 """
 
+import os
+import select
 import signal
 import sys
+import threading
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +20,9 @@ from beepwatch.secrecy import Secret
 
 _Settings = TypeVar("_Settings")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # blocked from the child's birth until they are ignored
+# Blocked from the child's birth until they are ignored.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ALONE_S = 4.0  # for a child to end by itself when the supervisor is gone
 
 # Not imported where they are not needed: None in sys.modules makes an import fail, for which both
 # importers provide. structlog wants rich for tracebacks in colour that no daemon prints, 6 MB;
@@ -59,6 +64,7 @@ def main(descriptor: int) -> None:
         assignment = msgspec.msgpack.decode(connection.recv_bytes(), type=Assignment)
     except EOFError:
         return  # the supervisor has died in the meantime
+    threading.Thread(target=_end_if_left_alone, args=(descriptor,), daemon=True).start()
     sys.path[:] = assignment.path
     keep_out(assignment.module)
     try:
@@ -70,6 +76,18 @@ def main(descriptor: int) -> None:
 
         structlog.get_logger().exception("process_crashed", module=assignment.module)
         sys.exit(1)
+
+
+def _end_if_left_alone(descriptor: int) -> None:
+    """Whatever the child is stuck in, it does not outlive its supervisor, nor keep the microphone.
+
+    It learns of that by its connection as well and ends in order, if it can.
+    """
+    hung_up = select.poll()
+    hung_up.register(descriptor, 0)  # asks for nothing but what is always told: the other end's end
+    hung_up.poll()
+    threading.Event().wait(ALONE_S)
+    os._exit(1)
 
 
 def keep_out(module: str) -> None:

@@ -1,10 +1,11 @@
 """The messenger process: the outbox in, messages out, on one event loop."""
 
 import asyncio
-import contextlib
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -13,7 +14,18 @@ from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.errors import StoreError
 from beepwatch.logs import configure_logging
-from beepwatch.messages import Alert, Finish, Finished, Heartbeat, Poke, Ready
+from beepwatch.messages import (
+    Alert,
+    AlertKind,
+    Fault,
+    Finish,
+    Finished,
+    Heartbeat,
+    Noted,
+    Poke,
+    Ready,
+)
+from beepwatch.notify.captions import status
 from beepwatch.notify.channels import Channel, ConsoleChannel
 from beepwatch.notify.clips import Encoder
 from beepwatch.notify.dispatcher import Dispatcher
@@ -21,8 +33,13 @@ from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
 
+if TYPE_CHECKING:
+    from beepwatch.notify.door import Door
+
 TIDY_EVERY_S = 3_600.0
+LOOK_FOR_ROOM_S = 30.0
 STORE_AGAIN_S = 1.0
+_THREADS = 32
 
 _log = structlog.get_logger()
 
@@ -58,21 +75,26 @@ class Messenger:
             encode=Encoder().encode,
             room=settings.notify.room,
             zone=LocalZone(),
-            report=link.send,
-            beat=lambda: link.beat(self._dispatcher.counts),
+            report=self._report,
+            beat=lambda: link.beat(self._counts),
         )
+        self._door = self._open_door()
         self._finish: asyncio.Future[Finish] | None = None
-        self._unwritten: list[Alert] = []
+        self._unwritten: list[tuple[Alert, Sequence[str]]] = []  # each with its channels
         self._write_again: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Deliver until told to finish, then for as long as was allowed."""
         loop = asyncio.get_running_loop()
+        # More than Python gives a small machine: what hangs in one (a resolver, a stopped terminal)
+        # must not keep the next channel's clip waiting.
+        loop.set_default_executor(ThreadPoolExecutor(max_workers=_THREADS))
         self._finish = loop.create_future()
         loop.add_reader(self._link.fileno(), self._on_message)
         stop = asyncio.Event()
         delivering = asyncio.create_task(self._dispatcher.run(stop))
         tidying = asyncio.create_task(self._tidy())
+        answering = asyncio.create_task(self._door.run()) if self._door else None
         self._link.send(Ready())
         try:
             ends: set[asyncio.Future[Any]] = {delivering, self._finish}
@@ -82,10 +104,16 @@ class Messenger:
         finally:
             loop.remove_reader(self._link.fileno())
             tidying.cancel()
+            if answering is not None:
+                answering.cancel()
             stop.set()
             await delivering
-        self._link.send(Heartbeat(counts=self._dispatcher.counts))
+        self._link.send(Heartbeat(counts=self._counts))
         self._link.send(Finished())
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        return self._dispatcher.counts | (self._door.counts if self._door else {})
 
     def _on_message(self) -> None:
         try:
@@ -95,8 +123,7 @@ class Messenger:
             return
         match message:
             case Alert():
-                self._unwritten.append(message)
-                self._write()
+                self._write(message, self._channels)
             case Finish():
                 self._end(message)
             case Poke():
@@ -110,34 +137,77 @@ class Messenger:
         else:
             self._finish.set_exception(reason)
 
-    def _write(self) -> None:
-        """Put the supervisor's notices and faults into the outbox, in order."""
+    def _report(self, channel: str, fault: Fault) -> None:
+        """A channel that is shut is news for the other channels, and so is its recovery."""
+        self._link.send(fault)
+        now = self._clock.utc()
+        kind = AlertKind.RECOVERED if fault.cleared else AlertKind.FAULT
+        key = f"{kind}:{now.isoformat()}:{fault.text}"
+        alert = Alert(kind=kind, text=fault.text, created_at=now, due_at=now, dedupe_key=key)
+        if others := [name for name in self._channels if name != channel]:
+            self._write(alert, others)
+
+    def _open_door(self) -> "Door | None":
+        """Where the configured chats can ask; None without any."""
+        settings, telegram = self._settings, self._settings.notify.telegram
+        if not telegram.chat_ids or settings.token is None:
+            return None
+        from beepwatch.notify.door import Door  # as expensive as the channel below
+
+        return Door(
+            settings.token,
+            telegram.base_url,
+            telegram.chat_ids,
+            clock=self._clock,
+            answer=lambda: status(
+                self._outbox.last_heard(),
+                sum(self._outbox.waiting().values()),
+                settings.notify.room,
+                LocalZone(),
+            ),
+        )
+
+    def _write(self, alert: Alert, channels: Sequence[str]) -> None:
+        self._unwritten.append((alert, channels))
+        self._write_all()
+
+    def _write_all(self) -> None:
+        """Put notices and faults into the outbox, in order."""
         if self._write_again is not None:
             self._write_again.cancel()
         try:
             while self._unwritten:
-                self._outbox.write(alert=self._unwritten[0], channels=self._channels)
+                alert, channels = self._unwritten[0]
+                self._outbox.write(alert=alert, channels=channels)
                 self._unwritten.pop(0)
+                self._link.send(Noted(dedupe_key=alert.dedupe_key))
         except StoreError as error:
             _log.warning("notice_not_written", error=str(error))
             loop = asyncio.get_running_loop()
-            self._write_again = loop.call_later(STORE_AGAIN_S, self._write)
+            self._write_again = loop.call_later(STORE_AGAIN_S, self._write_all)
             return
         self._dispatcher.poke()
 
     async def _tidy(self) -> None:
-        """Keep the clips within their limits."""
+        """Keep the clips within their limits: every hour, and whenever the disk gets full."""
         store = self._settings.store
+        tidied_s = float("-inf")
         while True:
-            with contextlib.suppress(StoreError):  # said by whoever writes; tried again in an hour
-                await asyncio.to_thread(
-                    self._library.tidy,
-                    self._clock.utc(),
-                    keep_days=store.keep_days,
-                    max_mb=store.max_mb,
-                    min_free_mb=store.min_free_mb,
-                )
-            await asyncio.sleep(TIDY_EVERY_S)
+            now_s = self._clock.mono_s()
+            try:
+                overdue = now_s - tidied_s >= TIDY_EVERY_S
+                if overdue or self._library.is_short_of_room(store.min_free_mb):
+                    await asyncio.to_thread(
+                        self._library.tidy,
+                        self._clock.utc(),
+                        keep_days=store.keep_days,
+                        max_mb=store.max_mb,
+                        min_free_mb=store.min_free_mb,
+                    )
+                    tidied_s = now_s
+            except StoreError as error:
+                _log.warning("not_tidied", error=str(error))
+            await asyncio.sleep(LOOK_FOR_ROOM_S)
 
 
 def _open_channels(settings: MessengerSettings) -> list[Channel]:

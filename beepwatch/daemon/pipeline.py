@@ -4,13 +4,14 @@ No I/O and no clock: the daemon's classifier, `scan` and the benchmarks run the 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 import numpy as np
 
 from beepwatch.classify.engines import Engine
 from beepwatch.config import Rule
+from beepwatch.daemon.resuming import Earlier, EpisodeKey
 from beepwatch.decide.deadman import DeadMansSwitch
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
@@ -20,8 +21,7 @@ from beepwatch.store.trail import AudioTrail
 CLIP_MARGIN_S = 1.0  # before the first pulse and after the last
 LONGEST_CLIP_S = 30.0
 TRAIL_S = 45.0  # the longest clip, the pause that ends an episode, a few windows
-
-EpisodeKey = tuple[str, datetime]
+WRITTEN_EVERY_S = 30.0  # the event of an episode that goes on
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,8 +41,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 class Pipeline:
     """Classify, decide, and cut the clips of one stream after another.
 
-    `since_s` is when the dead man's switch begins to wait, `last_told_s` the monotonic time of the
-    last alert per label in an earlier life, `zone` the local time of quiet hours.
+    `since_s` is when the dead man's switch begins to wait, and `missed` whether it has told of this
+    absence; `last_told_s` is the monotonic time of the last alert of each rule, by its number, in
+    an earlier life, and `earlier` what that has written; `zone` is the local time of quiet hours.
     """
 
     def __init__(
@@ -55,34 +56,44 @@ class Pipeline:
         missing_after_s: float = 0.0,
         zone: tzinfo = UTC,
         since_s: float = 0.0,
-        last_told_s: Mapping[str, float] | None = None,
+        missed: bool = False,
+        last_told_s: Mapping[int, float] | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         told_s = last_told_s or {}
         self._engine = engine
         self._tracker = EpisodeTracker(thresholds, context_s=context_s)
         self._rules = [
-            RuleMachine(rule, zone=zone, last_told_s=told_s.get(rule.label)) for rule in rules
+            RuleMachine(rule, zone=zone, last_told_s=told_s.get(number))
+            for number, rule in enumerate(rules)
         ]
         self._watched = {rule.label for rule in rules}
-        self._deadman = DeadMansSwitch(missing_after_s, since_s=since_s)
+        self._deadman = DeadMansSwitch(missing_after_s, since_s=since_s, missed=missed)
+        self._earlier = earlier or Earlier()
+        self._heard_until_s = since_s
         self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
         self._covered: set[EpisodeKey] = set()
         self._open: dict[EpisodeKey, float] = {}  # monotonic start of the clips to come
         self._full_clips: dict[EpisodeKey, Clip | None] = {}  # of episodes longer than a clip
+        self._written_s: dict[EpisodeKey, float] = {}  # when the event was, or its episode began
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether a next life would decide the same without the sound so far."""
+        waits = any(rule.waits(self._heard_until_s) for rule in self._rules)
+        return self._tracker.at_rest and not waits
 
     def hear(self, window: Window) -> list[Note]:
         """One window of sound."""
         self._trail.lay(window)
         notes = self._notes(self._tracker.hear(score(self._engine, window)))
-        self._keep_full_clips()
-        return notes + self.tick(window.started_mono_s, window.started_at)
+        return notes + self._after(window)
 
     def skip(self, quiet: Quiet) -> list[Note]:
         """One window that the gate dropped."""
         self._trail.lay(quiet)
         notes = self._notes(self._tracker.skip(quiet))
-        self._keep_full_clips()
-        return notes + self.tick(quiet.started_mono_s, quiet.started_at)
+        return notes + self._after(quiet)
 
     def tick(self, now_s: float, at: datetime) -> list[Note]:
         """Time passes without sound."""
@@ -94,7 +105,32 @@ class Pipeline:
 
     def finish(self) -> list[Note]:
         """The sound is over: end what is open."""
-        return self._notes(self._tracker.finish())
+        notes = self._notes(self._tracker.finish())
+        return notes + [Note(event=event) for event in self._earlier.all_over()]
+
+    def _after(self, span: Window | Quiet) -> list[Note]:
+        """What is due whether or not anything was heard in it."""
+        self._heard_until_s = span.started_mono_s
+        self._keep_full_clips()
+        notes = self._unfinished()
+        if self._tracker.at_rest:
+            notes += [Note(event=event) for event in self._earlier.over(span.started_at)]
+        return notes + self.tick(span.started_mono_s, span.started_at)
+
+    def _unfinished(self) -> list[Note]:
+        """Events of episodes that go on: what of them is written is all that a death leaves."""
+        notes = []
+        for episode in self._tracker.open_episodes:
+            key = (episode.label, episode.onset)
+            if self._trail.end_s - self._written_s[key] >= WRITTEN_EVERY_S:
+                self._written_s[key] = self._trail.end_s
+                clip = None if self._lost_beginning(episode) else self._full_clips.get(key)
+                notes.append(Note(event=self._event(episode), episode=key, clip=clip))
+        return notes
+
+    def _lost_beginning(self, episode: Episode) -> bool:
+        """Whether the store has sound from before what this life has heard."""
+        return self._earlier.began(episode) < episode.onset - timedelta(seconds=CLIP_MARGIN_S)
 
     def _notes(self, changes: Iterable[Change]) -> list[Note]:
         notes: list[Note] = []
@@ -102,7 +138,7 @@ class Pipeline:
             if isinstance(change, Counted):
                 notes += self._counted(change)
             else:
-                notes.append(self._closed(change))
+                notes += self._closed(change)
         return notes
 
     def _counted(self, counted: Counted) -> list[Note]:
@@ -110,6 +146,7 @@ class Pipeline:
         notes = self._heard_again(episode)
         key = (episode.label, episode.onset)
         self._open[key] = episode.pulses[0].onset_s - CLIP_MARGIN_S
+        self._written_s.setdefault(key, counted.at_s)
         for number, rule in enumerate(self._rules):
             answer = rule.step(counted) if rule.label == episode.label else None
             if isinstance(answer, Tell):
@@ -130,17 +167,20 @@ class Pipeline:
         return [Note(alert=alert)]
 
     def _tell(self, episode: Episode, tell: Tell, rule_number: int) -> Note:
+        event = self._event(episode)
+        clip = self._trail.cut(tell.first.onset_s - CLIP_MARGIN_S, self._trail.end_s)
+        self._written_s[episode.label, episode.onset] = self._trail.end_s
         return Note(
-            event=self._event(episode),
+            event=event,
             episode=(episode.label, episode.onset),
-            clip=self._trail.cut(tell.first.onset_s - CLIP_MARGIN_S, self._trail.end_s),
+            clip=clip,
             alert=msgspec.structs.replace(
                 _alert(AlertKind.HEARD, episode.label, tell.at, tell.due_at),
-                dedupe_key=f"heard:{rule_number}:{episode.label}:{tell.at.isoformat()}",
+                dedupe_key=told_key(rule_number, episode.label) + tell.at.isoformat(),
             ),
         )
 
-    def _closed(self, closed: Closed) -> Note:
+    def _closed(self, closed: Closed) -> list[Note]:
         episode = closed.episode
         key = (episode.label, episode.onset)
         covered = key in self._covered
@@ -150,7 +190,13 @@ class Pipeline:
         clip = self._full_clips.pop(key, None)
         if clip is None or stop_s < start_s + LONGEST_CLIP_S:
             clip = self._trail.cut(start_s, min(stop_s, start_s + LONGEST_CLIP_S))
-        return Note(event=self._event(episode), episode=key, clip=clip, covered=covered)
+        self._written_s.pop(key)
+        event = self._event(episode)
+        if self._earlier.told_all(event, episode):
+            return []
+        if self._lost_beginning(episode):
+            clip = None
+        return [Note(event=event, episode=key, clip=clip, covered=covered)]
 
     def _keep_full_clips(self) -> None:
         """Cut the longest clip as soon as it is whole: the trail does not last for ever."""
@@ -159,7 +205,7 @@ class Pipeline:
                 self._full_clips[key] = self._trail.cut(start_s, start_s + LONGEST_CLIP_S)
 
     def _event(self, episode: Episode) -> Event:
-        return Event(
+        event = Event(
             label=episode.label,
             onset=episode.onset,
             offset=episode.offset,
@@ -168,6 +214,12 @@ class Pipeline:
             model_id=self._engine.model_id,
             final=episode.closed,
         )
+        return self._earlier.join(event, episode)
+
+
+def told_key(rule_number: int, label: str) -> str:
+    """How the `dedupe_key` of every alert begins that this rule makes."""
+    return f"heard:{rule_number}:{label}:"
 
 
 def score(engine: Engine, window: Window) -> Scores:

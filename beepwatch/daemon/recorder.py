@@ -11,7 +11,7 @@ from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.errors import BeepwatchError
 from beepwatch.logs import configure_logging
-from beepwatch.messages import Failed, Finish, Heartbeat
+from beepwatch.messages import AnyMessage, Failed, Finish, Heartbeat, Place, Quiet, Window
 
 _log = structlog.get_logger()
 
@@ -24,10 +24,15 @@ def main(connection: Connection, settings: RecorderSettings) -> None:
     stop = threading.Event()
     try:
         listener = Listener(
-            settings.capture, rate_hz=settings.rate_hz, clock=clock, speed=settings.speed, stop=stop
+            settings.capture,
+            rate_hz=settings.rate_hz,
+            clock=clock,
+            speed=settings.speed,
+            stop=stop,
+            resume=settings.resume,
         )
         for message in listener:
-            if message is not None:
+            if message is not None and not _came_before(message, settings.resume):
                 link.send(message)
             link.beat(listener.counts.as_dict())
             if isinstance(link.receive(0.0), Finish):
@@ -38,3 +43,10 @@ def main(connection: Connection, settings: RecorderSettings) -> None:
     except SupervisorGone:
         stop.set()
         _log.warning("supervisor_gone", process="recorder")
+
+
+def _came_before(message: AnyMessage, resume: Place | None) -> bool:
+    """Whether an earlier life has sent this window."""
+    if resume is None or not isinstance(message, Window | Quiet):
+        return False
+    return message.stream_id == resume.stream_id and message.sequence <= resume.sequence

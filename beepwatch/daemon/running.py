@@ -1,24 +1,21 @@
 """`beepwatch run`: the whole daemon in the foreground, put together from its configuration."""
 
+from pathlib import Path
 from typing import Literal
 
-import structlog
-
-from beepwatch.classify.bundle import find_bundle, load_bundle
-from beepwatch.clock import SystemClock
-from beepwatch.config import Config, Notify, service_manager, source_kind
+from beepwatch.clock import Clock, SystemClock
+from beepwatch.config import Config, service_manager
 from beepwatch.daemon.child import Child
-from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
+from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
 from beepwatch.daemon.supervisor import Supervisor, Wiring
 from beepwatch.daemon.systemd import ServiceManager
-from beepwatch.errors import BeepwatchError, ConfigurationError
-from beepwatch.logs import LogSettings, configure_logging
+from beepwatch.errors import BeepwatchError, DiskFull
+from beepwatch.logs import configure_logging
+from beepwatch.messages import Alert, AlertKind
 from beepwatch.secrecy import Secret
+from beepwatch.store.damage import put_aside_if_damaged
 from beepwatch.store.database import Database
-
-_PATIENT = ("file", "stdin")  # sources that can be made to wait
-
-_log = structlog.get_logger()
+from beepwatch.store.outbox import Outbox
 
 
 def run(
@@ -27,57 +24,25 @@ def run(
     token: Secret | None,
     speed: float | Literal["max"] = 1.0,
     log_level: str = "info",
+    read_again: Read | None = None,
 ) -> int:
-    """Run until the source ends or a signal comes; the exit code.
+    """Run until the source ends or a signal comes; the exit code. SIGHUP calls `read_again`.
 
     Raises ConfigurationError, ModelError, StoreError before anything is started, and
     BeepwatchError afterwards if the source cannot be read.
     """
-    logs = LogSettings(level=log_level, secrets=(token,) if token else ())
-    configure_logging(logs)
+    planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
+    configure_logging(planner.logs(token))
     clock = SystemClock()
-    channels = channel_names(config.notify, token)
-    bundle = load_bundle(find_bundle(config.model.bundle))
-    _check_rules(config, bundle.info.labels)
-    Database(config.store.path).close()  # made and migrated before anybody uses it
-    patient = source_kind(config.capture.source)[0] in _PATIENT
+    plan = planner.plan(config, token)
+    _prepare_store(config.store.path, channel_names(config.notify, token), clock)
     wiring = Wiring(
-        recorder=Child(
-            "recorder",
-            "beepwatch.daemon.recorder",
-            RecorderSettings(
-                capture=config.capture, rate_hz=bundle.info.rate_hz, speed=speed, logs=logs
-            ),
-        ),
-        classifier=Child(
-            "classifier",
-            "beepwatch.daemon.classifier",
-            ClassifierSettings(
-                bundle=bundle.directory,
-                model=config.model,
-                rules=config.rules,
-                missing_after_s=config.watchdog.missing_after_min * 60,
-                directory=config.store.path,
-                channels=channels,
-                since_s=clock.mono_s(),
-                live=not patient,
-                logs=logs,
-            ),
-        ),
-        messenger=Child(
-            "messenger",
-            "beepwatch.daemon.messenger",
-            MessengerSettings(
-                notify=config.notify,
-                store=config.store,
-                token=token,
-                channels=channels,
-                logs=logs,
-            ),
-        ),
-        queue_windows=config.capture.queue_windows,
-        patient=patient,
-        notices=config.notify.notices,
+        recorder=Child("recorder", "beepwatch.daemon.recorder", plan.settings["recorder"]),
+        classifier=Child("classifier", "beepwatch.daemon.classifier", plan.settings["classifier"]),
+        messenger=Child("messenger", "beepwatch.daemon.messenger", plan.settings["messenger"]),
+        terms=plan.terms,
+        state=config.store.path,
+        reload=Reloader(read_again, planner, config, token) if read_again else None,
     )
     manager = ServiceManager(*service_manager())
     try:
@@ -92,25 +57,26 @@ def run(
     return exit_code
 
 
-def channel_names(notify: Notify, token: Secret | None) -> tuple[str, ...]:
-    """Where alerts go, as deliveries name it.
-
-    Raises ConfigurationError when chats are configured and there is no token.
-    """
-    chats = notify.telegram.chat_ids
-    if chats and token is None:
-        raise ConfigurationError(
-            f"notify.telegram.chat_ids is {list(chats)}, but there is no bot token. Run "
-            "`beepwatch telegram pair`, or set BEEPWATCH_TELEGRAM_TOKEN."
-        )
-    console = ("console",) if notify.console.enabled else ()
-    return (*console, *(f"telegram:{chat_id}" for chat_id in chats))
-
-
-def _check_rules(config: Config, labels: tuple[str, ...]) -> None:
-    for rule in config.rules:
-        if rule.label not in labels:
-            raise ConfigurationError(
-                f"rules.label is {rule.label!r}, but the model {config.model.bundle} knows "
-                f"{', '.join(labels)}. Use one of these, or another model.bundle."
+def _prepare_store(directory: Path, channels: tuple[str, ...], clock: Clock) -> None:
+    """Make and migrate the database before anybody uses it; tell if the old one was damaged."""
+    damage = put_aside_if_damaged(directory, clock)
+    try:
+        database = Database(directory)
+    except DiskFull:
+        database = Database(directory)  # the first try has made it give up its reserve
+    try:
+        outbox = Outbox(database)
+        for alert in damage.untold if damage else ():
+            outbox.write(alert=alert, channels=channels)
+        if damage is not None:
+            now = clock.utc()
+            fault = Alert(
+                kind=AlertKind.FAULT,
+                text=damage.text,
+                created_at=now,
+                due_at=now,
+                dedupe_key=f"damaged:{now.isoformat()}",
             )
+            outbox.write(alert=fault, channels=channels)
+    finally:
+        database.close()

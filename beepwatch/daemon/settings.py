@@ -7,6 +7,7 @@ import msgspec
 
 from beepwatch.config import Capture, Model, Notify, Rule, Store
 from beepwatch.logs import LogSettings
+from beepwatch.messages import Place
 from beepwatch.secrecy import Secret
 
 
@@ -17,6 +18,7 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: int  # of the model
     speed: float | Literal["max"]
     logs: LogSettings
+    resume: Place | None = None  # how far an earlier life has come in the same recording
 
 
 class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,23 +5,28 @@ It never waits for a child: what is sent fits an empty socket (`queue.IN_FLIGHT_
 
 import signal
 import socket
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import timedelta
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 import structlog
 
 from beepwatch.clock import Clock
+from beepwatch.daemon.backlog import Backlog
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.ending import Ending, Turn
-from beepwatch.daemon.queue import WindowQueue
+from beepwatch.daemon.letters import Letters
+from beepwatch.daemon.poison import Poison
+from beepwatch.daemon.queue import CRASHED, KILLED, WindowQueue
+from beepwatch.daemon.readiness import Readiness
+from beepwatch.daemon.storms import Storms
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.messages import (
-    Alert,
     AlertKind,
     AnyMessage,
     Done,
@@ -30,6 +35,8 @@ from beepwatch.messages import (
     Fault,
     FaultKind,
     Listening,
+    Noted,
+    Place,
     Poke,
     Quiet,
     Ready,
@@ -39,11 +46,26 @@ from beepwatch.messages import (
 TURN_S = 1.0  # the longest sleep of the main loop
 STOPS_WITHIN_S = 5.0  # a child that is told to finish by a signal
 DRAINS_WITHIN_S = 60.0  # the messenger, when the source has ended
-UNDELIVERED_LETTERS = 100  # kept while the messenger is away
 # Counted and logged, but no news for a phone: a slow minute, a loud beep, a channel that is shut.
 _NOT_TOLD = frozenset({FaultKind.OVERFLOW, FaultKind.CLIPPING, FaultKind.CHANNEL})
 
 _log = structlog.get_logger()
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor itself is configured by."""
+
+    queue_windows: int
+    patient: bool  # the source can be made to wait, so that nothing is dropped
+    resumable: bool  # a recording: what was heard of it can be passed over
+    notices: bool  # tell of start and stop
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration as the daemon carries it out: each child's settings by its name."""
+
+    terms: Terms
+    settings: Mapping[str, Any]
 
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +74,9 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     recorder: Child
     classifier: Child
     messenger: Child
-    queue_windows: int
-    patient: bool  # the source can be made to wait, so that nothing is dropped
-    notices: bool  # tell of start and stop
+    terms: Terms
+    state: Path  # the state directory
+    reload: Callable[[], Plan | None] | None = None  # on SIGHUP; without it, that ends the daemon
 
 
 class Supervisor:
@@ -62,27 +84,30 @@ class Supervisor:
 
     def __init__(self, wiring: Wiring, clock: Clock, manager: ServiceManager) -> None:
         self.failure: Failed | None = None
+        self.queue = WindowQueue(wiring.terms.queue_windows)
         self._wiring = wiring
+        self._terms = wiring.terms
         self._children = (wiring.messenger, wiring.classifier, wiring.recorder)
         self._clock = clock
         self._manager = manager
-        self._queue = WindowQueue(wiring.queue_windows)
-        self._queue_full_since: datetime | None = None
-        self._dropped_told = 0
-        self._letters: deque[Alert] = deque(maxlen=UNDELIVERED_LETTERS)
-        self._storms: dict[str, datetime] = {}  # since when a child keeps dying
+        self._backlog = Backlog(self.queue)
+        self._poison = Poison(wiring.state)
+        self._letters = Letters(clock)
+        self._storms = Storms()
+        self._readiness = Readiness(manager)
         self._classifier_ready = False
-        self._listening: Listening | None = None
-        self._announced = False
         self._pinged_s = float("-inf")
         self._ending: Ending | None = None
         self._signals_seen = 0
+        self._stopping = False
+        self._reload_asked = False
         self._wake, self._waker = socket.socketpair()
         for end in (self._wake, self._waker):
             end.setblocking(False)
 
     def run(self) -> int:
         """Run until the source has ended or a signal comes; the exit code."""
+        self._manager.status("loading the model and opening the source")
         with self._signals():
             try:
                 while not self._over:
@@ -90,10 +115,12 @@ class Supervisor:
             finally:
                 for child in self._children:
                     child.kill()
+                for child in self._children:
+                    child.put_to_rest()
                 self._wake.close()
                 self._waker.close()
         counts = {child.name: child.counts for child in self._children}
-        _log.info("stopped", dropped_windows=self._queue.dropped, **counts)
+        _log.info("stopped", dropped_windows=self.queue.dropped, **counts)
         return self.failure.exit_code if self.failure else 0
 
     @property
@@ -109,11 +136,14 @@ class Supervisor:
                 self._handle(child, message)
             self._bury(child, now_s)
             self._end_hung(child, now_s)
-            self._watch_storm(child, now_s)
+            self._fault(self._storms.watch(child, now_s))
         self._hand_out()
-        self._post()
-        self._watch_queue()
+        self._letters.post(self._wiring.messenger)
+        if not self._terms.patient:
+            self._fault(self._backlog.watch(now_s, self._clock.utc()))
+        self._announce()
         self._ping(now_s)
+        self._reload(now_s)
         self._end(now_s)
 
     def _sleep(self) -> None:
@@ -128,23 +158,28 @@ class Supervisor:
                 waiting.append(child.connection)
             if child.sentinel is not None:
                 waiting.append(child.sentinel)
-        if self._wake in wait(waiting, TURN_S):  # type: ignore[arg-type]  # a socket has fileno()
+        turn_s = max(0.0, min([TURN_S, *(child.due_in_s(now_s) for child in self._children)]))
+        if self._wake in wait(waiting, turn_s):  # type: ignore[arg-type]  # a socket has fileno()
             self._wake.recv(64)
 
     def _may_speak(self, child: Child) -> bool:
         """A patient source waits in its pipe while the queue is full: nothing is dropped."""
-        if child is not self._wiring.recorder or not self._wiring.patient:
+        if child is not self._wiring.recorder or not self._terms.patient:
             return True
-        return self.failure is not None or not self._queue.full
+        return self.failure is not None or not self.queue.full
 
     def _handle(self, child: Child, message: AnyMessage) -> None:
         match message:
             case Window() | Quiet():
-                self._queue.push(message)
+                self.queue.push(message)
+                if self._terms.resumable:
+                    child.settings = msgspec.structs.replace(child.settings, resume=_place(message))
             case Done():
-                self._queue.done(message)
+                self.queue.done(message)
             case Poke():
                 self._wiring.messenger.send(message)
+            case Noted():
+                self._letters.noted(message)
             case Fault():
                 self._fault(message)
             case _:
@@ -153,9 +188,9 @@ class Supervisor:
     def _note_progress(self, child: Child, message: AnyMessage) -> None:
         match message:
             case Ready() if child is self._wiring.classifier:
-                self._classifier_ready = True
+                self._classifier_ready = not child.dismissed
             case Listening():
-                self._listening = message
+                self._readiness.listens(message)
             case Ended():
                 _log.info("source_ended", source=message.source)
                 self._begin_end(within_s=None, drain_s=DRAINS_WITHIN_S)
@@ -164,41 +199,27 @@ class Supervisor:
                 self.failure = self.failure or message
                 child.retired = True
                 self._begin_end(within_s=STOPS_WITHIN_S, drain_s=STOPS_WITHIN_S)
-        self._announce()
 
     def _announce(self) -> None:
         """Say once that all is up."""
-        if self._announced or self._listening is None or not self._classifier_ready:
-            return
-        self._announced = True
-        source = self._listening.source
-        self._manager.ready()
-        self._manager.status(f"listening to {source}")
-        _log.info("listening", source=source, rate_hz=self._listening.rate_hz)
-        if self._wiring.notices:
-            self._tell(AlertKind.STARTED, f"beepwatch is listening to {source}")
+        source = self._readiness.step(self._children, classifier_ready=self._classifier_ready)
+        if source is not None and self._terms.notices:
+            self._letters.write(AlertKind.STARTED, f"beepwatch is listening to {source}")
 
-    def _fault(self, fault: Fault) -> None:
+    def _fault(self, fault: Fault | None) -> None:
+        if fault is None:
+            return
         event = "fault_over" if fault.cleared else "fault"
         _log.warning(event, kind=fault.kind.value, text=fault.text, count=fault.count)
+        self._readiness.hears_of(fault)
         if fault.kind not in _NOT_TOLD:
-            self._tell(AlertKind.RECOVERED if fault.cleared else AlertKind.FAULT, fault.text)
-
-    def _tell(self, kind: AlertKind, text: str) -> None:
-        now = self._clock.utc()
-        key = f"{kind}:{now.isoformat()}:{text}"
-        self._letters.append(
-            Alert(kind=kind, text=text, created_at=now, due_at=now, dedupe_key=key)
-        )
-
-    def _post(self) -> None:
-        while self._letters and self._wiring.messenger.send(self._letters[0]):
-            self._letters.popleft()
+            kind = AlertKind.RECOVERED if fault.cleared else AlertKind.FAULT
+            self._letters.write(kind, fault.text)
 
     def _hand_out(self) -> None:
         classifier = self._wiring.classifier
         while classifier.connection is not None and self._classifier_ready:
-            span = self._queue.hand_out()
+            span = self.queue.hand_out()
             if span is None:
                 return
             classifier.send(span)
@@ -220,57 +241,67 @@ class Supervisor:
         if exit_code is None:
             return
         if child is self._wiring.classifier:
-            self._classifier_ready = False
-            _log.debug("windows_taken_back", windows=self._queue.take_back())
-        if self._leaving(child) or child.retired or self._source_over(child, exit_code):
+            self._take_back(child, exit_code)
+        if child is self._wiring.messenger:
+            self._letters.take_back()
+        if child.dismissed or self._leaving(child) or child.retired:
+            return
+        if self._source_over(child, exit_code):
             return
         _log.error("process_died", process=child.name, exit_code=exit_code)
-        if child.storming(now_s) and child.name not in self._storms:
-            self._storms[child.name] = self._clock.utc()
-            text = f"the {child.name} keeps dying (exit code {exit_code}); its log says why"
-            self._fault(_process_fault(text, self._storms[child.name], cleared=False))
+        self._fault(self._storms.died(child, exit_code, now_s, self._clock.utc()))
 
-    def _watch_storm(self, child: Child, now_s: float) -> None:
-        """Tell once that a child which kept dying lives."""
-        if child.name in self._storms and child.fresh(now_s) and not child.storming(now_s):
-            since = self._storms.pop(child.name)
-            self._fault(_process_fault(f"the {child.name} lives again", since, cleared=True))
+    def _take_back(self, classifier: Child, exit_code: int) -> None:
+        """Its next life hears again what was open; a window that kills it twice is put aside."""
+        self._classifier_ready = False
+        by_itself = exit_code not in (0, -signal.SIGKILL, -signal.SIGTERM)
+        blame = CRASHED if classifier.hung or by_itself else KILLED
+        aside = self.queue.take_back(blame=0 if classifier.dismissed else blame)
+        if aside is not None:
+            self._fault(self._poison.put_aside(aside, self._clock.utc()))
+        self._wiring.messenger.send(Poke())  # it may have died between writing and saying so
 
     def _source_over(self, child: Child, exit_code: int) -> bool:
         """Whether this is the recorder, gone home after the end of its source."""
         return child is self._wiring.recorder and exit_code == 0 and self._ending is not None
 
     def _end_hung(self, child: Child, now_s: float) -> None:
-        if child.alive and child.stale(now_s):
+        if child.hung or not child.alive:
+            return
+        if child.stale(now_s) or child.overstays(now_s):
             _log.error("process_hangs", process=child.name)
+            child.hung = True
             child.kill()
-
-    def _watch_queue(self) -> None:
-        """Tell once that sound is being dropped, and once that all of it is caught up with."""
-        dropped = self._queue.dropped - self._dropped_told
-        now = self._clock.utc()
-        if dropped and self._queue_full_since is None:
-            self._queue_full_since = now
-            text = "the classifier is too slow: the oldest sound is being dropped"
-            self._fault(Fault(kind=FaultKind.QUEUE_FULL, text=text, since=now))
-        elif self._queue_full_since is not None and self._queue.idle:
-            text = f"the classifier has caught up; {dropped} windows were dropped"
-            since = self._queue_full_since
-            self._fault(
-                Fault(
-                    kind=FaultKind.QUEUE_FULL, text=text, since=since, count=dropped, cleared=True
-                )
-            )
-            self._dropped_told = self._queue.dropped
-            self._queue_full_since = None
 
     def _ping(self, now_s: float) -> None:
         every_s = self._manager.ping_every_s
         if every_s is None or now_s - self._pinged_s < every_s:
             return
         if all(child.fresh(now_s) or self._leaving(child) for child in self._children):
-            self._manager.alive()
+            self._manager.alive(starting=not self._readiness.told)
             self._pinged_s = now_s
+
+    # Another configuration
+
+    def _reload(self, now_s: float) -> None:
+        """Children whose settings are others are replaced; meanwhile the queue keeps the sound."""
+        if not self._reload_asked or self._ending is not None or self._wiring.reload is None:
+            return
+        self._reload_asked = False
+        plan = self._wiring.reload()
+        if plan is None:
+            return
+        self._terms = plan.terms
+        self.queue.capacity = plan.terms.queue_windows
+        for child in self._children:
+            settings = plan.settings[child.name]
+            if settings == _without_place(child.settings):
+                continue
+            _log.info("process_replaced", process=child.name)
+            child.settings = settings
+            child.dismiss(now_s, STOPS_WITHIN_S)
+            if child is self._wiring.classifier:
+                self._classifier_ready = False
 
     # The end
 
@@ -288,8 +319,11 @@ class Supervisor:
         )
 
     def _end(self, now_s: float) -> None:
-        if self._signals_seen and self._ending is None:
+        if self._signals_seen and not self._stopping:
+            self._stopping = True
             _log.info("stopping", reason="signal")
+            if self._ending is not None:
+                self._ending.hurry(STOPS_WITHIN_S, now_s)
             self._begin_end(within_s=STOPS_WITHIN_S, drain_s=STOPS_WITHIN_S)
         if self._ending is None:
             return
@@ -300,18 +334,18 @@ class Supervisor:
 
     def _may_finish(self, child: Child) -> bool:
         if child is self._wiring.classifier:
-            return self._queue.idle and self._classifier_ready
-        return child is self._wiring.recorder or not self._letters
+            return self.queue.idle and self._classifier_ready
+        return child is self._wiring.recorder or self._letters.all_sent
 
     def _say_goodbye(self) -> None:
-        if self._wiring.notices and self._announced:
-            self._tell(AlertKind.STOPPED, "beepwatch has stopped listening")
+        if self._terms.notices and self._readiness.listened:
+            self._letters.write(AlertKind.STOPPED, "beepwatch has stopped listening")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the daemon in order, a second one at once."""
+        """SIGTERM and SIGINT end the daemon in order, a second one at once; SIGHUP reloads."""
         wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         previous = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
@@ -320,9 +354,25 @@ class Supervisor:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._signals_seen += 1
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and self._wiring.reload is not None:
+            self._reload_asked = True
+        else:
+            self._signals_seen += 1
 
 
-def _process_fault(text: str, since: datetime, *, cleared: bool) -> Fault:
-    return Fault(kind=FaultKind.PROCESS, text=text, since=since, cleared=cleared)
+def _place(span: Window | Quiet) -> Place:
+    begun_s = span.first_sample / span.rate_hz
+    return Place(
+        stream_id=span.stream_id,
+        sequence=span.sequence,
+        began_at=span.started_at - timedelta(seconds=begun_s),
+        began_mono_s=span.started_mono_s - begun_s,
+    )
+
+
+def _without_place(settings: Any) -> Any:  # noqa: ANN401 - each child has its own
+    """As they were planned: how far a recording was heard is no part of the configuration."""
+    if getattr(settings, "resume", None) is None:
+        return settings
+    return msgspec.structs.replace(settings, resume=None)

@@ -11,6 +11,7 @@ class ServiceManager:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
+        self._watchdog_s = watchdog_s or 0.0
         self.ping_every_s = None if watchdog_s is None else watchdog_s / 3
 
     def close(self) -> None:
@@ -25,9 +26,12 @@ class ServiceManager:
         """One line for `systemctl status`."""
         self._send(f"STATUS={' '.join(text.split())}")
 
-    def alive(self) -> None:
-        """All is well: put the watchdog off."""
-        self._send("WATCHDOG=1")
+    def alive(self, *, starting: bool = False) -> None:
+        """All is well: put the watchdog off, or the end of the time that a start may take."""
+        if starting:
+            self._send(f"EXTEND_TIMEOUT_USEC={self._watchdog_s * 1e6:.0f}")
+        else:
+            self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
         """The end has begun."""

@@ -18,13 +18,14 @@ class HeardAgain(msgspec.Struct, frozen=True, kw_only=True):
 class DeadMansSwitch:
     """Waits for sounds; `missing_after_s` of 0 never fires. All times monotonic.
 
-    `since_s` is when waiting began: the daemon's start, or the last sound heard.
+    `since_s` is when waiting began: the daemon's start, or the last sound heard. `missed` says
+    that an earlier life has told of this absence.
     """
 
-    def __init__(self, missing_after_s: float, *, since_s: float) -> None:
+    def __init__(self, missing_after_s: float, *, since_s: float, missed: bool = False) -> None:
         self._missing_after_s = missing_after_s
         self._since_s = since_s
-        self._missed = False
+        self._missed = missed
 
     def heard(self, at_s: float) -> HeardAgain | None:
         """A sound came at `at_s`; an answer only if it had been missed."""

@@ -57,6 +57,12 @@ class RuleMachine:
         self._recent.clear()
         return Tell(label=self.label, at=pulse.onset, due_at=self._due_at(pulse.onset), first=first)
 
+    def waits(self, now_s: float) -> bool:
+        """Whether a pulse that was heard may yet count together with one to come."""
+        if not self._recent or self._rule.pulses == 1:
+            return False
+        return now_s - self._recent[-1].onset_s <= self._rule.within_s
+
     def _due_at(self, at: datetime) -> datetime:
         if self._quiet is None:
             return at
@@ -79,4 +85,7 @@ def end_of_quiet(local: datetime, start: time, end: time) -> datetime:
             day += timedelta(days=1)
     if not quiet:
         return local.astimezone(UTC)
-    return datetime.combine(day, end, tzinfo=local.tzinfo).astimezone(UTC)
+    over = datetime.combine(day, end, tzinfo=local.tzinfo)
+    if over.astimezone(UTC) < local.astimezone(UTC):
+        over = over.replace(fold=1)  # the end lies in the hour that comes twice, and was not yet it
+    return over.astimezone(UTC)

@@ -8,7 +8,9 @@ from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
 from beepwatch.messages import Delivery
-from beepwatch.notify.channels import RetryAfter
+from beepwatch.notify.channels import RetryAfter, Shut
+
+_LONGEST_PAUSE_S = 86_400.0  # that a server can ask for: a slip of its own is no reason to be mute
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +19,9 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     first_s: float = 1.0  # after the first failure, then twice as long each time …
     largest_s: float = 300.0  # … up to this
     jitter_share: float = 0.25  # of the wait, added at random: many boxes, one server
-    keep_trying_s: float = 7 * 86_400.0  # since the alert was written
+    late_after_s: float = 1_800.0  # since it was to be told; many such alerts go as one message
+    few_late: int = 3  # so many are no crowd yet: each goes in full
+    keep_trying_s: float = 30 * 86_400.0  # since the alert was written; clips are kept as long
     least_attempts: int = 50  # before giving up: a clock that jumped a year is not a year of trying
     longest_idle_s: float = 30.0  # between looks at the outbox, should a poke get lost
     beat_s: float = 1.0
@@ -27,7 +31,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Backoff(wait_base):
     """Exponential with jitter, going on from the attempts before a restart; the server's own
-    request to wait is honoured to the second.
+    request to wait is honoured to the second. A channel that is shut is asked at the slowest pace.
     """
 
     def __init__(self, waits: Waits, earlier_attempts: int = 0) -> None:
@@ -42,7 +46,9 @@ class Backoff(wait_base):
     def after_s(self, attempts: int, error: BaseException | None) -> float:
         """Seconds to wait after so many attempts, the last of which ended in `error`."""
         if isinstance(error, RetryAfter):
-            return error.after_s
+            return min(error.after_s, _LONGEST_PAUSE_S)
+        if isinstance(error, Shut):
+            attempts = 31
         # 2^30 is beyond any largest wait; a larger power would be an overflow after a week.
         wait_s = min(self._waits.first_s * 2.0 ** min(attempts - 1, 30), self._waits.largest_s)
         jitter_s = random.uniform(0, self._waits.jitter_share * wait_s)  # noqa: S311 - no secret

@@ -19,7 +19,7 @@ from beepwatch.messages import Alert, AlertKind, Clip
 from beepwatch.notify.captions import caption
 from beepwatch.notify.channels import NotSent, Outgoing, Refused
 from beepwatch.notify.clips import Encoder
-from beepwatch.notify.settings import with_telegram, write_private
+from beepwatch.notify.settings import with_telegram, write_again, write_private
 from beepwatch.notify.telegram import TelegramChannel, open_bot, redact
 from beepwatch.secrecy import Secret
 
@@ -27,6 +27,8 @@ _CODE_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that look like another
 _RATE_HZ = 16_000
 _TONE_HZ = 2_000
 _PULSE_S = 0.2
+_CONFLICTS = 3  # a daemon that reads the bot's messages steps back at the first
+_AFTER_CONFLICT_S = 0.5
 _AMPLITUDE = 8_192  # a quarter of full scale
 
 
@@ -68,8 +70,8 @@ def pair(
     chat_ids = list(dict.fromkeys((*telegram.chat_ids, chat_id)))
     changed = with_telegram(settings, chat_ids, token_file)
     write_private(token_file, token.reveal() + "\n")
-    write_private(config_file, changed)
-    say(f"Paired with chat {chat_id}. Wrote {config_file} and {token_file}, readable by you only.")
+    write_again(config_file, changed)
+    say(f"Paired with chat {chat_id}. Wrote {config_file}, and {token_file}, readable by you only.")
     return Paired(bot_name=name, chat_id=chat_id, config_file=config_file, token_file=token_file)
 
 
@@ -148,10 +150,18 @@ async def _find_chat(
 async def _first_with(bot: Bot, code: str, poll_s: float) -> Message:
     """The first message that holds the code; what others write is passed over."""
     offset = 0
+    readers = 0
     while True:
-        updates = await bot.get_updates(
-            offset=offset, timeout=round(poll_s), allowed_updates=["message", "channel_post"]
-        )
+        try:
+            updates = await bot.get_updates(
+                offset=offset, timeout=round(poll_s), allowed_updates=["message", "channel_post"]
+            )
+        except Conflict:
+            readers += 1
+            if readers == _CONFLICTS:
+                raise
+            await asyncio.sleep(_AFTER_CONFLICT_S)
+            continue
         for update in updates:
             offset = update.update_id + 1
             message = update.effective_message

@@ -3,7 +3,7 @@
 Pure: times are shown in `zone`, or in the machine's own when it is None.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from beepwatch.messages import Alert, AlertKind, Event
 
 _GAP = "  "
 _DOT = " · "
+_LONGEST_NOTICE = 120  # characters of a notice in a digest
+_HEADING_ROOM = 80  # characters: the heading with a count of any length, and that more follow
 
 
 def caption(
@@ -23,12 +25,53 @@ def caption(
     may arrive long after an outage.
     """
     when = (events[0].onset if events else alert.created_at).astimezone(zone)
-    day_and_time = f"{when:%a} {when.day} {when:%b %H:%M:%S}"
+    day_and_time = _day_and_time(when)
     if alert.kind is not AlertKind.HEARD or not events:
         return f"{alert.text}\n{_DOT.join(part for part in (room, day_and_time) if part)}"
     heading = _DOT.join(part for part in (_labels(events), room) if part)
     details = (day_and_time, _extent(events), f"score {_score(events):.2f}")
     return f"{heading}\n{_DOT.join(details)}"
+
+
+def digest_line(alert: Alert, events: Sequence[Event], zone: tzinfo | None = None) -> str:
+    """One alert of many: "Sat 1 Mar 13:00:00 · beep · 5 pulses in 4.1 s", or a notice's words."""
+    when = (events[0].onset if events else alert.created_at).astimezone(zone)
+    if alert.kind is AlertKind.HEARD and events:
+        what = f"{_labels(events)}{_DOT}{_extent(events)}"
+    else:
+        what = " ".join(alert.text.split())
+        what = what if len(what) <= _LONGEST_NOTICE else what[: _LONGEST_NOTICE - 1] + "…"
+    return f"{_day_and_time(when)}{_DOT}{what}"
+
+
+def digest(lines: Iterable[str], room: str, longest: int) -> tuple[int, str]:
+    """As many lines as fit one message of `longest` characters, at least one; and the message.
+
+    Takes no more than it needs, plus one, from `lines`.
+    """
+    taken: list[str] = []
+    more: list[str] = []
+    left = longest - _HEADING_ROOM - len(room)
+    for line in lines:
+        left -= len(line) + 1
+        if taken and left < 0:
+            more = ["… more follow"]
+            break
+        taken.append(line)
+    heading = f"{len(taken)} alert{'' if len(taken) == 1 else 's'} could not be told in time"
+    first = _DOT.join(part for part in (heading, room) if part)
+    return len(taken), "\n".join([first, *taken, *more])
+
+
+def status(
+    last_heard: datetime | None, waiting: int, room: str = "", zone: tzinfo | None = None
+) -> str:
+    """The answer to a chat that asks: where this is, what was heard last, what is to be told."""
+    heard = "nothing heard yet"
+    if last_heard is not None:
+        heard = f"last heard {_day_and_time(last_heard.astimezone(zone))}"
+    untold = f"{waiting} alert{'' if waiting == 1 else 's'} still to be told"
+    return f"{_DOT.join(part for part in ('beepwatch', room) if part)}\n{heard}{_DOT}{untold}"
 
 
 def console_line(
@@ -43,6 +86,10 @@ def console_line(
         parts = [f"{when:%H:%M:%S}", _labels(events), _extent(events), score]
         parts.append(str(path) if path else "no clip")
     return _GAP.join(parts)
+
+
+def _day_and_time(when: datetime) -> str:
+    return f"{when:%a} {when.day} {when:%b %H:%M:%S}"
 
 
 def _labels(events: Sequence[Event]) -> str:

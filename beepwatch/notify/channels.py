@@ -36,7 +36,14 @@ class NotSent(Exception):
 
 
 class Unreachable(NotSent):
-    """Nobody said no: the network, or a server in trouble. Worth trying again."""
+    """Nobody said no: the network, or a server in trouble. Worth trying again.
+
+    `in_doubt`: it may have been taken although no answer came; the next try may double it.
+    """
+
+    def __init__(self, text: str, *, in_doubt: bool = False) -> None:
+        super().__init__(text)
+        self.in_doubt = in_doubt
 
 
 class RetryAfter(NotSent):
@@ -47,8 +54,12 @@ class RetryAfter(NotSent):
         self.after_s = after_s
 
 
+class Shut(NotSent):
+    """Nothing is taken here until a person has mended it: the text says what to do."""
+
+
 class Refused(NotSent):
-    """It will never be taken: the text names what was refused and what to do."""
+    """This message will never be taken: the text names what was refused and what to do."""
 
 
 class CannotEdit(NotSent):
@@ -56,7 +67,9 @@ class CannotEdit(NotSent):
 
 
 class Channel(Protocol):
-    """One way to one recipient. Methods raise NotSent's kinds, and nothing else."""
+    """One way to one recipient. Methods raise NotSent's kinds, and nothing else, and end in time:
+    whatever hangs is given up after a limit of the channel's own.
+    """
 
     @property
     def name(self) -> str:
@@ -66,6 +79,13 @@ class Channel(Protocol):
     @property
     def can_edit(self) -> bool:
         """Whether what was sent can be brought up to date."""
+        ...
+
+    @property
+    def digest_characters(self) -> int:
+        """The longest text of one message that lists many late alerts; 0 when each is told on its
+        own here however many there are.
+        """
         ...
 
     async def open(self) -> None:
@@ -90,6 +110,7 @@ class ConsoleChannel:
 
     name = "console"
     can_edit = True
+    digest_characters = 0  # an alert is one line of a list anyway
 
     def __init__(self, stream: TextIO, zone: tzinfo | None = None) -> None:
         self._stream = stream

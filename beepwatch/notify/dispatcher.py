@@ -21,9 +21,10 @@ _log = structlog.get_logger()
 class Dispatcher:
     """Tells what is in the outbox on every channel: at least once, in order, never silently lost.
 
-    Channels do not wait for one another. `report` hears of a channel that refuses and of one that
-    takes messages again; `beat` is called while the loop turns. `poke`, `run` and `drain` belong to
-    the loop's thread; from another one use `loop.call_soon_threadsafe(dispatcher.poke)`.
+    Channels do not wait for one another. `report` hears the name of a channel that takes nothing
+    until somebody mends it, once, and again when it takes messages; `beat` is called while the loop
+    turns. `poke`, `run` and `drain` belong to the loop's thread; from another one use
+    `loop.call_soon_threadsafe(dispatcher.poke)`.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Dispatcher:
         room: str = "",
         zone: tzinfo | None = None,
         waits: Waits | None = None,
-        report: Callable[[Fault], None],
+        report: Callable[[str, Fault], None],
         beat: Callable[[], None],
     ) -> None:
         self._waits = waits or Waits()

@@ -1,11 +1,14 @@
 """One channel's loop: deliver what is due, in order; bring sent messages up to date; wait."""
 
+import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta, tzinfo
 from functools import partial
+from itertools import takewhile
 from typing import TypeVar
 
+import msgspec
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
@@ -13,7 +16,7 @@ from beepwatch.clock import Clock
 from beepwatch.errors import StoreError
 from beepwatch.messages import Delivery, Fault, FaultKind
 from beepwatch.notify.backoff import Backoff, Waits, is_given_up
-from beepwatch.notify.captions import caption
+from beepwatch.notify.captions import caption, digest, digest_line
 from beepwatch.notify.channels import (
     CannotEdit,
     Channel,
@@ -21,6 +24,7 @@ from beepwatch.notify.channels import (
     Outgoing,
     Refused,
     RetryAfter,
+    Shut,
     Unreachable,
 )
 from beepwatch.notify.pause import Pause, Stopped
@@ -30,6 +34,10 @@ from beepwatch.notify.shelf import Shelf
 _Result = TypeVar("_Result")
 _log = structlog.get_logger()
 _SHORTEST_IDLE_S = 0.01  # so that no disagreement about what is due can spin
+_WORTH_ANOTHER_TRY = (Unreachable, RetryAfter, Shut)
+_SHUT = "shut: "  # before the error of a delivery, so that a restart does not tell it again
+_IN_DIGEST = "digest:"  # before the reference of a message that tells of several alerts
+_MOST_LATE = 200  # looked at together: more than one message holds
 
 
 class Counts:
@@ -37,6 +45,8 @@ class Counts:
 
     def __init__(self) -> None:
         self.sent = self.edited = self.failed = self.refused = self.expired = 0
+        self.digests = 0  # messages that told of several alerts, which `sent` counts one by one
+        self.in_doubt = 0  # failed, but perhaps taken: so many messages may have come twice
         self.edits_given_up = self.store_errors = self.channel_bugs = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -58,7 +68,7 @@ class Lane:
         zone: tzinfo | None,
         waits: Waits,
         counts: Counts,
-        report: Callable[[Fault], None],
+        report: Callable[[str, Fault], None],
     ) -> None:
         self._channel = channel
         self._outbox = outbox
@@ -72,6 +82,8 @@ class Lane:
         self._fault: Fault | None = None
         self._edit_attempts: dict[int, int] = {}
         self._cut_short = True
+        self._digest_characters = channel.digest_characters
+        self._more_follow = False  # the last list was not the whole one
         self.pause = Pause()
 
     async def run(self) -> None:
@@ -102,7 +114,7 @@ class Lane:
     async def _deliver(self, delivery: Delivery) -> None:
         """Send, retrying until it is taken, refused or expired; raises Stopped in between."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type((Unreachable, RetryAfter)),
+            retry=retry_if_exception_type(_WORTH_ANOTHER_TRY),
             wait=Backoff(self._waits, delivery.attempts),
             stop=lambda state: self._is_given_up(delivery, state),
             before_sleep=partial(self._record_failure, delivery),  # tenacity awaits no lambda
@@ -110,16 +122,63 @@ class Lane:
             reraise=True,
         )
         try:
-            await retrying(self._send_once, delivery)
+            await retrying(self._send_due, delivery)
         except Refused as error:
             await self._record_refusal(delivery, str(error))
-        except (Unreachable, RetryAfter) as error:
+        except _WORTH_ANOTHER_TRY as error:
             self._counts.expired += 1
             text = f"given up after {timedelta(seconds=self._waits.keep_trying_s)}: {error}"
             _log.error("alert_expired", channel=self._channel.name, alert=delivery.alert.id)
             await self._stored(lambda: self._outbox.expired(delivery.id, error=text))
 
-    async def _send_once(self, delivery: Delivery) -> None:
+    async def _send_due(self, head: Delivery) -> None:
+        """The oldest alert, or all that are late by now in one message."""
+        if late := await self._late():
+            try:
+                await self._send_together(late)
+            except Refused as error:
+                self._digest_characters = 0  # of no use here: each on its own, as if few were late
+                _log.error("digest_refused", channel=self._channel.name, error=str(error))
+            else:
+                self._clear_fault(head)
+                return
+        await self._send_alone(head)
+        self._clear_fault(head)
+
+    async def _late(self) -> Sequence[Delivery]:
+        """The alerts, from the oldest on, that nobody wants in full any more.
+
+        Empty unless more than a few are late; the newest of all is never among them.
+        """
+        if not self._digest_characters:
+            return ()
+        name, now = self._channel.name, self._clock.utc()
+        pending = await self._stored(lambda: self._outbox.tellable(name, now, _MOST_LATE))
+        late_before = now - timedelta(seconds=self._waits.late_after_s)
+        late = list(takewhile(lambda one: one.alert.due_at <= late_before, pending))
+        few = 0 if self._more_follow else self._waits.few_late
+        return late[: len(pending) - 1] if len(late) > few else ()
+
+    async def _send_together(self, late: Sequence[Delivery]) -> None:
+        def compose() -> tuple[int, str]:
+            events = ((one.alert, self._outbox.events_of(one.alert.id or 0)) for one in late)
+            lines = (digest_line(alert, of_alert, self._zone) for alert, of_alert in events)
+            return digest(lines, self._room, self._digest_characters)
+
+        count, text = await self._stored(compose)
+        told = late[:count]
+        message = Outgoing(text=text, alert=told[-1].alert)
+        reference = f"{_IN_DIGEST}{await self._guarded(lambda: self._channel.send(message)) or ''}"
+        self._counts.sent += count
+        self._counts.digests += 1
+        self._more_follow = count < len(late)
+        sent_at = self._clock.utc()
+        _log.info("digest_sent", channel=self._channel.name, alerts=count)
+        await self._stored(
+            lambda: self._outbox.sent_together(told, reference=reference, sent_at=sent_at)
+        )
+
+    async def _send_alone(self, delivery: Delivery) -> None:
         message, revision = await self._message(delivery)
         reference = await self._guarded(lambda: self._channel.send(message))
         self._counts.sent += 1
@@ -130,7 +189,6 @@ class Lane:
                 delivery.id, reference=reference, revision=revision, sent_at=sent_at
             )
         )
-        self._clear_fault()
 
     async def _message(self, delivery: Delivery) -> tuple[Outgoing, int]:
         """The alert as it is to be told now, and the revision that this is.
@@ -154,17 +212,23 @@ class Lane:
     async def _record_failure(self, delivery: Delivery, state: RetryCallState) -> None:
         self._counts.failed += 1
         cause = state.outcome.exception() if state.outcome else None
-        error = str(cause)
+        error = f"{_SHUT}{cause}" if isinstance(cause, Shut) else str(cause)
         wait_s = state.next_action.sleep if state.next_action else 0.0
         now = self._clock.utc()
-        _log.warning(
+        in_doubt = isinstance(cause, Unreachable) and cause.in_doubt
+        self._counts.in_doubt += in_doubt
+        _log.log(
+            logging.DEBUG if isinstance(cause, Shut) else logging.WARNING,  # said once, below
             "alert_not_sent",
             channel=self._channel.name,
             alert=delivery.alert.id,
             error=error,
+            in_doubt=in_doubt,
             attempts=delivery.attempts + state.attempt_number,
             next_try_in_s=round(wait_s, 1),
         )
+        if isinstance(cause, Shut):
+            self._note_shut(cause, known=delivery.last_error == error)
         await self._stored(
             lambda: self._outbox.failed(
                 delivery.id,
@@ -174,7 +238,7 @@ class Lane:
             )
         )
         # A new alert may end a wait that nobody asked for: the network may be back.
-        self._cut_short = not isinstance(cause, RetryAfter)
+        self._cut_short = isinstance(cause, Unreachable)
 
     async def _record_refusal(self, delivery: Delivery, reason: str) -> None:
         self._counts.refused += 1
@@ -182,29 +246,30 @@ class Lane:
             "alert_refused", channel=self._channel.name, alert=delivery.alert.id, error=reason
         )
         await self._stored(lambda: self._outbox.refused(delivery.id, error=reason))
-        since = self._fault.since if self._fault else self._clock.utc()
-        count = self._fault.count + 1 if self._fault else 1
-        self._fault = Fault(
-            kind=FaultKind.CHANNEL,
-            text=f"{self._channel.name}: {reason}",
-            since=since,
-            count=count,
-        )
-        self._report(self._fault)
 
-    def _clear_fault(self) -> None:
-        if self._fault is None:
+    def _note_shut(self, cause: Shut, *, known: bool) -> None:
+        """Report it once for each reason; `known`: an earlier life has done so."""
+        text = f"{self._channel.name}: {cause}"
+        if self._fault is not None and self._fault.text == text:
+            self._fault = msgspec.structs.replace(self._fault, count=self._fault.count + 1)
             return
-        self._report(
-            Fault(
-                kind=FaultKind.CHANNEL,
-                text=f"{self._channel.name} takes messages again",
-                since=self._fault.since,
-                count=self._fault.count,
-                cleared=True,
-            )
+        self._fault = Fault(kind=FaultKind.CHANNEL, text=text, since=self._clock.utc())
+        if not known:
+            self._report(self._channel.name, self._fault)
+
+    def _clear_fault(self, delivered: Delivery) -> None:
+        """Report once that a channel which was shut takes messages, also after a restart."""
+        if self._fault is None and not (delivered.last_error or "").startswith(_SHUT):
+            return
+        over = Fault(
+            kind=FaultKind.CHANNEL,
+            text=f"{self._channel.name} takes messages again",
+            since=self._fault.since if self._fault else self._clock.utc(),
+            count=self._fault.count if self._fault else 1,
+            cleared=True,
         )
         self._fault = None
+        self._report(self._channel.name, over)
 
     def _is_given_up(self, delivery: Delivery, state: RetryCallState) -> bool:
         attempts = delivery.attempts + state.attempt_number
@@ -214,7 +279,7 @@ class Lane:
         """One try; a failure is written down and comes up again, after the alerts that are due."""
         message, revision = await self._message(delivery)
         try:
-            if self._channel.can_edit:
+            if self._channel.can_edit and not (delivery.reference or "").startswith(_IN_DIGEST):
                 await self._guarded(lambda: self._channel.edit(delivery.reference, message))
                 self._counts.edited += 1
         except (CannotEdit, Refused) as error:

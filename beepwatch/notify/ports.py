@@ -1,5 +1,6 @@
 """What the messenger asks of the store, which it does not import: outbox and clips."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -18,10 +19,20 @@ class OutboxReader(Protocol):
         """When there may next be something to do."""
         ...
 
+    def tellable(self, channel: str, now: datetime, at_most: int) -> list[Delivery]:
+        """What may be told now, oldest first, whether or not its next try is due."""
+        ...
+
     def sent(
         self, delivery_id: int, *, reference: str | None, revision: int, sent_at: datetime
     ) -> None:
         """The channel has taken it."""
+        ...
+
+    def sent_together(
+        self, deliveries: Sequence[Delivery], *, reference: str, sent_at: datetime
+    ) -> None:
+        """The channel has taken one message that tells of them all."""
         ...
 
     def failed(

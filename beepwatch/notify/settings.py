@@ -10,6 +10,7 @@ from typing import Any
 
 from beepwatch.errors import ConfigurationError
 
+_PRIVATE = 0o600
 _TABLE = "[notify.telegram]"
 _HEADER = re.compile(r"^\s*\[")
 _TELEGRAM_HEADER = re.compile(r"^\s*\[\s*notify\s*\.\s*telegram\s*\]\s*(#.*)?$")
@@ -39,14 +40,20 @@ def with_telegram(text: str, chat_ids: Sequence[int], token_file: Path) -> str:
     return changed
 
 
-def write_private(path: Path, text: str) -> None:
+def write_again(path: Path, text: str) -> None:
+    """Write a file that holds no secret: who may read it stays as it was, a new one is private."""
+    write_private(path, text, path.stat().st_mode & 0o777 if path.is_file() else _PRIVATE)
+
+
+def write_private(path: Path, text: str, mode: int = _PRIVATE) -> None:
     """Write a file that only its owner can read, all of it or nothing."""
     unfinished = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.unlink(missing_ok=True)  # its mode would stay
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
+            os.fchmod(handle, mode)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -27,6 +27,7 @@ class Shelf:
         self._encode = encode
         self._encode_within_s = encode_within_s
         self._turn = asyncio.Lock()
+        self._encoding: asyncio.Future[Sound] | None = None
         self.failures = 0  # clips that could not be read, encoded in time, or kept
 
     async def sound(self, event_id: int) -> Sound | None:
@@ -62,9 +63,7 @@ class Shelf:
 
     async def _encode_and_keep(self, event_id: int, revision: int, clip: Clip) -> Sound:
         try:
-            sound = await asyncio.wait_for(
-                asyncio.to_thread(self._encode, clip), self._encode_within_s
-            )
+            sound = await self._encoded(clip)
         except TimeoutError as error:
             self._count("clip_not_encoded_in_time", event_id, error)
             sound = as_wav(clip)
@@ -78,6 +77,13 @@ class Shelf:
         return Sound(
             content=sound.content, suffix=sound.suffix, path=path, duration_s=sound.duration_s
         )
+
+    async def _encoded(self, clip: Clip) -> Sound:
+        """In a thread of its own; none is asked while an earlier one hangs. Raises TimeoutError."""
+        if self._encoding is not None and not self._encoding.done():
+            raise TimeoutError("the encoder hangs")
+        self._encoding = asyncio.ensure_future(asyncio.to_thread(self._encode, clip))
+        return await asyncio.wait_for(asyncio.shield(self._encoding), self._encode_within_s)
 
     def _count(self, event: str, event_id: int | None, error: Exception) -> None:
         self.failures += 1

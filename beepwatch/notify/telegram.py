@@ -1,8 +1,10 @@
 """Telegram: the clip as a voice message with the words under it, to one chat."""
 
+import asyncio
 import warnings
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from telegram import Bot, InputFile, Message
@@ -25,17 +27,24 @@ from beepwatch.notify.channels import (
     Outgoing,
     Refused,
     RetryAfter,
+    Shut,
     Sound,
     Unreachable,
 )
 from beepwatch.secrecy import Secret
 
+_Answer = TypeVar("_Answer")
 _log = structlog.get_logger()
 
 #: What the server says when it is the chat that is wrong, and not the kind of message.
 _NO_SUCH_CHAT = ("chat not found", "chat_id is empty", "peer_id_invalid", "user not found")
 _NO_JSON = "Parsing the server response"
 _LONGEST_ANSWER = 200  # characters of a page that end up in the log
+#: … or what the bot may do there: nothing is taken until somebody mends that.
+_ABOUT_THE_CHAT = (*_NO_SUCH_CHAT, "chat", "right", "peer", "topic")
+#: What httpx calls an end that came after the request had begun to leave, and before an answer.
+_NO_ANSWER = ("ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout")
+_TRIES_WITH_CLIP = 3  # that end without an answer; then the words go alone rather than nothing
 #: Kinds that a chat's owner can forbid one by one, as they appear in the server's words.
 _KIND_WORDS = ("voice", "audio", "document", "media", "music", "file")
 
@@ -83,6 +92,7 @@ class TelegramChannel:
     """
 
     can_edit = True
+    digest_characters = int(MessageLimit.MAX_TEXT_LENGTH)
 
     def __init__(
         self,
@@ -93,11 +103,14 @@ class TelegramChannel:
         connect_s: float = 10.0,
         answer_s: float = 20.0,
         upload_s: float = 60.0,
+        whole_s: float = 120.0,
     ) -> None:
         self.name = f"telegram:{chat_id}"
         self.fallbacks = 0  # kinds of message that were refused while a later one may be taken
         self._chat_id = chat_id
         self._token = token
+        self._unanswered = 0  # tries in a row whose fate is unknown
+        self._whole_s = whole_s  # of one message: the other limits begin anew with every byte
         self._bot = open_bot(
             token, base_url, connect_s=connect_s, answer_s=answer_s, upload_s=upload_s
         )
@@ -111,9 +124,39 @@ class TelegramChannel:
         await self._bot.request.shutdown()
 
     async def send(self, message: Outgoing) -> str | None:
-        """Send once, by the best kind that the chat takes."""
+        """Send once, by the best kind that the chat takes.
+
+        After a try whose fate is unknown the server has to answer a harmless question first: where
+        only answers are lost, every further try would appear in the chat.
+        """
+        if self._unanswered:
+            await self._ask()
         try:
-            return await self._send(message)
+            reference = await self._answered(self._send(message))
+        except Unreachable as error:
+            self._unanswered += error.in_doubt
+            raise
+        self._unanswered = 0
+        return reference
+
+    async def edit(self, reference: str | None, message: Outgoing) -> None:
+        """Bring caption or text up to date; one that says the same already is done."""
+        kind, _, message_id = (reference or "").partition(":")
+        if not message_id.isdecimal():
+            raise CannotEdit(f"{reference!r} names no message")
+        await self._answered(self._edit(kind, int(message_id), message.text))
+
+    async def _ask(self) -> None:
+        try:
+            await self._answered(self._bot.get_me())
+        except Unreachable as error:
+            raise Unreachable(str(error)) from None  # no message was on its way
+
+    async def _answered(self, call: Awaitable[_Answer]) -> _Answer:
+        """What the server says, in time; NotSent's kinds otherwise."""
+        try:
+            async with asyncio.timeout(self._whole_s):
+                return await call
         except ChatMigrated as error:
             _log.warning("chat_moved", channel=self.name, new_chat_id=error.new_chat_id)
             self._chat_id = error.new_chat_id
@@ -122,30 +165,27 @@ class TelegramChannel:
             ) from None
         except TelegramError as error:
             raise self._explained(error) from None
+        except TimeoutError:
+            text = f"no whole answer within {self._whole_s:g} s"
+            raise Unreachable(text, in_doubt=True) from None
 
-    async def edit(self, reference: str | None, message: Outgoing) -> None:
-        """Bring caption or text up to date; one that says the same already is done."""
-        kind, _, message_id = (reference or "").partition(":")
-        if not message_id.isdecimal():
-            raise CannotEdit(f"{reference!r} names no message")
+    async def _edit(self, kind: str, message_id: int, text: str) -> None:
         try:
             if kind == "text":
                 await self._bot.edit_message_text(
-                    _short(message.text, MessageLimit.MAX_TEXT_LENGTH),
+                    _short(text, MessageLimit.MAX_TEXT_LENGTH),
                     chat_id=self._chat_id,
-                    message_id=int(message_id),
+                    message_id=message_id,
                 )
             else:
                 await self._bot.edit_message_caption(
                     chat_id=self._chat_id,
-                    message_id=int(message_id),
-                    caption=_short(message.text, MessageLimit.CAPTION_LENGTH),
+                    message_id=message_id,
+                    caption=_short(text, MessageLimit.CAPTION_LENGTH),
                 )
         except BadRequest as error:
             if "not modified" not in error.message.lower():
                 raise CannotEdit(self._redacted(error)) from None
-        except TelegramError as error:
-            raise self._explained(error) from None
 
     async def _send(self, message: Outgoing) -> str:
         for kind, send in self._kinds(message):
@@ -167,6 +207,9 @@ class TelegramChannel:
         """Ways to send the sound, best first. Telegram plays mp3, and takes a WAV as a file."""
         sound = message.sound
         if sound is None or len(sound.content) > FileSizeLimit.FILESIZE_UPLOAD:
+            return []
+        if self._unanswered >= _TRIES_WITH_CLIP:
+            _log.warning("clip_left_out", channel=self.name, size_bytes=len(sound.content))
             return []
         bot, chat_id = self._bot, self._chat_id
         caption = _short(message.text, MessageLimit.CAPTION_LENGTH)
@@ -194,18 +237,20 @@ class TelegramChannel:
             # A captive portal or a proxy answers with a page and any code: not Telegram's word.
             return Unreachable(_short(said, _LONGEST_ANSWER))
         if isinstance(error, InvalidToken):
-            return Refused(f"{_WRONG_TOKEN} It said: {said}.")
+            return Shut(f"{_WRONG_TOKEN} It said: {said}.")
         if isinstance(error, Forbidden):
-            return Refused(
+            return Shut(
                 f"chat {self._chat_id} does not let the bot write: {said}. "
                 "Unblock the bot, or write to it first; then run `beepwatch telegram test`."
             )
         if isinstance(error, BadRequest):
-            return Refused(
+            about_the_chat = any(words in said.lower() for words in _ABOUT_THE_CHAT)
+            kind = Shut if about_the_chat else Refused
+            return kind(
                 f"Telegram refused the message to chat {self._chat_id}: {said}. "
                 "Check notify.telegram.chat_ids, or run `beepwatch telegram pair`."
             )
-        return Unreachable(said)
+        return Unreachable(said, in_doubt=type(error.__cause__).__name__ in _NO_ANSWER)
 
     def _redacted(self, error: TelegramError) -> str:
         return redact(error.message, self._token)

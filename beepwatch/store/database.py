@@ -1,19 +1,30 @@
 """The state directory's SQLite file: opened the same way by every process that shares it."""
 
+import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from beepwatch.errors import StoreError
+import structlog
+
+from beepwatch.errors import DiskFull, StoreDamaged, StoreError
 from beepwatch.store.schema import MIGRATIONS
 
 FILE_NAME = "beepwatch.db"
+USERS = "beepwatch.lock"  # locked, shared, by everybody who has the database open
+RESERVE = "beepwatch.reserve"
+RESERVE_BYTES = 1_000_000  # some hundred alerts without their clips
 _OWNER_ONLY_DIRECTORY = 0o700
 _OWNER_ONLY_FILE = 0o600
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_log = structlog.get_logger()
 
 
 class Database:
@@ -25,7 +36,9 @@ class Database:
     costs a handful of commits, so the price is a few fsyncs per beep.
 
     The connection may be used from several threads; `transaction` and `reading` take turns.
-    Raises StoreError when the directory or file cannot be used.
+    Raises StoreError when the directory or file cannot be used: DiskFull if there is no room (the
+    reserve is then given up, so that the next try has some), StoreDamaged if the file is not what
+    SQLite wrote.
     """
 
     def __init__(self, directory: Path, busy_timeout_s: float = 5.0) -> None:
@@ -34,18 +47,41 @@ class Database:
         self._turn = threading.RLock()
         with self._explained():
             _make_private_directory(directory)
-            with _alone(directory):
+            with alone(directory), ExitStack() as unless_open:
+                self._use: int | None = open_users(directory)
+                unless_open.callback(os.close, self._use)
+                fcntl.flock(self._use, fcntl.LOCK_SH)
                 self._sql = self._open(busy_timeout_s)
-                try:
-                    self._migrate()
-                except BaseException:
-                    self._sql.close()
-                    raise
+                unless_open.callback(self._sql.close)
+                self._migrate()
+                unless_open.pop_all()
 
     def close(self) -> None:
         """Close the connection; the last one to close folds the WAL into the file."""
         with self._turn, self._explained():
             self._sql.close()
+            if self._use is not None:
+                os.close(self._use)
+                self._use = None
+
+    def has_room_for(self, size_bytes: int) -> bool:
+        """Whether so much fits the disk, once in the WAL and once in the file, with room left."""
+        with self._explained():
+            return shutil.disk_usage(self.directory).free >= RESERVE_BYTES + 2 * size_bytes
+
+    def keep_reserve(self, min_free_bytes: float) -> None:
+        """Take some room for bad times, while more than `min_free_bytes` is free besides."""
+        path = self.directory / RESERVE
+        with self._explained():
+            if path.exists() or shutil.disk_usage(self.directory).free < (
+                min_free_bytes + RESERVE_BYTES
+            ):
+                return
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT, _OWNER_ONLY_FILE)
+            try:
+                os.posix_fallocate(handle, 0, RESERVE_BYTES)
+            finally:
+                os.close(handle)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -74,7 +110,10 @@ class Database:
 
     def _open(self, busy_timeout_s: float) -> sqlite3.Connection:
         # SQLite gives -wal and -shm the mode of the file itself, so it is made before SQLite does.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, _OWNER_ONLY_FILE))
+        # Only if it is not there: closing it would let go of the locks that a connection of this
+        # process has on it (https://sqlite.org/howtocorrupt.html, 2.2).
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY_FILE))
         sql = sqlite3.connect(
             self.path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
@@ -83,6 +122,8 @@ class Database:
             sql.execute("PRAGMA journal_mode = WAL")
             sql.execute("PRAGMA synchronous = FULL")
             sql.execute("PRAGMA foreign_keys = ON")
+            # A tenth of SQLite's own: on a full disk the WAL soon starts over in the room it has.
+            sql.execute("PRAGMA wal_autocheckpoint = 100")
         except BaseException:
             sql.close()
             raise
@@ -119,23 +160,46 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}. {_advice(error)}") from error
+            raise self._as_store_error(error) from error
         except OSError as error:
-            raise StoreError(
+            text = (
                 f"the state directory {self.directory} cannot be used: {error.strerror} "
-                f"({error.filename}). Make it writable, or set store.directory to another one."
+                f"({error.filename})."
+            )
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._spend_reserve()
+                raise DiskFull(f"{text} {_FREE_SOME}") from error
+            raise StoreError(
+                f"{text} Make it writable, or set store.directory to another one."
             ) from error
 
+    def _as_store_error(self, error: sqlite3.Error) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0)  # missing where SQLite was not asked
+        text = f"{self.path}: {error}."
+        if code in _NO_ROOM:
+            self._spend_reserve()
+            return DiskFull(f"{text} {_FREE_SOME}")
+        if code & 0xFF in _DAMAGED:
+            return StoreDamaged(
+                f"{text} Move the file away, or let the next start of `beepwatch run` do so; a "
+                "new one is made."
+            )
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StoreError(f"{text} Another process holds it for too long; try again.")
+        return StoreError(f"{text} Run `beepwatch doctor`.")
 
-def _advice(error: sqlite3.Error) -> str:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return "Another process holds it for too long; try again."
-    if "full" in text:
-        return "Free some space, or lower store.max_mb."
-    if "not a database" in text or "malformed" in text:
-        return "Move the file away; a new one is made at the next start."
-    return "Run `beepwatch doctor`."
+    def _spend_reserve(self) -> None:
+        with suppress(OSError):
+            (self.directory / RESERVE).unlink()
+            _log.warning("reserve_spent", size_bytes=RESERVE_BYTES)
+
+
+_FREE_SOME = "Free some space, or lower store.max_mb."
+
+
+def open_users(directory: Path) -> int:
+    """A handle of the file that is locked by those who use the database; to be closed."""
+    return os.open(directory / USERS, os.O_RDWR | os.O_CREAT, _OWNER_ONLY_FILE)
 
 
 def _make_private_directory(directory: Path) -> None:
@@ -145,7 +209,7 @@ def _make_private_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> Iterator[None]:
     """One process at a time opens the database: SQLite's switch to WAL does not wait its turn."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

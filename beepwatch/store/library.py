@@ -1,6 +1,7 @@
 """The clips: sound waiting in the database, files below `clips/`, and how long they stay."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -12,13 +13,14 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from beepwatch.errors import StoreError
+from beepwatch.errors import DiskFull, StoreError
 from beepwatch.messages import Clip
 from beepwatch.store.database import Database
 from beepwatch.store.schema import stored_us, utc_from_us
 
 CLIPS = "clips"
 _BYTES_PER_MB = 1_000_000
+_DELETED_TOGETHER = 100  # clips; a slow disk takes seconds for each transaction
 _NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_.]+")
 
 _log = structlog.get_logger()
@@ -107,32 +109,41 @@ class Library:
                 (self._directory / event["path"]).unlink(missing_ok=True)
         return self._directory / relative
 
+    def is_short_of_room(self, min_free_mb: float) -> bool:
+        """Whether less than `min_free_mb` is free, so that `tidy` has something to do."""
+        return self._free_bytes() < min_free_mb * _BYTES_PER_MB
+
     def tidy(self, now: datetime, *, keep_days: float, max_mb: float, min_free_mb: float) -> Tidied:
         """Delete clips that are too old, then the oldest while they are too many or the disk full.
 
-        Clips of alerts that are still to be told go last, and not for their age. Events stay.
+        Clips of alerts that are still to be told go last, and not for their age. Events stay. What
+        is free beyond `min_free_mb` fills the database's reserve again.
         """
         with self._database.reading() as sql:
             kept = sql.execute(_KEPT_CLIPS).fetchall()
         sizes_bytes = {row["event_id"]: self._size_bytes(row["path"]) for row in kept}
-        with _explained(self._directory):
-            free_bytes = shutil.disk_usage(self._directory).free
         surplus_bytes = max(
             sum(sizes_bytes.values()) - max_mb * _BYTES_PER_MB,
-            min_free_mb * _BYTES_PER_MB - free_bytes,
+            min_free_mb * _BYTES_PER_MB - self._free_bytes(),
         )
         oldest_us = stored_us(now - timedelta(days=keep_days))
-        clips = size_bytes = 0
+        doomed = []
+        size_bytes = 0
         for row in kept:
             outlived = row["started_at"] < oldest_us and not row["unsent"]
-            if not outlived and size_bytes >= surplus_bytes:
-                continue
-            self._forget(row)
-            clips += 1
-            size_bytes += sizes_bytes[row["event_id"]]
-        if clips:
-            _log.info("clips_deleted", clips=clips, size_bytes=size_bytes)
-        return Tidied(clips=clips, size_bytes=size_bytes)
+            if outlived or size_bytes < surplus_bytes:
+                doomed.append(row)
+                size_bytes += sizes_bytes[row["event_id"]]
+        for start in range(0, len(doomed), _DELETED_TOGETHER):
+            self._forget(doomed[start : start + _DELETED_TOGETHER])
+        if doomed:
+            _log.info("clips_deleted", clips=len(doomed), size_bytes=size_bytes)
+        self._database.keep_reserve(min_free_mb * _BYTES_PER_MB)
+        return Tidied(clips=len(doomed), size_bytes=size_bytes)
+
+    def _free_bytes(self) -> int:
+        with _explained(self._directory):
+            return shutil.disk_usage(self._directory).free
 
     def _size_bytes(self, path: str) -> int:
         try:
@@ -140,17 +151,21 @@ class Library:
         except FileNotFoundError:
             return 0  # taken away by hand
 
-    def _forget(self, row: sqlite3.Row) -> None:
-        # The file first: a crash in between leaves a row whose file is missing, which the next
-        # tidying clears; the other way round the file would stay for ever.
-        path = self._directory / row["path"]
-        with _explained(path):
-            path.unlink(missing_ok=True)
-            for parent in list(path.parents)[:3]:
-                with contextlib.suppress(OSError):  # not empty yet: other clips of that day
-                    parent.rmdir()
+    def _forget(self, rows: list[sqlite3.Row]) -> None:
+        # The files first: a crash in between leaves rows whose files are missing, which the next
+        # tidying clears; the other way round the files would stay for ever.
+        for row in rows:
+            path = self._directory / row["path"]
+            with _explained(path):
+                path.unlink(missing_ok=True)
+                for parent in list(path.parents)[:3]:
+                    with contextlib.suppress(OSError):  # not empty yet: other clips of that day
+                        parent.rmdir()
         with self._database.transaction() as sql:
-            sql.execute("UPDATE clips SET path = NULL WHERE event_id = ?", (row["event_id"],))
+            sql.executemany(
+                "UPDATE clips SET path = NULL WHERE event_id = ?",
+                [(row["event_id"],) for row in rows],
+            )
 
 
 #: Those of unsent alerts last, each part oldest first.
@@ -201,7 +216,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
+        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+        raise kind(
             f"the clip {path} cannot be written or deleted: {error.strerror}. "
             "Free some space or make the state directory writable; the sound is kept meanwhile."
         ) from error

@@ -21,6 +21,12 @@ _DELIVERY = """
     FROM deliveries JOIN alerts ON alerts.id = deliveries.alert_id
 """
 
+_SENT = """
+    UPDATE deliveries SET state = 'sent', attempts = attempts + 1, reference = ?,
+           revision_sent = ?, sent_at = ?, tried_at = NULL, next_try_at = NULL, last_error = NULL
+    WHERE id = ? AND state = 'pending'
+"""
+
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What the store made of a write."""
@@ -75,6 +81,10 @@ class Outbox:
             event_id=event_id, alert_id=alert_id, new_alert=alert is not None and known is None
         )
 
+    def has_room_for(self, clip: Clip) -> bool:
+        """Whether this clip fits the disk without taking the room of alerts to come."""
+        return self._database.has_room_for(len(clip.pcm))
+
     def last_told(self, label: str) -> datetime | None:
         """When an alert last told of this label: a cooldown outlives a restart."""
         return self._time(
@@ -99,17 +109,20 @@ class Outbox:
         the last try in the future makes the next try due.
         """
         now_us = stored_us(now)
-        row = self._head(channel, now_us)
-        if row is None or _waits(row, now_us):
-            return None
-        return _delivery(row)
+        head = self._tellable(channel, now_us, at_most=1)
+        return _delivery(head[0]) if head and not _waits(head[0], now_us) else None
+
+    def tellable(self, channel: str, now: datetime, at_most: int) -> list[Delivery]:
+        """The pending deliveries that quiet hours do not hold back, oldest first, whether or not
+        their next try is due.
+        """
+        return [_delivery(row) for row in self._tellable(channel, stored_us(now), at_most)]
 
     def next_due_at(self, channel: str, now: datetime) -> datetime | None:
         """When `due` or `edit_due` may next have something; None when nothing is waiting."""
         now_us = stored_us(now)
-        times_us = []
-        if head := self._head(channel, now_us):
-            times_us.append(head["next_try_at"] if _waits(head, now_us) else now_us)
+        waiting = [*self._tellable(channel, now_us, at_most=1), *self._stale(channel)]
+        times_us = [row["next_try_at"] if _waits(row, now_us) else now_us for row in waiting]
         with self._database.reading() as sql:
             (held_us,) = sql.execute(
                 "SELECT min(due_at) FROM deliveries JOIN alerts ON alerts.id = alert_id "
@@ -118,21 +131,23 @@ class Outbox:
             ).fetchone()
         if held_us is not None:
             times_us.append(held_us)
-        times_us += [
-            row["next_try_at"] if _waits(row, now_us) else now_us for row in self._stale(channel)
-        ]
         return utc_from_us(min(times_us)) if times_us else None
 
     def sent(
         self, delivery_id: int, *, reference: str | None, revision: int, sent_at: datetime
     ) -> None:
         """The channel has taken it; it is not sent again."""
-        self._update(
-            "UPDATE deliveries SET state = 'sent', attempts = attempts + 1, reference = ?, "
-            "revision_sent = ?, sent_at = ?, tried_at = NULL, next_try_at = NULL, "
-            "last_error = NULL WHERE id = ? AND state = 'pending'",
-            (reference, revision, stored_us(sent_at), delivery_id),
-        )
+        self._update(_SENT, (reference, revision, stored_us(sent_at), delivery_id))
+
+    def sent_together(
+        self, deliveries: Sequence[Delivery], *, reference: str, sent_at: datetime
+    ) -> None:
+        """The channel has taken one message that tells of them all: marked together or not."""
+        with self._database.transaction() as sql:
+            sql.executemany(
+                _SENT,
+                [(reference, one.revision, stored_us(sent_at), one.id) for one in deliveries],
+            )
 
     def failed(
         self, delivery_id: int, *, error: str, tried_at: datetime, next_try_at: datetime
@@ -206,20 +221,24 @@ class Outbox:
             ).fetchall()
         return {row[0]: row[1] for row in rows}
 
-    def _head(self, channel: str, now_us: int) -> sqlite3.Row | None:
-        """The oldest pending delivery that is not held back by quiet hours.
+    def _tellable(self, channel: str, now_us: int, at_most: int) -> list[sqlite3.Row]:
+        """The oldest pending deliveries that are not held back by quiet hours.
 
         By the order of writing, which no clock can change; `due_at <= created_at` is an alert that
         was never meant to wait, whatever the clock says now.
         """
         with self._database.reading() as sql:
-            row: sqlite3.Row | None = sql.execute(
+            return sql.execute(
                 f"{_DELIVERY} WHERE channel = :channel AND state = 'pending' AND "
                 "(due_at <= :now OR due_at <= created_at OR due_at - :now > :longest) "
-                "ORDER BY alert_id LIMIT 1",
-                {"channel": channel, "now": now_us, "longest": _LONGEST_HOLD_US},
-            ).fetchone()
-        return row
+                "ORDER BY alert_id LIMIT :at_most",
+                {
+                    "channel": channel,
+                    "now": now_us,
+                    "longest": _LONGEST_HOLD_US,
+                    "at_most": at_most,
+                },
+            ).fetchall()
 
     def _stale(self, channel: str) -> list[sqlite3.Row]:
         """Sent messages that tell less than is known, oldest first; only recent ones are looked

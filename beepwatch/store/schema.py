@@ -72,6 +72,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX deliveries_by_state ON deliveries (channel, state, alert_id)",
         "CREATE INDEX clips_waiting ON clips (event_id) WHERE pcm IS NOT NULL",
     ),
+    (
+        """
+        CREATE TABLE boots (  -- one row: what was written since the machine's last start
+            boot_id TEXT PRIMARY KEY,
+            pin INTEGER NOT NULL,  -- wall time at which the boot's own clock stood at 0
+            first_event_id INTEGER NOT NULL,
+            first_alert_id INTEGER NOT NULL
+        ) STRICT
+        """,
+    ),
 )
 
 

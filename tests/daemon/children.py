@@ -26,6 +26,7 @@ from beepwatch.messages import (
     Finished,
     Heartbeat,
     Listening,
+    Noted,
     Poke,
     Quiet,
     Ready,
@@ -189,8 +190,29 @@ def _messenger(link: Link, part: Part) -> None:
     for message in _messages(link):
         if isinstance(message, Alert):
             part.say(f"{message.kind}: {message.text}")
+            link.send(Noted(dedupe_key=message.dedupe_key))
     part.say("messenger was told to finish")
     link.send(Finished())
+
+
+def _forgetful_messenger(link: Link, part: Part) -> None:
+    """In its first life, takes a letter and keeps it to itself."""
+    if part.sees("forgot"):
+        _messenger(link, part)
+        return
+    (part.directory / "forgot").touch()
+    link.send(Ready())
+    for message in _messages(link):
+        if isinstance(message, Alert):
+            part.say("has a letter")
+
+
+def _waiting_recorder(link: Link, part: Part) -> None:
+    """Lives, and has no microphone until the test gives it one."""
+    while not part.sees("microphone"):
+        link.beat()
+        threading.Event().wait(LOOK_S)
+    _recorder(link, part)
 
 
 def _stubborn_messenger(link: Link, part: Part) -> None:
@@ -201,7 +223,13 @@ def _stubborn_messenger(link: Link, part: Part) -> None:
         threading.Event().wait(LOOK_S)
 
 
+def _deaf(_link: Link, _part: Part) -> None:
+    """Listens to nobody."""
+    threading.Event().wait()
+
+
 PLAYS = {
+    "deaf": _deaf,
     "recorder": _recorder,
     "hasty_recorder": _hasty_recorder,
     "faulty_recorder": _faulty_recorder,
@@ -213,5 +241,7 @@ PLAYS = {
     "failing_classifier": _failing_classifier,
     "babbling_classifier": _babbling_classifier,
     "messenger": _messenger,
+    "forgetful_messenger": _forgetful_messenger,
+    "waiting_recorder": _waiting_recorder,
     "stubborn_messenger": _stubborn_messenger,
 }

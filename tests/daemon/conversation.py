@@ -12,7 +12,7 @@ from beepwatch.daemon import recorder
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.errors import StoreError
 from beepwatch.logs import LogSettings
-from beepwatch.messages import AnyMessage, Heartbeat, decode, encode
+from beepwatch.messages import AnyMessage, Heartbeat, Place, decode, encode
 from beepwatch.store.outbox import Outbox, Written
 
 RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
@@ -66,12 +66,15 @@ def without_beats(messages: Iterable[AnyMessage]) -> list[AnyMessage]:
     return [message for message in messages if not isinstance(message, Heartbeat)]
 
 
-def recording(source: str = f"file:{RECORDING}", speed: float | str = "max") -> Conversation:
+def recording(
+    source: str = f"file:{RECORDING}", speed: float | str = "max", resume: Place | None = None
+) -> Conversation:
     settings = RecorderSettings(
         capture=Capture(source=source),
         rate_hz=16_000,
         speed=speed,  # type: ignore[arg-type]
         logs=QUIET_LOGS,
+        resume=resume,
     )
     return Conversation(lambda connection: recorder.main(connection, settings))
 

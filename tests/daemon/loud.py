@@ -34,7 +34,7 @@ class Loudness:
         """Of int16 [samples]; every frame has the same pitch."""
         frames = pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
         scores = np.abs(frames).mean(axis=1, keepdims=True).astype(np.float32) / 1_000
-        return Answers(scores, np.full(len(frames), 1_000, dtype=np.float32))
+        return Answers(scores, np.full((len(frames), 1), 1_000, dtype=np.float32))
 
 
 def sound(seconds: float, beeps: Sequence[tuple[float, float]]) -> NDArray[np.int16]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.child import Child
-from beepwatch.daemon.supervisor import Supervisor, Wiring
+from beepwatch.daemon.supervisor import Plan, Supervisor, Terms, Wiring
 from beepwatch.daemon.systemd import ServiceManager
 from tests.daemon.children import Part
 
@@ -36,6 +36,7 @@ class Stage:
         queue_windows: int = 100,
         patient: bool = True,
         notices: bool = False,
+        reload: Callable[[], Plan | None] | None = None,
     ) -> int:
         """The exit code."""
         module = "tests.daemon.children"
@@ -46,9 +47,11 @@ class Stage:
                 "classifier", module, Part(plays=classifier, directory=self.directory)
             ),
             messenger=Child("messenger", module, Part(plays=messenger, directory=self.directory)),
-            queue_windows=queue_windows,
-            patient=patient,
-            notices=notices,
+            terms=Terms(
+                queue_windows=queue_windows, patient=patient, resumable=False, notices=notices
+            ),
+            state=self.directory,
+            reload=reload,
         )
         manager = self.manager or ServiceManager("", None)
         self.supervisor = Supervisor(wiring, SystemClock(), manager)

@@ -35,6 +35,7 @@ from beepwatch.messages import (
     Window,
 )
 from beepwatch.store.database import Database
+from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox
 from tests.daemon.conversation import QUIET_LOGS, Conversation, FullDisk, recording, without_beats
 from tests.daemon.loud import START
@@ -96,6 +97,51 @@ def test_a_live_classifier_minds_the_dead_mans_switch_without_any_sound(
     database.close()
 
 
+def test_an_absence_that_one_life_has_told_the_next_does_not_tell_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.classifier, "IDLE_S", 0.05)
+    since_s = SystemClock().mono_s() - 60
+    first = classifying(tmp_path, live=True, missing_after_s=30.0, since_s=since_s)
+    first.hear_until(Poke)
+    first.close()
+    second = classifying(tmp_path, live=True, missing_after_s=30.0, since_s=since_s)
+    second.hear_until(Ready)
+    second.hear_until(Heartbeat)
+    second.say(Finish(within_s=1.0))
+    assert not [message for message in second.hear() if isinstance(message, Poke)]
+
+
+def test_a_life_that_makes_room_for_the_next_leaves_open_what_is_open(
+    tmp_path: Path, kitchen: list[Window | Quiet]
+) -> None:
+    """Until the first pulse; the next life hears it again, and the event is one and closed."""
+    first = classifying(tmp_path)
+    first.hear_until(Ready)
+    heard = 0
+    told = False
+    while not told:
+        first.say(kitchen[heard])
+        told = any(isinstance(answer, Poke) for answer in first.hear_until(Done))
+        heard += 1
+    first.say(Finish(within_s=1.0, for_good=False))
+    list(first.hear())
+    database = Database(tmp_path)
+    assert [event.final for event in Memory(database).last_events()] == [False]
+    last = classifying(tmp_path)
+    last.hear_until(Ready)
+    for span in kitchen[max(0, heard - 4) : heard + 7]:
+        last.say(span)
+        last.hear_until(Done)
+    last.say(Finish(within_s=1.0))
+    list(last.hear())
+    (event,) = Memory(database).last_events()
+    assert (event.id, event.final) == (1, True)
+    assert event.pulses == 3
+    assert Memory(database).open_events() == []
+    database.close()
+
+
 def test_a_new_life_remembers_when_it_was_last_heard_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +150,9 @@ def test_a_new_life_remembers_when_it_was_last_heard_and_told(
     database = Database(tmp_path)
     now = SystemClock().utc()
     Outbox(database).write(
-        event=event(at=now - timedelta(seconds=60)), alert=alert(at=now), channels=("console",)
+        event=event(at=now - timedelta(seconds=60), final=True),
+        alert=alert(at=now),
+        channels=("console",),
     )
     since_s = SystemClock().mono_s() - 7_200
     child = classifying(tmp_path, live=True, missing_after_s=3_600.0, since_s=since_s)

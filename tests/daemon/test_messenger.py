@@ -16,25 +16,29 @@ from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.messages import (
     Alert,
     AlertKind,
+    Fault,
     Finish,
     Finished,
+    Heartbeat,
     Poke,
     Ready,
 )
 from beepwatch.secrecy import Secret
-from tests.bot_api import BotApi
+from tests.bot_api import BLOCKED, BotApi
 from tests.daemon.conversation import QUIET_LOGS, Conversation, FullDisk
+from tests.daemon.stage import PATIENCE_S
 
 
-def messaging(directory: Path, api: BotApi | None = None) -> Conversation:
-    """To the console; with a Bot API server, to a chat there instead."""
-    notify, channels = Notify(), ("console",)
+def messaging(
+    directory: Path, api: BotApi | None = None, chat_ids: tuple[int, ...] = (7,)
+) -> Conversation:
+    """To the console; with a Bot API server, to chats there instead."""
+    notify = Notify()
+    channels: tuple[str, ...] = ("console",)
     if api is not None:
-        telegram = Telegram(chat_ids=(7,), base_url=api.base_url)
-        notify, channels = (
-            Notify(console=Console(enabled=False), telegram=telegram),
-            ("telegram:7",),
-        )
+        telegram = Telegram(chat_ids=chat_ids, base_url=api.base_url)
+        notify = Notify(console=Console(enabled=False), telegram=telegram)
+        channels = tuple(f"telegram:{chat_id}" for chat_id in chat_ids)
     settings = MessengerSettings(
         notify=notify,
         store=Store(directory=str(directory), min_free_mb=0),
@@ -73,6 +77,47 @@ def test_the_messenger_tells_a_chat(tmp_path: Path) -> None:
         assert [type(message) for message in child.hear()][-1] is Finished
     assert posted.chat_id == 7
     assert "hear" in posted.text
+
+
+def test_a_chat_that_is_shut_is_told_to_the_other_chat_and_to_the_supervisor(
+    tmp_path: Path,
+) -> None:
+    with BotApi() as api:
+        api.shut(7, BLOCKED)
+        child = messaging(tmp_path, api, chat_ids=(7, 8))
+        child.hear_until(Ready)
+        now = SystemClock().utc()
+        child.say(
+            Alert(kind=AlertKind.STARTED, text="hear", created_at=now, due_at=now, dedupe_key="s")
+        )
+        (*_, fault) = child.hear_until(Fault)
+        posted = [api.wait_for_message(count, PATIENCE_S) for count in (1, 2)]
+        child.say(Finish(within_s=20.0))
+        assert [type(message) for message in child.hear()][-1] is Finished
+    assert [one.chat_id for one in posted] == [8, 8]
+    assert "hear" in posted[0].text
+    assert "chat 7 does not let the bot write" in posted[1].text
+    assert isinstance(fault, Fault)
+    assert fault.text in posted[1].text
+
+
+def test_the_messengers_chat_is_answered_and_no_other(tmp_path: Path) -> None:
+    with BotApi() as api:
+        api.write_to_bot(666, "/status")
+        api.write_to_bot(7, "/status")
+        child = messaging(tmp_path, api)
+        posted = api.wait_for_message(1, PATIENCE_S)
+        api.wait_for("getUpdates", 2, PATIENCE_S)  # so the first one is dealt with
+        child.say(Finish(within_s=20.0))
+        (*_, counts, finished) = child.hear()
+    assert isinstance(finished, Finished)
+    assert isinstance(counts, Heartbeat)
+    assert (counts.counts["answered"], counts.counts["strangers"]) == (1, 1)
+    assert (posted.chat_id, posted.text) == (
+        7,
+        "beepwatch\nnothing heard yet · 0 alerts still to be told",
+    )
+    assert len(api.messages) == 1
 
 
 def test_a_store_that_cannot_be_opened_is_logged_and_the_messenger_exits(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_after_the_cooldown_it_is_told_again() -> None:
 
 
 def test_a_cooldown_of_an_earlier_life_holds() -> None:
-    chain = pipeline(last_told_s={"beep": START_S - 60})
+    chain = pipeline(last_told_s={0: START_S - 60})
     notes = told(chain, windows(sound(20, [(8.0, 0.4)])))
     assert kinds(notes) == []
     assert [note.covered for note in notes] == [True]

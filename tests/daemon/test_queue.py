@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from beepwatch.daemon.queue import IN_FLIGHT_BYTES, WindowQueue
+import beepwatch.daemon.queue
+from beepwatch.daemon.queue import CRASHED, IN_FLIGHT_BYTES, KILLED, WindowQueue
 from beepwatch.messages import Done, Quiet, Window
 
 CAPACITY = 5
@@ -30,18 +32,20 @@ def span(sequence: int, *, size_bytes: int = 96_000) -> Window | Quiet:
     return Window(pcm=bytes(size_bytes), **place)  # type: ignore[arg-type]
 
 
-def done(of: Window | Quiet) -> Done:
-    return Done(stream_id=of.stream_id, sequence=of.sequence)
+def done(of: Window | Quiet, *, at_rest: bool = True) -> Done:
+    return Done(stream_id=of.stream_id, sequence=of.sequence, at_rest=at_rest)
 
 
 class AnyOrderOfThings(RuleBasedStateMachine):
-    """The queue against two plain lists."""
+    """The queue against plain lists."""
 
     def __init__(self) -> None:
         super().__init__()
         self.queue = WindowQueue(CAPACITY)
         self.waiting: list[Window | Quiet] = []
+        self.again: list[Window | Quiet] = []
         self.in_flight: list[Window | Quiet] = []
+        self.heard: list[Window | Quiet] = []  # all that a next life needs
         self.dropped = 0
         self.sequence = 0
 
@@ -60,21 +64,25 @@ class AnyOrderOfThings(RuleBasedStateMachine):
     @rule()
     def hand_out(self) -> None:
         one = self.queue.hand_out()
+        source = self.again or self.waiting
         if one is None:
-            assert self.in_flight or not self.waiting, "an idle classifier is given the next one"
+            assert self.in_flight or not source, "an idle classifier is given the next one"
             return
-        assert one == self.waiting.pop(0)
+        assert one == source.pop(0)
         self.in_flight.append(one)
         sizes = [len(sent.pcm) for sent in self.in_flight if isinstance(sent, Window)]
         assert len(self.in_flight) == 1 or sum(sizes) <= IN_FLIGHT_BYTES
 
     @precondition(lambda self: self.in_flight)
-    @rule(data=st.data())
-    def dealt_with(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), at_rest=st.booleans())
+    def dealt_with(self, data: st.DataObject, at_rest: bool) -> None:
         """The classifier answers in order; one answer may tell of several."""
         index = data.draw(st.integers(0, len(self.in_flight) - 1))
-        self.queue.done(done(self.in_flight[index]))
+        self.queue.done(done(self.in_flight[index], at_rest=at_rest))
+        self.heard += self.in_flight[: index + 1]
         del self.in_flight[: index + 1]
+        if at_rest:
+            del self.heard[:-1]
 
     @rule()
     def an_answer_that_nobody_waits_for(self) -> None:
@@ -82,16 +90,16 @@ class AnyOrderOfThings(RuleBasedStateMachine):
 
     @rule()
     def the_classifier_dies(self) -> None:
-        assert self.queue.take_back() == len(self.in_flight)
-        self.waiting = self.in_flight + self.waiting
-        self.in_flight = []
+        assert self.queue.take_back() is None
+        self.again = self.heard + self.in_flight + self.again
+        self.in_flight, self.heard = [], []
 
     @invariant()
     def the_counts_are_true(self) -> None:
         assert len(self.queue) == len(self.waiting)
         assert self.queue.dropped == self.dropped
         assert self.queue.full is (len(self.waiting) >= CAPACITY)
-        assert self.queue.idle is (not self.waiting and not self.in_flight)
+        assert self.queue.idle is (not self.waiting and not self.again and not self.in_flight)
 
 
 TestAnyOrderOfThings = AnyOrderOfThings.TestCase
@@ -126,3 +134,93 @@ def test_what_is_handed_out_at_once_fits_an_empty_socket() -> None:
         queue.push(span(sequence, size_bytes=60_000))
     handed = [queue.hand_out() for _ in range(4)]
     assert [one.sequence if one else None for one in handed] == [0, 1, None, None]
+
+
+def heard_by(queue: WindowQueue, *, at_rest: bool) -> list[int]:
+    """The sequences of all that is handed out, each answered at once."""
+    sequences = []
+    while (handed := queue.hand_out()) is not None:
+        sequences.append(handed.sequence)
+        queue.done(done(handed, at_rest=at_rest))
+    return sequences
+
+
+def test_a_next_life_hears_again_what_was_open_and_first_the_window_before() -> None:
+    queue = WindowQueue(9)
+    for sequence in range(3):
+        queue.push(span(sequence))
+    assert heard_by(queue, at_rest=True) == [0, 1, 2]
+    for sequence in range(3, 6):
+        queue.push(span(sequence))
+    assert heard_by(queue, at_rest=False) == [3, 4, 5]
+    queue.push(span(6))
+    assert queue.take_back() is None
+    assert heard_by(queue, at_rest=True) == [2, 3, 4, 5, 6]
+    queue.take_back()
+    assert heard_by(queue, at_rest=True) == [6]
+
+
+def test_what_is_kept_for_a_next_life_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes, the oldest going first; it takes no room from what waits."""
+    monkeypatch.setattr(beepwatch.daemon.queue, "HEARD_BYTES", 300_000)
+    queue = WindowQueue(2)
+    for sequence in range(50):
+        queue.push(span(sequence))
+        heard_by(queue, at_rest=False)
+    queue.take_back()
+    queue.push(span(50))
+    queue.push(span(51))
+    assert heard_by(queue, at_rest=False) == [47, 48, 49, 50, 51]
+    assert queue.dropped == 0
+
+
+def test_a_window_of_which_the_classifier_died_twice_is_taken_out() -> None:
+    queue = WindowQueue(9)
+    for sequence in range(4):
+        queue.push(span(sequence))
+    asides = []
+    for _ in range(3):
+        while (handed := queue.hand_out()) is not None and handed.sequence != 2:
+            queue.done(done(handed))
+        if handed is not None:
+            asides.append(queue.take_back(blame=CRASHED))
+    assert [aside and aside.sequence for aside in asides] == [None, 2]
+    assert queue.take_back(blame=CRASHED) is None, "nothing is in flight that it could have died of"
+    assert heard_by(queue, at_rest=True) == [3]
+
+
+def test_deaths_from_outside_tell_little_against_a_window_and_a_replacement_nothing() -> None:
+    """Ten kills at the same window are no accident: it may take all the memory there is."""
+    queue = WindowQueue(9)
+    queue.push(span(0))
+    asides = []
+    for blame in [0] * 20 + [KILLED] * 10:
+        assert queue.hand_out() == span(0)
+        asides.append(queue.take_back(blame=blame))
+    assert asides == [None] * 29 + [span(0)]
+
+
+def test_what_was_dealt_with_after_all_is_blamed_no_more() -> None:
+    queue = WindowQueue(9)
+    queue.push(span(0))
+    queue.hand_out()
+    assert queue.take_back(blame=CRASHED) is None
+    assert heard_by(queue, at_rest=True) == [0]
+    assert queue.take_back() is None
+    queue.hand_out()
+    assert queue.take_back(blame=CRASHED) is None
+
+
+def test_how_far_the_classifier_is_behind() -> None:
+    queue = WindowQueue(9)
+    assert queue.lag_s == 0.0
+    for sequence in range(5):
+        queue.push(span(sequence))
+    assert queue.lag_s == 4.0
+    first = queue.hand_out()
+    assert first is not None
+    assert queue.lag_s == 4.0
+    queue.done(done(first))
+    assert queue.lag_s == 3.0
+    heard_by(queue, at_rest=True)
+    assert queue.lag_s == 0.0

@@ -6,6 +6,7 @@ from beepwatch.messages import (
     Finish,
     Heartbeat,
     Listening,
+    Place,
     Quiet,
     Window,
 )
@@ -22,6 +23,21 @@ def test_the_recorder_sends_a_recording_whole_and_its_last_counts() -> None:
     beat = heard[-1]
     assert isinstance(beat, Heartbeat)
     assert beat.counts["windows"] + beat.counts["quiet_windows"] == len(spans)
+
+
+def test_a_next_life_goes_on_with_the_recording_where_the_last_window_came_from() -> None:
+    """The same windows of the same stream, none twice and none missing, at the same times."""
+    whole = [span for span in recording().hear() if isinstance(span, Window | Quiet)]
+    last = whole[40]
+    place = Place(
+        stream_id=last.stream_id,
+        sequence=last.sequence,
+        began_at=whole[0].started_at,
+        began_mono_s=whole[0].started_mono_s,
+    )
+    heard = list(recording(resume=place).hear())
+    assert [span for span in heard if isinstance(span, Window | Quiet)] == whole[41:]
+    assert isinstance(without_beats(heard)[-1], Ended)
 
 
 def test_the_recorder_stops_when_it_is_told_to() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 import beepwatch.daemon
 from beepwatch.config import Capture, Config, Console, Model, Notify, Rule, Store, Telegram
-from beepwatch.daemon.running import channel_names, run
+from beepwatch.daemon.planning import channel_names
+from beepwatch.daemon.running import run
 from beepwatch.errors import BeepwatchError, ConfigurationError, ModelError, StoreError
 from beepwatch.secrecy import Secret
 

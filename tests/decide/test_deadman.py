@@ -49,3 +49,10 @@ def test_missed_and_heard_again_alternate(steps: list[tuple[float, bool]]) -> No
         told.append(switch.heard(now_s) if heard else switch.tick(now_s))
     kinds = [type(one) for one in told if one is not None]
     assert kinds == [(Missed, HeardAgain)[index % 2] for index in range(len(kinds))]
+
+
+def test_an_absence_that_an_earlier_life_has_told_of_is_not_told_again() -> None:
+    switch = DeadMansSwitch(100, since_s=-500, missed=True)
+    assert switch.tick(50) is None
+    assert switch.heard(60) == HeardAgain(after_s=560)
+    assert switch.tick(160) == Missed(for_s=100)

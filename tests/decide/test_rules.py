@@ -1,9 +1,10 @@
 """So many pulses within so long, a cooldown, quiet hours."""
 
 import itertools
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from beepwatch.decide.episodes import Counted, Episode
 from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.rules import Hold, RuleMachine, Tell, end_of_quiet
 
+BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -89,9 +91,65 @@ def test_quiet_hours_over_midnight(local: str, due: str) -> None:
 
 def test_quiet_hours_end_by_the_wall_clock_in_the_night_that_summer_time_begins() -> None:
     """Berlin, 2026-03-29: 02:00 becomes 03:00, so 07:00 local is 05:00 UTC."""
-    berlin = ZoneInfo("Europe/Berlin")
-    at = datetime(2026, 3, 28, 23, 0, tzinfo=berlin)
+    at = datetime(2026, 3, 28, 23, 0, tzinfo=BERLIN)
     assert end_of_quiet(at, time(22, 30), time(7)) == datetime(2026, 3, 29, 5, 0, tzinfo=UTC)
+
+
+def test_quiet_hours_end_by_the_wall_clock_in_the_night_that_summer_time_ends() -> None:
+    """Berlin, 2026-10-25: 03:00 becomes 02:00, so 07:00 local is 06:00 UTC."""
+    at = datetime(2026, 10, 24, 23, 0, tzinfo=BERLIN)
+    assert end_of_quiet(at, time(22, 30), time(7)) == datetime(2026, 10, 25, 6, 0, tzinfo=UTC)
+
+
+def test_quiet_hours_that_end_in_the_hour_that_is_skipped_end_when_it_is_over() -> None:
+    """02:30 does not come; an hour after 01:30 it is 03:30, in UTC 01:30."""
+    at = datetime(2026, 3, 28, 23, 0, tzinfo=BERLIN)
+    assert end_of_quiet(at, time(22, 30), time(2, 30)) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("fold", "due_hour"), [(0, 0), (1, 1)])
+def test_quiet_hours_that_end_in_the_hour_that_comes_twice_end_twice(
+    fold: int, due_hour: int
+) -> None:
+    at = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=fold)
+    due = end_of_quiet(at, time(22, 30), time(2, 30))
+    assert due == datetime(2026, 10, 25, due_hour, 30, tzinfo=UTC)
+
+
+@given(
+    night=st.sampled_from(
+        [datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)]
+    ),
+    minutes=st.integers(-2_000, 2_000),
+    start=st.times().map(lambda one: one.replace(second=0, microsecond=0)),
+    end=st.times().map(lambda one: one.replace(second=0, microsecond=0)),
+)
+def test_around_the_nights_of_summer_time_nothing_is_due_before_it_was_heard(
+    night: datetime, minutes: int, start: time, end: time
+) -> None:
+    at = night + timedelta(minutes=minutes)
+    due = end_of_quiet(at.astimezone(BERLIN), start, end)
+    assert at <= due <= at + timedelta(hours=25)
+    if due != at:
+        shown = due.astimezone(BERLIN).time()
+        skipped = time(2) <= end < time(3) and due.date() == date(2026, 3, 29)
+        assert shown == end or skipped
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_wall_clock_that_is_set_changes_no_cooldown_and_no_pattern(days: int) -> None:
+    """Pulses at 0, 1, 60 and 130 s; the clock is set between the first two."""
+    machine = RuleMachine(Rule(label="beep", pulses=2, within_s=5, cooldown_s=120), zone=UTC)
+    answers = []
+    for number, at_s in enumerate([0.0, 1.0, 60.0, 61.0, 129.0, 130.0]):
+        one = counted(at_s)
+        pulse = one.episode.pulses[0]
+        if number:
+            pulse = msgspec.structs.replace(pulse, onset=pulse.onset + timedelta(days=days))
+        episode = Episode(label="beep", pulses=(pulse,))
+        answers.append(machine.step(Counted(episode=episode, at_s=one.at_s)))
+    kinds = [type(answer) for answer in answers]
+    assert kinds == [type(None), Tell, type(None), Hold, type(None), Tell]
 
 
 def test_equal_times_are_no_quiet_hours() -> None:
@@ -118,3 +176,19 @@ def test_alerts_are_at_least_a_cooldown_apart_and_each_has_its_pattern(
         elif isinstance(answer, Hold):
             assert answer.for_s == pytest.approx(told_s[-1] + cooldown_s - at_s)
     assert all(b - a >= cooldown_s - 1e-9 for a, b in itertools.pairwise(told_s))
+
+
+def test_a_rule_waits_while_an_earlier_pulse_may_count_with_the_next() -> None:
+    pattern = RuleMachine(Rule(label="beep", pulses=2, within_s=4), zone=UTC)
+    waits = [pattern.waits(0.0)]
+    pattern.step(counted(10))
+    waits += [pattern.waits(14.0), pattern.waits(14.1)]
+    pattern.step(counted(13))
+    assert [*waits, pattern.waits(13.5)] == [False, True, False, False]
+
+
+def test_a_rule_that_one_pulse_satisfies_waits_for_nothing() -> None:
+    machine = RuleMachine(Rule(label="beep"), zone=UTC)
+    machine.step(counted(10))
+    machine.step(counted(11))
+    assert not machine.waits(11.5)

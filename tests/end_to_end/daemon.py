@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,20 @@ class Daemon:
             text += f'[notify.telegram]\nchat_ids = [{CHAT_ID}]\nbase_url = "{api.base_url}"\n'
         self.config.write_text(text)
 
-    def start(self, *arguments: str, program: Path | None = None) -> None:
-        """`beepwatch run` with the configuration; `program` is another installation's script."""
-        command = [program] if program else [sys.executable, "-m", "beepwatch"]
+    def start(
+        self,
+        *arguments: str,
+        program: Path | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "beepwatch"),
+    ) -> None:
+        """`beepwatch run` with the configuration; `program` is another installation's script.
+
+        `command` is what comes before the verb, if it is not the plain program.
+        """
+        begin = [program] if program else command
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "run", "--config", self.config, *arguments],
+                [*begin, "run", "--config", self.config, *arguments],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -63,8 +63,7 @@ def test_pairing_writes_a_configuration_that_the_daemon_can_use(
     assert token is not None
     assert token.reveal() == TOKEN
     assert config_file.read_text().startswith("# mine\n")
-    for file in (config_file, paired.token_file):
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(paired.token_file.stat().st_mode) == 0o600
     assert TOKEN not in "".join(person.lines)
     assert person.api.messages[0].chat_id == CHAT
 
@@ -109,9 +108,14 @@ def test_no_network_is_named(person: Person, tmp_path: Path) -> None:
 
 
 def test_another_reader_of_the_bot_is_named(person: Person, tmp_path: Path) -> None:
-    person.api.fail("getUpdates", bot_api.error(409, "Conflict: terminated by other getUpdates"))
+    person.api.always("getUpdates", bot_api.CONFLICT)
     with pytest.raises(BeepwatchError, match="another program reads this bot's messages"):
         person.pair(tmp_path / "config.toml")
+
+
+def test_a_daemon_that_steps_back_does_not_stop_the_pairing(person: Person, tmp_path: Path) -> None:
+    person.api.fail("getUpdates", bot_api.CONFLICT)
+    assert person.pair(tmp_path / "config.toml").chat_id == CHAT
 
 
 @pytest.mark.parametrize("content", [b"[capture\n", b"\xff\xfe"])

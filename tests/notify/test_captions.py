@@ -3,8 +3,10 @@
 from datetime import timedelta, timezone
 from pathlib import Path
 
+import msgspec
+
 from beepwatch.messages import Alert, AlertKind
-from beepwatch.notify.captions import caption, console_line
+from beepwatch.notify.captions import caption, console_line, digest, digest_line, status
 from tests.notify.laundry import NOON, beep, heard, notice
 
 PARIS = timezone(timedelta(hours=1))
@@ -66,3 +68,35 @@ def test_the_console_has_one_line_per_alert() -> None:
 
 def test_without_a_zone_the_machines_own_is_taken() -> None:
     assert f"{NOON.astimezone():%H:%M:%S}" in caption(notice(), [])
+
+
+def test_a_list_takes_as_many_lines_as_its_message_holds_and_says_that_more_follow() -> None:
+    lines = [digest_line(heard(), [beep(60 * minute, 2, final=True)], PARIS) for minute in range(9)]
+    assert lines[1] == "Sat 1 Mar 13:01:00 · beep · 2 pulses in 0.4 s"
+    assert digest(lines, "attic", 4_096) == (
+        9,
+        "\n".join(["9 alerts could not be told in time · attic", *lines]),
+    )
+    count, text = digest(lines, "attic", 300)
+    assert 0 < len(text) <= 300
+    assert text.splitlines()[1:] == [*lines[:count], "… more follow"]
+    assert digest(lines, "", 10)[1].splitlines() == [
+        "1 alert could not be told in time",
+        lines[0],
+        "… more follow",
+    ]
+
+
+def test_a_notice_in_a_list_is_one_line_and_no_novel() -> None:
+    fault = msgspec.structs.replace(notice(), text="no device:\n" + "plug it in " * 99)
+    line = digest_line(fault, [], PARIS)
+    assert line.startswith("Sat 1 Mar 13:00:00 · no device: plug it in plug")
+    assert len(line) == len("Sat 1 Mar 13:00:00 · ") + 120
+    assert line.endswith("…")
+
+
+def test_who_asks_hears_what_was_heard_last_and_what_is_untold() -> None:
+    assert status(None, 0) == "beepwatch\nnothing heard yet · 0 alerts still to be told"
+    assert status(NOON, 1, "attic", PARIS) == (
+        "beepwatch · attic\nlast heard Sat 1 Mar 13:00:00 · 1 alert still to be told"
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from beepwatch.errors import ConfigurationError
-from beepwatch.notify.settings import with_telegram, write_private
+from beepwatch.notify.settings import with_telegram, write_again, write_private
 
 TOKEN_FILE = Path("/etc/beepwatch/telegram-token")
 
@@ -77,6 +77,20 @@ def test_a_private_file_is_0600_whatever_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "b"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["config.toml"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o644, 0o644), (0o640, 0o640), (None, 0o600)])
+def test_who_may_read_the_settings_does_not_change(
+    tmp_path: Path, before: int | None, after: int
+) -> None:
+    """A service that is not root reads those that root wrote."""
+    path = tmp_path / "config.toml"
+    if before is not None:
+        path.write_text("a")
+        path.chmod(before)
+    write_again(path, "b")
+    assert path.read_text() == "b"
+    assert stat.S_IMODE(path.stat().st_mode) == after
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

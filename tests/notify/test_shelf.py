@@ -1,5 +1,6 @@
 """One clip for all channels, on a real library."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +70,31 @@ async def test_a_disk_that_takes_no_clip_is_not_asked_for_the_next(database: Dat
     assert not await Shelf(Library(database), encode, 5.0).put_away()
     assert encode.encoded == 1
     assert len(Library(database).pending()) == 3
+
+
+async def test_an_encoder_that_hangs_is_asked_again_once_it_has_come_back(
+    database: Database,
+) -> None:
+    """Meanwhile clips go as WAV, at once, and no thread is lost for each of them."""
+    for onset_s in range(3):
+        Outbox(database).write(event=beep(onset_s), clip=tone(0.1))
+    may_end, ended, asked = threading.Event(), threading.Event(), []
+
+    def encode(clip: Clip) -> Sound:
+        asked.append(clip)
+        may_end.wait(20)
+        ended.set()
+        return Sound(content=b"mp3", suffix=".mp3")
+
+    shelf = Shelf(Library(database), encode, 0.05)
+    for event_id in (1, 2):
+        sound = await shelf.sound(event_id)
+        assert sound is not None
+        assert sound.suffix == ".wav"
+    assert (len(asked), shelf.failures) == (1, 2)
+    may_end.set()
+    assert ended.wait(20)
+    while (sound := await shelf.sound(3)) is not None and sound.suffix != ".mp3":
+        Outbox(database).write(event=beep(2, id=3), clip=tone(0.1))
+    assert sound is not None
+    assert sound.suffix == ".mp3"

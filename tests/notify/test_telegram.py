@@ -10,6 +10,7 @@ from beepwatch.notify.channels import (
     Outgoing,
     Refused,
     RetryAfter,
+    Shut,
     Sound,
     Unreachable,
 )
@@ -157,11 +158,11 @@ async def test_flood_control_names_its_wait(api: BotApi, channel: TelegramChanne
         (bot_api.NO_CHAT, r"chat 123456: .*Chat not found.*notify\.telegram\.chat_ids"),
     ],
 )
-async def test_a_no_for_good_is_a_refusal_that_says_what_to_do(
+async def test_a_no_to_everything_says_what_to_do(
     api: BotApi, channel: TelegramChannel, fault: Fault, words: str
 ) -> None:
     api.fail("sendVoice", fault)
-    with pytest.raises(Refused, match=words) as caught:
+    with pytest.raises(Shut, match=words) as caught:
         await channel.send(message())
     assert TOKEN not in str(caught.value)
     assert len(api.requests) == 1
@@ -217,7 +218,7 @@ async def test_an_edit_meets_the_same_trouble_as_a_message(
 ) -> None:
     reference = await channel.send(message())
     api.fail("editMessageCaption", bot_api.BAD_GATEWAY, bot_api.flood(5), bot_api.BLOCKED)
-    for kind in (Unreachable, RetryAfter, Refused):
+    for kind in (Unreachable, RetryAfter, Shut):
         with pytest.raises(kind):
             await channel.edit(reference, message(text="new"))
 

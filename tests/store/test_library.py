@@ -1,13 +1,17 @@
 """Clips: nothing is let go of before it is a file, and the oldest go first."""
 
 import stat
+import uuid
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from beepwatch.errors import StoreError
-from beepwatch.messages import Event
+from beepwatch.messages import Clip, Event
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
@@ -218,3 +222,55 @@ def test_a_clip_taken_away_by_hand_is_forgotten(outbox: Outbox, library: Library
     tidied = library.tidy(at(0) + timedelta(days=30.5), **EVERYTHING_FITS)
     assert (tidied.clips, tidied.size_bytes) == (1, 0)
     assert library.path(1) is None
+
+
+class Kept(NamedTuple):
+    """A clip of the property test: how old, how large, told or not."""
+
+    age_days: int
+    size_bytes: int
+    told: bool
+
+
+@settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    clips=st.lists(
+        st.builds(Kept, st.integers(0, 60), st.integers(0, 5_000), st.booleans()), max_size=12
+    ),
+    keep_days=st.integers(1, 60),
+    most_bytes=st.integers(0, 30_000),
+)
+def test_of_any_clips_just_those_go_that_have_to_the_oldest_and_told_first(
+    tmp_path: Path, clips: list[Kept], keep_days: int, most_bytes: int
+) -> None:
+    """Told clips go for their age; then the oldest told, then the oldest untold, while too many."""
+    database = Database(tmp_path / uuid.uuid4().hex)
+    outbox, library = Outbox(database), Library(database)
+    for number, clip in enumerate(clips, start=1):
+        started_at = NOON - timedelta(days=clip.age_days, seconds=number)
+        pcm = Clip(pcm=bytes(2), rate_hz=16_000, started_at=started_at)
+        channels = [] if clip.told else ["console"]
+        outbox.write(event=beep(), clip=pcm, alert=heard(str(number)), channels=channels)
+        keep(library, number, bytes(clip.size_bytes))
+    limit = {"keep_days": keep_days + 0.5, "max_mb": most_bytes / 1e6, "min_free_mb": 0.0}
+    library.tidy(NOON, **limit)
+    stay = {number for number in range(1, len(clips) + 1) if library.path(number) is not None}
+
+    def order(number: int) -> tuple[bool, int, int]:
+        clip = clips[number - 1]
+        return (not clip.told, -clip.age_days, -number)
+
+    outlived = {
+        number
+        for number, clip in enumerate(clips, start=1)
+        if clip.told and clip.age_days > keep_days
+    }
+    queue = sorted(range(1, len(clips) + 1), key=order)
+    expected = [number for number in queue if number not in outlived]
+    while sum(clips[number - 1].size_bytes for number in expected) > most_bytes:
+        expected.pop(0)
+    assert stay == set(expected)
+    assert len(list(database.directory.rglob("*.mp3"))) == len(stay)
+    database.close()

@@ -274,3 +274,18 @@ def test_an_episode_that_outlasts_the_cooldown_is_told_by_both_its_alerts(
         outbox.edited(stale.id, revision=stale.revision)
     (row,) = event_rows(database)
     assert [told.id for told in row.alerts] == [1, 2]
+
+
+def test_many_are_marked_by_one_message_whether_or_not_they_wait(outbox: Outbox) -> None:
+    outbox.write(event=beep(), alert=heard("quiet", due_s=3_600), channels=[CHANNEL])
+    for key in "abc":
+        outbox.write(alert=notice(key), channels=[CHANNEL])
+    first = outbox.tellable(CHANNEL, at(1), at_most=1)[0]
+    outbox.failed(first.id, error="no route", tried_at=at(1), next_try_at=at(300))
+    pending = outbox.tellable(CHANNEL, at(2), at_most=9)
+    assert [one.alert.dedupe_key for one in pending] == ["a", "b", "c"]
+    outbox.sent_together(pending[:2], reference="digest:text:9", sent_at=at(2))
+    assert due_key(outbox, 2) == "c"
+    assert outbox.waiting() == {CHANNEL: 2}
+    outbox.failed(first.id, error="late", tried_at=at(3), next_try_at=at(3))
+    assert due_key(outbox, 4) == "c"

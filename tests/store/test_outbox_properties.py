@@ -95,6 +95,19 @@ class OutboxMachine(RuleBasedStateMachine):
         )
         self.told[channel].append(delivery.alert.dedupe_key)
 
+    @rule(channel=st.sampled_from(CHANNELS))
+    def send_all_but_the_newest(self, channel: str) -> None:
+        """In one message, whether or not a next try is due."""
+        pending = self.outbox.tellable(channel, at(self.now_s), 100)
+        keys = [delivery.alert.dedupe_key for delivery in pending]
+        assert keys == [
+            key
+            for key in self.written
+            if key not in self.told[channel] and self.due_s[key] <= self.now_s
+        ]
+        self.outbox.sent_together(pending[:-1], reference="digest:1", sent_at=at(self.now_s))
+        self.told[channel] += keys[:-1]
+
     @rule(channel=st.sampled_from(CHANNELS), wait_s=st.integers(1, 300))
     def fail(self, channel: str, wait_s: int) -> None:
         delivery = self._take(channel)

@@ -1,0 +1,54 @@
+"""How far the classifier is behind: in the log while it is, told when sound is lost by it."""
+
+from datetime import datetime
+
+import structlog
+
+from beepwatch.daemon.queue import WindowQueue
+from beepwatch.messages import Fault, FaultKind
+
+LAG_LOGGED_S = 10.0
+LOGGED_EVERY_S = 60.0
+
+_log = structlog.get_logger()
+
+
+class Backlog:
+    """Watches the queue of a source that does not wait."""
+
+    def __init__(self, queue: WindowQueue) -> None:
+        self._queue = queue
+        self._full_since: datetime | None = None
+        self._dropped_told = 0
+        self._lagging = False
+        self._logged_s = float("-inf")
+
+    def watch(self, now_s: float, now: datetime) -> Fault | None:
+        """A fault once sound is being dropped, and its end once all of it is caught up with."""
+        self._log_lag(now_s)
+        dropped = self._queue.dropped - self._dropped_told
+        if dropped and self._full_since is None:
+            self._full_since = now
+            text = (
+                f"the classifier is too slow, {self._queue.lag_s:.0f} s behind: "
+                "the oldest sound is being dropped"
+            )
+            return Fault(kind=FaultKind.QUEUE_FULL, text=text, since=now)
+        if self._full_since is None or not self._queue.idle:
+            return None
+        since, self._full_since = self._full_since, None
+        self._dropped_told = self._queue.dropped
+        text = f"the classifier has caught up; {dropped} windows were dropped"
+        return Fault(kind=FaultKind.QUEUE_FULL, text=text, since=since, count=dropped, cleared=True)
+
+    def _log_lag(self, now_s: float) -> None:
+        lag_s = self._queue.lag_s
+        if lag_s >= LAG_LOGGED_S and now_s - self._logged_s >= LOGGED_EVERY_S:
+            self._lagging, self._logged_s = True, now_s
+            dropped = self._queue.dropped
+            _log.warning(
+                "classifier_lags", lag_s=round(lag_s), waiting=len(self._queue), dropped=dropped
+            )
+        elif self._lagging and self._queue.idle:
+            self._lagging = False
+            _log.info("classifier_caught_up", dropped=self._queue.dropped)

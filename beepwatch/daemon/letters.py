@@ -1,0 +1,44 @@
+"""What the supervisor has to tell: kept until the messenger has it in the outbox."""
+
+from collections import deque
+
+from beepwatch.clock import Clock
+from beepwatch.daemon.child import Child
+from beepwatch.messages import Alert, AlertKind, Noted
+
+KEPT = 100  # while the messenger is away
+
+
+class Letters:
+    """Alerts on their way to the messenger, in order; whose answer is missing goes out again."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._unsent: deque[Alert] = deque(maxlen=KEPT)
+        self._unanswered: deque[Alert] = deque(maxlen=KEPT)
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether the messenger has been given everything."""
+        return not self._unsent
+
+    def write(self, kind: AlertKind, text: str) -> None:
+        """An alert of now."""
+        now = self._clock.utc()
+        key = f"{kind}:{now.isoformat()}:{text}"
+        self._unsent.append(Alert(kind=kind, text=text, created_at=now, due_at=now, dedupe_key=key))
+
+    def post(self, messenger: Child) -> None:
+        """Send what waits, as far as somebody takes it."""
+        while self._unsent and messenger.send(self._unsent[0]):
+            self._unanswered.append(self._unsent.popleft())
+
+    def noted(self, noted: Noted) -> None:
+        """One is in the outbox."""
+        kept = [one for one in self._unanswered if one.dedupe_key != noted.dedupe_key]
+        self._unanswered = deque(kept, maxlen=KEPT)
+
+    def take_back(self) -> None:
+        """The messenger died: what it has not answered may be lost, and is sent again."""
+        self._unsent = deque([*self._unanswered, *self._unsent], maxlen=KEPT)
+        self._unanswered.clear()

@@ -1,0 +1,154 @@
+"""From a configuration to what supervisor and children are given: checked before anything starts.
+
+SIGHUP reads the configuration again. What cannot be carried out leaves the daemon as it is.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+import structlog
+
+from beepwatch.classify.bundle import find_bundle, load_bundle
+from beepwatch.config import Capture, Config, Notify, source_kind
+from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
+from beepwatch.daemon.supervisor import Plan, Terms
+from beepwatch.errors import BeepwatchError, ConfigurationError
+from beepwatch.logs import LogSettings, configure_logging
+from beepwatch.secrecy import Secret
+
+_PATIENT = ("file", "stdin")  # sources that can be made to wait
+
+Read = Callable[[], tuple[Config, Secret | None]]
+
+_log = structlog.get_logger()
+
+
+class Planner(msgspec.Struct, frozen=True, kw_only=True):
+    """Makes plans of configurations; what the command line said is the same for all of them."""
+
+    speed: float | Literal["max"]
+    log_level: str
+    since_s: float  # monotonic start of the daemon
+
+    def logs(self, token: Secret | None) -> LogSettings:
+        """For the processes that know the token."""
+        return LogSettings(level=self.log_level, secrets=(token,) if token else ())
+
+    def plan(self, config: Config, token: Secret | None) -> Plan:
+        """What it means. Raises ConfigurationError and ModelError."""
+        channels = channel_names(config.notify, token)
+        bundle = load_bundle(find_bundle(config.model.bundle))
+        _check_rules(config, bundle.info.labels)
+        kind, _ = source_kind(config.capture.source)
+        logs = self.logs(None)
+        capture = msgspec.structs.replace(config.capture, queue_windows=Capture().queue_windows)
+        recorder = RecorderSettings(
+            capture=capture, rate_hz=bundle.info.rate_hz, speed=self.speed, logs=logs
+        )
+        classifier = ClassifierSettings(
+            bundle=bundle.directory,
+            model=config.model,
+            rules=config.rules,
+            missing_after_s=config.watchdog.missing_after_min * 60,
+            directory=config.store.path,
+            channels=channels,
+            since_s=self.since_s,
+            live=kind not in _PATIENT,
+            logs=logs,
+        )
+        messenger = MessengerSettings(
+            notify=config.notify,
+            store=config.store,
+            token=token,
+            channels=channels,
+            logs=self.logs(token),
+        )
+        return Plan(
+            terms=Terms(
+                queue_windows=config.capture.queue_windows,
+                patient=kind in _PATIENT,
+                resumable=kind == "file",
+                notices=config.notify.notices,
+            ),
+            settings={"recorder": recorder, "classifier": classifier, "messenger": messenger},
+        )
+
+
+class Reloader:
+    """Reads the configuration again; None, and a line in the log, if it cannot be used."""
+
+    def __init__(self, read: Read, planner: Planner, config: Config, token: Secret | None) -> None:
+        self._read = read
+        self._planner = planner
+        self._config = config
+        self._token = token
+        self._plan = planner.plan(config, token)
+
+    def __call__(self) -> Plan | None:
+        """The plan of what is configured now."""
+        try:
+            config, token = self._read()
+            plan = self._planner.plan(config, token)
+            self._check_can_change(config, plan)
+        except BeepwatchError as error:
+            _log.error("config_refused", reason=str(error), kept="the configuration before")
+            return None
+        changed = changed_keys(msgspec.to_builtins(self._config), msgspec.to_builtins(config))
+        if token != self._token:
+            changed.append("the bot token")
+            configure_logging(self._planner.logs(token))
+        self._config, self._token, self._plan = config, token, plan
+        _log.info("config_reloaded", changed=changed)
+        return plan
+
+    def _check_can_change(self, config: Config, plan: Plan) -> None:
+        """What the queue and the outbox are full of must stay usable."""
+        rate_hz = plan.settings["recorder"].rate_hz
+        rate_now_hz = self._plan.settings["recorder"].rate_hz
+        if rate_hz != rate_now_hz:
+            raise ConfigurationError(
+                f"the model {config.model.bundle} hears at {rate_hz} Hz, and the one in use at "
+                f"{rate_now_hz} Hz. Restart beepwatch."
+            )
+        if config.store.path != self._config.store.path:
+            raise ConfigurationError(
+                f"store.directory is {config.store.directory!r} now, and alerts may still wait in "
+                f"{self._config.store.directory!r}. Restart beepwatch."
+            )
+
+
+def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys whose values differ."""
+    changed = []
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            changed += changed_keys(before, value, f"{prefix}{key}.")
+        elif value != before:
+            changed.append(f"{prefix}{key}")
+    return changed
+
+
+def channel_names(notify: Notify, token: Secret | None) -> tuple[str, ...]:
+    """Where alerts go, as deliveries name it.
+
+    Raises ConfigurationError when chats are configured and there is no token.
+    """
+    chats = notify.telegram.chat_ids
+    if chats and token is None:
+        raise ConfigurationError(
+            f"notify.telegram.chat_ids is {list(chats)}, but there is no bot token. Run "
+            "`beepwatch telegram pair`, or set BEEPWATCH_TELEGRAM_TOKEN."
+        )
+    console = ("console",) if notify.console.enabled else ()
+    return (*console, *(f"telegram:{chat_id}" for chat_id in chats))
+
+
+def _check_rules(config: Config, labels: tuple[str, ...]) -> None:
+    for rule in config.rules:
+        if rule.label not in labels:
+            raise ConfigurationError(
+                f"rules.label is {rule.label!r}, but the model {config.model.bundle} knows "
+                f"{', '.join(labels)}. Use one of these, or another model.bundle."
+            )

@@ -1,0 +1,56 @@
+"""What the service manager and the user are told of the start, and of a microphone that is away."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from beepwatch.daemon.child import Child
+from beepwatch.daemon.systemd import ServiceManager
+from beepwatch.messages import Fault, FaultKind, Listening
+
+_AWAY = frozenset({FaultKind.NO_DEVICE, FaultKind.STALLED})
+
+_log = structlog.get_logger()
+
+
+class Readiness:
+    """Ready once the children are up and the model is loaded, with or without a microphone."""
+
+    def __init__(self, manager: ServiceManager) -> None:
+        self.told = False  # that the start is complete
+        self.listened = False  # at any time, with everybody there
+        self._manager = manager
+        self._status = "waiting for the microphone"
+        self._listening: Listening | None = None
+
+    def step(self, children: Iterable[Child], *, classifier_ready: bool) -> str | None:
+        """Tell once that all is up; the source, when it is heard for the first time."""
+        if not classifier_ready:
+            return None
+        if not self.told and all(child.heard_of for child in children):
+            self.told = True
+            self._manager.ready()
+            self._manager.status(self._status)
+            _log.info("ready")
+        if self.listened or self._listening is None:
+            return None
+        self.listened = True
+        source = self._listening.source
+        _log.info("listening", source=source, rate_hz=self._listening.rate_hz)
+        return source
+
+    def listens(self, listening: Listening) -> None:
+        """The source is open."""
+        self._listening = listening
+        self._say(f"listening to {listening.source}")
+
+    def hears_of(self, fault: Fault) -> None:
+        """A microphone that is away is what a person wants to know first."""
+        if fault.kind in _AWAY and not fault.cleared:
+            self._say(f"waiting for the microphone: {fault.text}")
+
+    def _say(self, status: str) -> None:
+        if status != self._status:
+            self._status = status
+            if self.told:
+                self._manager.status(status)

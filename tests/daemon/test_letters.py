@@ -1,0 +1,57 @@
+"""What the supervisor tells is kept until it is in the outbox."""
+
+import os
+import signal
+from pathlib import Path
+
+from beepwatch.clock import ManualClock
+from beepwatch.daemon.letters import Letters
+from beepwatch.messages import AlertKind, Noted
+from tests.daemon.children import NOON
+from tests.daemon.stage import Stage
+
+
+class Reader:
+    """A messenger that may be away."""
+
+    def __init__(self) -> None:
+        self.here = True
+        self.read: list[str] = []
+
+    def send(self, alert: object) -> bool:
+        if self.here:
+            self.read.append(alert.dedupe_key)  # type: ignore[attr-defined] # letters are alerts
+        return self.here
+
+
+def test_an_unanswered_letter_goes_out_again_and_an_answered_one_does_not() -> None:
+    letters, reader = Letters(ManualClock(NOON)), Reader()
+    for text in ("a", "b"):
+        letters.write(AlertKind.FAULT, text)
+    letters.post(reader)  # type: ignore[arg-type] # it only sends
+    sent = [letters.all_sent]
+    first, second = reader.read
+    letters.noted(Noted(dedupe_key=first))
+    reader.here = False
+    letters.take_back()
+    letters.post(reader)  # type: ignore[arg-type]
+    sent.append(letters.all_sent)
+    letters.write(AlertKind.FAULT, "c")
+    reader.here = True
+    letters.post(reader)  # type: ignore[arg-type]
+    assert sent == [True, False]
+    assert [key[-2:] for key in reader.read] == [":a", ":b", ":b", ":c"]
+    assert reader.read[2] == second
+
+
+def test_a_letter_that_a_killed_messenger_had_in_its_hands_is_not_lost(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.play(
+        lambda: stage.wait_for("has a letter"),
+        lambda: os.kill(stage.pid("forgetful_messenger"), signal.SIGKILL),
+        lambda: stage.wait_for("started: "),
+        stage.signal,
+        messenger="forgetful_messenger",
+        notices=True,
+    )
+    assert stage.count("started: beepwatch is listening to test") == 1

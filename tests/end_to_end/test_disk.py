@@ -1,0 +1,135 @@
+"""The real daemon on a disk that is full, slow, read-only or has damaged its database."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from beepwatch.store.database import RESERVE, Database
+from tests.bot_api import BotApi, Posted
+from tests.end_to_end.daemon import daemon
+from tests.end_to_end.sounds import BEEPS, with_silence
+from tests.small_disk import broken_disk, small_disk
+
+FEW_COMMITS = "[notify]\nnotices = false\n[notify.console]\nenabled = false\n"
+QUIET_BEFORE_S = 5.0
+QUIET_AFTER_S = 8.0
+
+
+def file_source(sound: Path) -> tuple[str, str]:
+    return "--source", f"file:{sound}"
+
+
+def wait_for(api: BotApi, words: str) -> Posted:
+    """The first message with these words."""
+    count = 1
+    while words not in (message := api.wait_for_message(count, within_s=30)).text:
+        count += 1
+    return message
+
+
+def texts(api: BotApi) -> list[str]:
+    return [message.text for message in api.messages]
+
+
+@pytest.mark.slow
+def test_a_beep_while_the_disk_is_full_is_told_without_its_clip_which_follows(
+    tmp_path: Path,
+) -> None:
+    """Database, clips and log lie on the same disk of 16 MB, and not a byte is free."""
+    sound = with_silence(BEEPS, tmp_path / "room.wav", QUIET_BEFORE_S, QUIET_AFTER_S)
+    with (
+        BotApi() as api,
+        small_disk(tmp_path / "disk", 16_000_000) as disk,
+        daemon(disk.path) as beepwatch,
+    ):
+        beepwatch.configure("[notify.console]\nenabled = false\n", api)  # it writes to the log
+        beepwatch.start(*file_source(sound))
+        started = api.wait_for_message(1, within_s=30)
+        assert (beepwatch.state / RESERVE).exists()
+        disk.fill()
+        told = wait_for(api, "pulse")
+        fault = wait_for(api, "no room for clips")
+        disk.make_room()
+        assert beepwatch.wait() == 0
+        (event,) = beepwatch.events()
+        clip = Path(event["clip"]).read_bytes()
+    assert "listening" in started.text
+    assert (told.kind, told.file) == ("text", None)
+    assert "Free some space" in fault.text
+    assert any("can be written again" in text for text in texts(api))
+    assert {alert["state"] for alert in event["alerts"]} == {"sent"}
+    assert len(clip) > 10_000
+
+
+@pytest.mark.slow
+def test_a_damaged_database_is_put_aside_at_the_start_and_the_phone_is_told(
+    tmp_path: Path,
+) -> None:
+    sound = with_silence(BEEPS, tmp_path / "room.wav", 1.0, 4.0)
+    with BotApi() as api, daemon(tmp_path) as beepwatch:
+        beepwatch.configure("", api)
+        Database(beepwatch.state).close()
+        path = beepwatch.state / "beepwatch.db"
+        damaged = hashlib.shake_128(b"garbage").digest(path.stat().st_size)
+        path.write_bytes(damaged)
+        beepwatch.start(*file_source(sound), "--speed", "max")
+        assert beepwatch.wait() == 0
+        (event,) = beepwatch.events()
+        (aside,) = beepwatch.state.glob("beepwatch.db.corrupt-*Z")
+        assert aside.read_bytes() == damaged
+        assert "database_put_aside" in beepwatch.log.read_text()
+    fault = texts(api)[0]
+    assert "database was damaged" in fault
+    assert aside.name in fault
+    assert {alert["state"] for alert in event["alerts"]} == {"sent"}
+
+
+@pytest.mark.slow
+def test_a_disk_that_takes_two_seconds_to_sync_loses_nothing_and_nobody_is_killed_for_it(
+    tmp_path: Path,
+) -> None:
+    """strace holds up every fsync and fdatasync of every process of the daemon by 2 s."""
+    strace = shutil.which("strace")
+    assert strace is not None, "script/setup installs strace"
+    sound = with_silence(BEEPS, tmp_path / "room.wav", 1.0, 4.0)
+    slow = ("-f", "-qq", "-o", os.devnull, "--seccomp-bpf", "-e", "trace=fsync,fdatasync")
+    inject = ("-e", "inject=fsync,fdatasync:delay_enter=2000000", sys.executable, "-m", "beepwatch")
+    with BotApi() as api, daemon(tmp_path) as beepwatch:
+        beepwatch.configure(FEW_COMMITS, api)
+        Database(beepwatch.state).close()
+        beepwatch.start(*file_source(sound), "--speed", "max", command=[strace, *slow, *inject])
+        assert beepwatch.wait() == 0
+        (event,) = beepwatch.events()
+        log = beepwatch.log.read_text()
+    assert {alert["state"] for alert in event["alerts"]} == {"sent"}
+    assert len([message for message in api.messages if message.kind == "voice"]) == 1
+    assert "process_hangs" not in log
+    assert "process_died" not in log
+
+
+@pytest.mark.slow
+def test_on_a_disk_that_the_kernel_has_made_read_only_the_start_is_one_line(
+    tmp_path: Path,
+) -> None:
+    """ext4 after an error, mounted with errors=remount-ro, as on a failing card."""
+    with broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure("")
+        Database(beepwatch.state).close()
+        disk.break_it()
+        done = subprocess.run(
+            [sys.executable, "-m", "beepwatch", "run", "--config", beepwatch.config],
+            env=beepwatch.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert "Read-only file system" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,101 @@
+"""A disk of a few megabytes that can be filled, emptied and made read-only: a mount of its own.
+
+Mounting takes root with CAP_SYS_ADMIN; where the kernel says no, the test is skipped, and says so.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_FILLER = "filler"
+_BLOCK_BYTES = 4_096
+
+
+class SmallDisk:
+    """A mounted file system; `path` is its root."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def free_bytes(self) -> int:
+        """What may still be written."""
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize
+
+    def fill(self, leave_bytes: int = 0) -> None:
+        """Write until the disk takes no more, or until only so much is left."""
+        with (self.path / _FILLER).open("ab", buffering=0) as file:
+            try:
+                while self.free_bytes > leave_bytes:
+                    file.write(bytes(_BLOCK_BYTES))
+            except OSError:
+                return
+
+    def make_room(self) -> None:
+        """Take away what `fill` wrote."""
+        (self.path / _FILLER).unlink()
+
+
+@contextmanager
+def small_disk(path: Path, size_bytes: int = 8_000_000) -> Iterator[SmallDisk]:
+    """A new tmpfs: full is full, ENOSPC comes from the kernel."""
+    path.mkdir()
+    mount("-t", "tmpfs", "-o", f"size={size_bytes}", "none", str(path))
+    try:
+        yield SmallDisk(path)
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+class BrokenDisk:
+    """An ext4 file system that goes read-only at an error, as cards and sticks are mounted."""
+
+    def __init__(self, path: Path, image: Path) -> None:
+        self.path = path
+        self._image = image
+
+    def mount(self) -> None:
+        """As cards and sticks are mounted."""
+        mount("-o", "loop,errors=remount-ro", str(self._image), str(self.path))
+
+    def mend(self) -> None:
+        """As the next start of the machine does: check the file system and mount it again."""
+        subprocess.run(["umount", self.path], check=True)
+        subprocess.run(["fsck.ext4", "-fy", self._image], check=False, capture_output=True)
+        self.mount()
+
+    def break_it(self) -> None:
+        """Let the kernel find an error; from now on every write is refused with EROFS."""
+        source = subprocess.run(
+            ["findmnt", "-no", "SOURCE", self.path], capture_output=True, text=True, check=True
+        )
+        device = Path(source.stdout.strip()).name
+        Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
+
+
+@contextmanager
+def broken_disk(directory: Path) -> Iterator[BrokenDisk]:
+    """A new one of 16 MB below the directory, in a file."""
+    image, path = directory / "image", directory / "mounted"
+    path.mkdir()
+    with image.open("wb") as file:
+        file.truncate(16_000_000)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    disk = BrokenDisk(path, image)
+    disk.mount()
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True)
+
+
+def mount(*arguments: str) -> None:
+    """mount(8); skips the test where that is not allowed."""
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"this machine lets nobody mount: {done.stderr.strip()}")
