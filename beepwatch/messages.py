@@ -164,7 +164,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
     """Label probabilities of one window's frames.
 
     `probabilities` is float32 [frames, labels]; frame i is centred (i + 0.5) · frame_s after the
-    window's first sample. `pitch_hz` is float32 [frames, tones]: at what pitches the frame's likeliest
+    window's first sample. `pitch_hz` is float32 [frames, tones]: at what pitches the likeliest
     candidates sound, whether or not they are believed, 0 for none; None if the model tells none.
     """
 

@@ -19,7 +19,8 @@ from beepwatch.errors import ModelError
 STRETCH_S = 20.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
 Floats = NDArray[np.float32]
-Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats]]  # to logits and pitches, as `Answers`
+# To logits and pitches, as `Answers`.
+Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats]]
 
 
 class Answers(NamedTuple):

@@ -89,8 +89,9 @@ class Tone:
 class PulseFinder:
     """One label's pulses, however short or faint.
 
-    A pulse starts where the probability rises over `level` and ends where it falls below `RELEASE`
-    of that, or far below what it was; both are interpolated between frame centres.
+    A pulse starts where the probability rises over `level`, or far above what it was, and ends
+    where it falls below `RELEASE` of that, or far below what it was; both are interpolated between
+    frame centres.
     """
 
     def __init__(self, level: float) -> None:
@@ -116,6 +117,8 @@ class PulseFinder:
                 self._extend(self.pulse, moment.at_s - (1 - crossed) * frame_s, self._last)
                 ended = self.end()
                 self._valley = probability
+            elif self._release(probability) > self.pulse.peak_score:
+                self._start(moment, frame_s)  # what came before was no part of it
         if self.pulse is not None:
             self._listen(moment.pitches_hz)
             self._extend(self.pulse, moment.at_s, probability)
@@ -142,6 +145,8 @@ class PulseFinder:
 
     def _start(self, moment: Moment, frame_s: float) -> None:
         before_s = (1 - _crossing(self._last, moment.probability, self.level)) * frame_s
+        self._frames = 0
+        self._tones.clear()
         self.pulse = Pulse(
             onset=moment.at - timedelta(seconds=before_s),
             onset_s=moment.at_s - before_s,

@@ -6,7 +6,7 @@ runs, under a name that says what they were trained on.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from beepwatch.train.detection import Heard
 from beepwatch.train.networks import BeepNet
 from beepwatch.train.recipe import Recipe
+from beepwatch.train.rendering import Rendered, render
 from beepwatch.train.scenes import Clip, draw_clip, gather
 
 RATE_HZ = 44_100
@@ -161,10 +162,13 @@ def open_original(
         network.load_state_dict(load_file(kept))
         return Original(network)
     report(f"training the original BeepNet on {plan.clips} clips of the recipe; kept as {kept}")
+    rendered: Sequence[Rendered] = ()
+    if recipe.data.rendered_weight > 0:
+        rendered = render(runs.parent, recipe.data.rendered_seed, recipe.model.rate_hz, report)
     draw = partial(
         draw_clip,
         stream=TRAIN_STREAM,
-        material=gather(data, recipe, "train"),
+        material=gather(data, recipe, "train", rendered),
         recipe=recipe,
         frame_samples=round(FRAME_S * recipe.model.rate_hz),
         beep_share=recipe.scenes.beep_share,

@@ -31,10 +31,10 @@ class Loudness:
     model_id = "loudness"
 
     def answers(self, pcm: NDArray[np.int16]) -> Answers:
-        """Of int16 [samples]; every frame has the same pitch."""
+        """Of int16 [samples]; every beep has the same pitch, and the murmur none."""
         frames = pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
         scores = np.abs(frames).mean(axis=1, keepdims=True).astype(np.float32) / 1_000
-        return Answers(scores, np.full((len(frames), 1), 1_000, dtype=np.float32))
+        return Answers(scores, np.where(scores > 0.2, 1_000, 0).astype(np.float32))
 
 
 def sound(seconds: float, beeps: Sequence[tuple[float, float]]) -> NDArray[np.int16]:

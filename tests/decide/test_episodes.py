@@ -271,6 +271,13 @@ def test_partials_that_take_turns_are_one_buzzer() -> None:
     ]
 
 
+def test_a_murmur_before_a_pulse_is_no_part_of_it() -> None:
+    (episode,) = told((40, 10, 0.1, 700), (50, 5, 0.9, 2_000))
+    (pulse,) = episode.pulses
+    assert pulse.onset_s - START_S == pytest.approx(50 * FRAME_S, abs=FRAME_S)
+    assert [round(pitch_hz) for pitch_hz in pulse.pitches_hz] == [2_000]
+
+
 def test_two_faint_pulses_are_nothing_but_three_alike_are_a_signal() -> None:
     two = (50, 5, 0.08, 2_000), (70, 5, 0.08, 2_000)
     assert told(*two) == []

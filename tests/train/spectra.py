@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 RATE_HZ = 16_000
 SAMPLES = 4 * RATE_HZ
@@ -29,3 +30,22 @@ def level(sound: Wave, each_s: float = 0.01) -> Wave:
     step = round(each_s * RATE_HZ)
     whole = np.abs(sound[: len(sound) // step * step])
     return np.asarray(whole.reshape(-1, step).max(axis=1))
+
+
+def rise_s(sound: Wave) -> float:
+    """How long it takes from a tenth of the peak, when that is first reached, to six tenths."""
+    loud = level(sound, 0.002) / np.abs(sound).max()
+    first = int(np.argmax(loud > 0.1))
+    return 0.002 * int(np.argmax(loud[first:] > 0.6))
+
+
+def most_alike(sound: Wave, length_s: float = 0.2) -> float:
+    """How nearly its loudest stretch comes again, at any other time: 1 is exactly."""
+    samples = round(length_s * RATE_HZ)
+    sums = np.cumsum(np.concatenate([[0.0], sound.astype(np.float64) ** 2]))
+    energy = sums[samples:] - sums[:-samples]
+    at = int(np.argmax(energy))
+    products = fftconvolve(sound, sound[at : at + samples][::-1], mode="valid")
+    alike = np.abs(products) / np.sqrt(np.maximum(energy, 1e-3 * energy[at]) * energy[at])
+    alike[max(at - samples, 0) : at + samples] = 0
+    return float(alike.max())

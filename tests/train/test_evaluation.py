@@ -85,7 +85,8 @@ def test_faint_pulses_of_one_pitch_are_an_episode_and_of_many_none() -> None:
     """The network's pitches reach the state machine as they reach it in the daemon."""
     alike = three_pulses(0.4)
     (heard,) = episodes(alike, 0.5)
-    assert (len(heard.pulses), heard.score) == (3, pytest.approx(0.4))
+    assert len(heard.pulses) == 3
+    assert heard.score == pytest.approx(0.4)
     pitch_hz = alike.pitch_hz.copy()
     pitch_hz[50:60], pitch_hz[75:85] = 1_300, 1_700
     assert episodes(msgspec.structs.replace(alike, pitch_hz=pitch_hz), 0.5) == []
@@ -177,7 +178,8 @@ def test_frames_of_devices_that_training_may_have_met_do_not_count(
     found = study(own_hearing(SteadyEngine(0.25), met, negatives, 0.5), met, negatives)
     scores, truth = found.frames()
     strange = [stream for stream in met if not stream.kin]
-    expected = sum(len(one.pcm) // 320 for one in (*strange, *negatives))
+    pieces = [one.pcm for one in strange] + [one.pcm for one in negatives]
+    expected = sum(len(pcm) // 320 for pcm in pieces)
     assert len(strange) == 2
     assert len(scores) == len(truth) == expected
     assert np.nansum(truth) == pytest.approx(2 * 3 * 0.3 / 0.02, abs=6)

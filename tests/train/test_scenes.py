@@ -366,7 +366,7 @@ def test_a_clip_holds_its_beep_when_and_where_it_says(draw: partial[Clip], recip
         first = int(np.argmax(clip.truth > 0))
         if first < 20:
             continue
-        energy = cell_energy(clip.pcm / np.float32(32_768), FRAME)
+        energy = cell_energy(clip.pcm.astype(np.float32) / 32_768, FRAME)
         bins = np.flatnonzero(tone.any(axis=0))
         before = energy[1 : first - 1, bins].mean()
         assert np.median(energy[tone]) > 30 * before
