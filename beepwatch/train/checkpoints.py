@@ -47,11 +47,12 @@ class Learner:
 
 
 def build(recipe: Recipe) -> ToneNet:
-    """The recipe's network with fresh weights, drawn from the recipe's seed."""
+    """The recipe's network with fresh weights, drawn from the recipe's seed; on a GPU if any."""
     torch.manual_seed(recipe.training.seed)
     network = ToneNet(**network_arguments(recipe))  # type: ignore[arg-type]
     # On CPUs a step takes two thirds of the time in this layout.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def save(run: Path, progress: Progress, learner: Learner) -> None:
@@ -87,7 +88,7 @@ def restarted(run: Path, recipe: Recipe) -> Learner:
 def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Put a file in place of an old one, which stays until the new one is on the disk."""
     fresh = path.with_name(f"{path.name}.new")
-    save_file({name: t.contiguous().clone() for name, t in tensors.items()}, fresh, metadata)
+    save_file({name: t.cpu().contiguous().clone() for name, t in tensors.items()}, fresh, metadata)
     with fresh.open("rb") as file:
         os.fsync(file.fileno())
     fresh.replace(path)

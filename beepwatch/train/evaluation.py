@@ -27,6 +27,7 @@ from beepwatch.train.detection import (
     result,
 )
 from beepwatch.train.original import open_original
+from beepwatch.train.quantise import calibration_windows, compare, quantise
 from beepwatch.train.recipe import ThresholdRecipe, read_recipe
 from beepwatch.train.reliability import (
     Reliability,
@@ -51,7 +52,6 @@ VARIANTS = 5  # of dev's negatives, beside themselves, that a threshold has to s
 SWEEP = tuple((1 / (1 + np.exp(-np.linspace(-4, 7, 34)))).tolist())
 
 OWN, RAW, INT8 = "beepwatch", "beepwatch, raw frames", "beepwatch int8"
-INT8_GRAPH = "model.int8.onnx"
 RECIPE = "recipe.toml"
 ALL_RIVALS = (RAW, INT8, rivals.RULE, rivals.TEMPLATE, rivals.ORIGINAL)
 
@@ -285,30 +285,41 @@ def examine(
     if RAW in compared:
         study.hearings.append(raw_hearing(own))
     if INT8 in compared:
-        _add_int8(study, loaded)
+        _add_int8(study, loaded, bundle / RECIPE, data, runs, report)
     _add_rivals(study, compared, data, report)
     if rivals.ORIGINAL in compared:
         _add_original(study, bundle / RECIPE, data, runs, retrain, report)
     return study
 
 
-def _add_int8(study: Study, bundle: Bundle) -> None:
-    if not (bundle.directory / INT8_GRAPH).is_file():
-        study.skipped.append(f"{INT8}: no {INT8_GRAPH} in {bundle.directory}")
+def _add_int8(
+    study: Study, bundle: Bundle, recipe_path: Path, data: Path, runs: Path, report: Report
+) -> None:
+    if not recipe_path.is_file():
+        study.skipped.append(f"{INT8}: no {recipe_path} to find the ranges of its numbers by")
         return
-    quantised = QuantisedBundle(directory=bundle.directory, info=bundle.info)
+    report("comparing with the same network in 8 bits")
+    recipe, _digest = read_recipe(recipe_path)
+    windows = list(calibration_windows(recipe, data))
+    runs.mkdir(parents=True, exist_ok=True)
+    graph = quantise(bundle.graph, windows, runs / f"{study.model_id}.int8.onnx")
+    speed = compare(bundle.graph, graph, windows[:10])
+    engine = open_engine(QuantisedBundle(directory=bundle.directory, info=bundle.info, path=graph))
     threshold = study.hearings[0].threshold
-    engine = open_engine(quantised)
-    study.hearings.append(own_hearing(engine, study.streams, study.negatives, threshold, INT8))
+    hearing = own_hearing(engine, study.streams, study.negatives, threshold, INT8)
+    note = f"{speed.candidate_ms:.2f} ms a window in one thread, in float {speed.reference_ms:.2f}"
+    study.hearings.append(msgspec.structs.replace(hearing, note=note))
 
 
 class QuantisedBundle(Bundle, frozen=True, kw_only=True):
     """A bundle that answers by its 8-bit graph."""
 
+    path: Path
+
     @property
     def graph(self) -> Path:
         """The quantised ONNX graph."""
-        return self.directory / INT8_GRAPH
+        return self.path
 
 
 def _add_rivals(study: Study, compared: Collection[str], data: Path, report: Report) -> None:

@@ -218,6 +218,11 @@ class ToneNet(nn.Module):
         real, imaginary = self.spectrum(pcm)
         return log_energy(real, imaginary), steadiness(*phase_steps(real, imaginary))
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are, and its input has to be."""
+        return self.answer.weight.device
+
     def temper(self, temperature: float) -> None:
         """Divide all logits by a temperature from now on."""
         with torch.no_grad():
@@ -239,7 +244,7 @@ class ToneNet(nn.Module):
         the band's phase turned since the frame before.
         """
         seen_from = (self.POOLED * answering - 1)[..., None]  # [batch, frames, tones, 1]
-        bands = torch.arange(log.shape[2])
+        bands = torch.arange(log.shape[2], device=log.device)
         seen = (bands >= seen_from) & (bands <= seen_from + self.POOLED + 1)
         chosen = torch.where(seen, log[:, :, None], -100.0).argmax(dim=3)  # [batch, frames, tones]
         # Of digital silence no angle is known; the graph's atan2(0, 0) would be no number.

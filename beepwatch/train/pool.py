@@ -48,19 +48,22 @@ class Pool:
         """Some clips together."""
         silent = np.zeros((len(self.truth[0]), network.answering_bands), dtype=np.int8)
         tones = [self.tones[i] for i in indices]
+        device = network.device
         return Batch(
-            spectra=torch.from_numpy(np.stack([self.spectra[i] for i in indices])),
-            truth=torch.from_numpy(np.stack([self.truth[i] for i in indices])),
-            weight=torch.from_numpy(np.stack([self.weight[i] for i in indices])),
-            tones=torch.from_numpy(np.stack([silent if t is None else t for t in tones])),
+            spectra=torch.from_numpy(np.stack([self.spectra[i] for i in indices])).to(device),
+            truth=torch.from_numpy(np.stack([self.truth[i] for i in indices])).to(device),
+            weight=torch.from_numpy(np.stack([self.weight[i] for i in indices])).to(device),
+            tones=torch.from_numpy(np.stack([silent if t is None else t for t in tones])).to(
+                device
+            ),
         )
 
 
 def spectra_of(clip: Clip, network: ToneNet) -> NDArray[np.float16]:
     """Log energy and steadiness of a clip, [2, frames, bands]."""
     with torch.inference_mode():
-        log, steady = network.spectra(torch.from_numpy(clip.pcm)[None])
-    return torch.cat([log, steady]).numpy().astype(np.float16)
+        log, steady = network.spectra(torch.from_numpy(clip.pcm)[None].to(network.device))
+    return torch.cat([log, steady]).cpu().numpy().astype(np.float16)
 
 
 def pulse_weight(truth: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -85,9 +88,10 @@ def pictures(spectra: Tensor, network: ToneNet) -> Tensor:
     """`ToneNet.pictures` of clips whose spectra are float16 [clips, 2, frames, bands]."""
     log, steady = spectra[:, 0].float(), spectra[:, 1].float()
     frames, past = log.shape[1], network.past_frames
-    age = torch.arange(frames)[:, None] - torch.arange(frames)[None, :]
+    place = torch.arange(frames, device=spectra.device)
+    age = place[:, None] - place[None, :]
     recent = ((age >= 0) & (age <= past)).float()  # [frames, frames], over which a mean is taken
-    recent[:, 0] += (past - torch.arange(frames)).clamp(min=0)  # the first stands for all before
+    recent[:, 0] += (past - place).clamp(min=0)  # the first stands for all before
     mean = torch.einsum("st,btk->bsk", recent / (past + 1), log)
     return network.pictures(log, mean, steady)
 
@@ -96,6 +100,6 @@ def answer(network: ToneNet, spectra: NDArray[np.float16]) -> NDArray[np.float32
     """Logits [frames] of one clip; leaves the network in the mode for inference."""
     network.eval()
     with torch.inference_mode():
-        by_band = network.by_band(pictures(torch.from_numpy(spectra[None]), network))
-        logits: NDArray[np.float32] = by_band[0, :, 0].amax(dim=1).numpy()
+        seen = pictures(torch.from_numpy(spectra[None]).to(network.device), network)
+        logits: NDArray[np.float32] = network.by_band(seen)[0, :, 0].amax(dim=1).cpu().numpy()
     return logits

@@ -9,6 +9,7 @@ the logarithm a step of 1/255 of the range is about 0.1 nat, less than noise mov
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,12 +28,15 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from beepwatch.classify.engines import sigmoid
+from beepwatch.train.recipe import Recipe
+from beepwatch.train.scenes import draw_clip, gather
 
 INT8_GRAPH = "model.int8.onnx"
 # Measured on x86-64 with AVX-512 VNNI: the bands' means are as fast in 8 bits as in float or
 # faster. Convolutions of so few channels are not: float ones keep their channels in registers.
 NO_SLOWER = ("MatMul",)
 WITH_CONVOLUTIONS = ("MatMul", "Conv")  # for processors where that pays
+CALIBRATION_STREAM = 100  # kinds of clips below are what the network learnt from
 _LAST_OF_FRONT_END = "Log"
 _INSIDE_PERCENT = 99.999  # of the activations; one extreme in a hundred thousand costs all a step
 
@@ -85,6 +89,23 @@ def quantise(
             extra_options={"CalibPercentile": _INSIDE_PERCENT},
         )
     return out
+
+
+def calibration_windows(
+    recipe: Recipe, data: Path, count: int = 200
+) -> Iterator[NDArray[np.int16]]:
+    """Windows of the train split's clips, with and without beeps, int16 [samples]."""
+    draw = partial(
+        draw_clip,
+        stream=CALIBRATION_STREAM,
+        material=gather(data, recipe, "train"),
+        recipe=recipe,
+        frame_samples=recipe.model.rate_hz // 50,
+        beep_share=recipe.scenes.beep_share,
+    )
+    samples = round(recipe.model.window_s * recipe.model.rate_hz)
+    for number in range(count):
+        yield draw(number).pcm[:samples]
 
 
 def front_end(model: onnx.ModelProto) -> list[str]:

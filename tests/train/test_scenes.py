@@ -326,16 +326,17 @@ def test_a_stretch_is_part_of_one_negative_drawn_by_its_chance_and_a_short_one_a
 
 
 def test_a_background_is_household_often_with_hiss_or_another_sound(material: Material) -> None:
-    """Of a pure tone: 12 % are hiss alone, half are the tone alone, and the rest is a mixture."""
+    """Of a pure tone: 12 % are hiss alone, 18 % the tone in hiss, and the rest tones alone."""
     tone = beeps(1_000, [(0.0, 6.0)], 6.0).astype(np.float32)
     pure = msgspec.structs.replace(material, negatives=[tone])
     rng = np.random.default_rng(0)
-    drawn = [background(rng, pure, RATE_HZ) for _ in range(300)]
+    drawn = [background(rng, pure, RATE_HZ) for _ in range(400)]
     assert {sound.shape for sound in drawn} == {(RATE_HZ,)}
-    spectra = [np.abs(np.fft.rfft(sound * np.hanning(RATE_HZ))) ** 2 for sound in drawn]
-    strongest = [np.sort(power)[-40:].sum() / power.sum() for power in spectra]
-    assert sum(share > 0.999 for share in strongest) / 300 == pytest.approx(0.7, abs=0.1)
-    assert sum(share < 0.9 for share in strongest) / 300 >= 0.1
+    window = np.hanning(RATE_HZ)
+    around = [np.abs(np.fft.rfft(sound * window))[780:1_320] ** 2 for sound in drawn]
+    line = np.array([power.max() / np.median(power) for power in around])
+    assert (line < 60).mean() == pytest.approx(0.12, abs=0.05)
+    assert ((line > 60) & (line < 1e8)).mean() == pytest.approx(0.18, abs=0.06)
 
 
 # Clips
@@ -366,7 +367,7 @@ def test_a_clip_holds_its_beep_when_and_where_it_says(draw: partial[Clip], recip
         first = int(np.argmax(clip.truth > 0))
         if first < 20:
             continue
-        energy = cell_energy(clip.pcm.astype(np.float32) / 32_768, FRAME)
+        energy = cell_energy(np.asarray(clip.pcm / 32_768, dtype=np.float32), FRAME)
         bins = np.flatnonzero(tone.any(axis=0))
         before = energy[1 : first - 1, bins].mean()
         assert np.median(energy[tone]) > 30 * before
@@ -413,7 +414,10 @@ def test_workers_draw_the_same_clips_as_one_process_and_leave_an_interruption_to
     draw: partial[Clip],
 ) -> None:
     alone = list(draw_clips(draw, range(1, 4), 0))
-    together = list(draw_clips(partial(interrupted, draw=draw), range(1, 4), 1))
+    try:
+        together = list(draw_clips(partial(interrupted, draw=draw), range(1, 4), 1))
+    except KeyboardInterrupt:  # would end all tests
+        pytest.fail("a worker was interrupted")
     for first, second in zip(alone, together, strict=True):
         assert np.array_equal(first.pcm, second.pcm)
         assert np.array_equal(first.truth, second.truth)

@@ -209,6 +209,7 @@ def test_a_known_rhythm_is_a_standard_one_at_another_pace() -> None:
     for rhythm in evacuations:
         on_s = {on_s for on_s, _off_s in rhythm}
         assert len(on_s) == 1
+        assert on_s == {rhythm[0][1]}
         assert 0.85 * 0.5 <= on_s.pop() <= 1.2 * 0.5
     assert min(on_s for rhythm in drawn for on_s, _off_s in rhythm) >= 0.06
 
