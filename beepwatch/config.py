@@ -17,12 +17,13 @@ from msgspec import Meta
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.secrecy import BOT_TOKEN, Secret, without_secrets
-from beepwatch.validation import explain
+from beepwatch.validation import explain, shortened, stream_address
 
 ENVIRONMENT_PREFIX = "BEEPWATCH_"
 CONFIG_VARIABLE = "BEEPWATCH_CONFIG"
 TOKEN_VARIABLE = "BEEPWATCH_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name, not a token
 SYSTEM_FILE = Path("/etc/beepwatch/config.toml")
+_NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _QUIET_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -70,8 +71,8 @@ class Rule(Section, frozen=True, kw_only=True):
         match = _QUIET_HOURS.match(self.quiet_hours)
         if match is None:
             raise ConfigurationError(
-                f"rules.quiet_hours is {self.quiet_hours!r}; write it as HH:MM-HH:MM, "
-                'for example "22:30-07:00", or "" for none.'
+                f"rules.quiet_hours is {shortened(repr(self.quiet_hours))}; write it as "
+                'HH:MM-HH:MM, for example "22:30-07:00", or "" for none.'
             )
         start_h, start_min, end_h, end_min = (int(part) for part in match.groups())
         return time(start_h, start_min), time(end_h, end_min)
@@ -176,6 +177,7 @@ def load(
         raise ConfigurationError(
             explain(str(error), values, origins=origins, file=file, root=Config)
         ) from None
+    _check_characters(msgspec.to_builtins(config), origins)
     _check_relations(config, file)
     return Loaded(config=config, file=file, origins=origins)
 
@@ -205,9 +207,9 @@ def telegram_token(
     if not telegram.token_file:
         return None
     path = _expanded("notify.telegram.token_file", telegram.token_file)
-    if not path.is_file():
+    if not _is_file(path):
         raise ConfigurationError(
-            f"notify.telegram.token_file is {path}, which is no file. "
+            f"notify.telegram.token_file is {shortened(str(path))}, which is no file. "
             "Run `beepwatch telegram pair`, or set the path of a file that holds the token."
         )
     mode = path.stat().st_mode & 0o777
@@ -217,6 +219,13 @@ def telegram_token(
             f"Run: chmod 600 {path}"
         )
     return _read_secret("notify.telegram.token_file", path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _read_secret(name: str, path: Path) -> Secret:
@@ -237,7 +246,8 @@ def _expanded(key: str, text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise ConfigurationError(
-            f"{key} is {text!r}, and there is no such user's home. Write the whole path."
+            f"{key} is {shortened(repr(text))}, and there is no such user's home. "
+            "Write the whole path."
         ) from None
 
 
@@ -254,20 +264,36 @@ def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "s
         case "file" if rest:
             return "file", str(_expanded("capture.source", rest))
         case "stream" if rest:
+            stream_address(rest)
             return "stream", rest
         case "stdin" if not colon:
             return "stdin", ""
     # What was written may be a URL with a password in it.
     shown = kind if colon and "//" in rest else source
     raise ConfigurationError(
-        f"capture.source is {shown!r}; write microphone, microphone:PART-OF-NAME, file:PATH, "
-        "stream:URL or stdin."
+        f"capture.source is {shortened(repr(shown))}; write microphone, "
+        "microphone:PART-OF-NAME, file:PATH, stream:URL or stdin."
     )
 
 
 def tell_libraries(variable: str, value: str) -> None:
     """Set what C libraries of this process read from the environment, unless the user has."""
     os.environ.setdefault(variable, value)
+
+
+def environment_of_children() -> dict[str, str]:
+    """Without the token: it comes to whom it concerns another way, and ffmpeg inherits the rest."""
+    return {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+
+
+def sound_server_sockets(environment: Mapping[str, str] | None = None) -> list[Path]:
+    """Where PulseAudio, or PipeWire in its place, is reached; whether or not it is there."""
+    environment = os.environ if environment is None else environment
+    if named := environment.get("PULSE_SERVER"):
+        path = named.removeprefix("unix:")
+        return [Path(path)] if path.startswith("/") else []
+    runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    return [Path(runtime) / "pulse" / "native", Path("/run/pulse/native")]
 
 
 def service_manager(environment: Mapping[str, str] | None = None) -> tuple[str, float | None]:
@@ -310,8 +336,9 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"the configuration file {file} is not UTF-8 text. Write it as TOML."
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file} is not valid TOML: {error}. Mend that line.") from None
+    except (ValueError, RecursionError) as error:  # of a number, of a date, of deep nesting too
+        reason = shortened(without_secrets(str(error)))
+        raise ConfigurationError(f"{file} is not valid TOML: {reason}. Mend that line.") from None
     except OSError as error:
         raise ConfigurationError(
             f"the configuration file {file} cannot be read: {error.strerror}."
@@ -324,10 +351,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, st
     for variable, text in sorted(environment.items()):
         if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
             continue
+        if _NOT_TEXT.search(text):
+            raise ConfigurationError(f"{variable} is no UTF-8 text on one line. Set it again.")
         key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             value = text
         found[key] = (value, variable)
     return found
@@ -360,6 +389,17 @@ def _dotted_keys(values: Mapping[str, Any], prefix: str = "") -> list[str]:
         else:
             keys.append(f"{prefix}{name}")
     return keys
+
+
+def _check_characters(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    """No path and no name has a line's end or a NUL in it."""
+    for key in _dotted_keys(values):
+        value = _get(values, key)
+        if isinstance(value, str) and _NOT_TEXT.search(value):
+            raise ConfigurationError(
+                f"{origins.get(key, 'configuration')}: {key} is {shortened(repr(value))}, "
+                "with what is no character of a line. Write it again."
+            )
 
 
 def _check_relations(config: Config, file: Path | None) -> None:

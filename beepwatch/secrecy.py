@@ -1,10 +1,21 @@
 """What must never be printed: how it is carried, and how it is taken out of a text."""
 
 import re
+import resource
+from contextlib import suppress
 
 # Also inside a URL, where "bot" stands before it.
 BOT_TOKEN = re.compile(r"(?<!\d)\d{6,}(?::|%3A)[A-Za-z0-9_-]{30,}")
-_URL_PASSWORD = re.compile(r"(?<=://)[^/@\s\"]+(?=@)")
+_URL_PASSWORD = re.compile(r"(?<=://)[^/?#\s\"']+(?=@)")  # up to the last @ before the path
+_URL_PARAMETER = re.compile(
+    r"([?&][\w.-]*(?:pass|pwd|pw|token|key|auth|secret|sig)[\w.-]*=)[^&#\s\"']+", re.IGNORECASE
+)
+
+
+def leave_no_core() -> None:
+    """A process that knows a secret, and what it starts, leaves no memory on the disk."""
+    with suppress(OSError, ValueError):  # where a sandbox forbids it, LimitCORE= has done it
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 class Secret:
@@ -32,5 +43,5 @@ class Secret:
 
 
 def without_secrets(text: str) -> str:
-    """The text without what looks like a bot's token or the user and password of a URL."""
-    return _URL_PASSWORD.sub("…", BOT_TOKEN.sub("…", text))
+    """The text without what looks like a bot's token, or like user, password or key in a URL."""
+    return _URL_PARAMETER.sub(r"\1…", _URL_PASSWORD.sub("…", BOT_TOKEN.sub("…", text)))

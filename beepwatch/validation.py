@@ -5,13 +5,18 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from beepwatch.errors import ConfigurationError
 from beepwatch.secrecy import without_secrets
 
 _VALIDATION = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]*)`")
+_SCHEMES = ("rtsp", "rtsps", "http", "https")
+_NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
+_MOST_SHOWN = 200  # characters of a value that is wrong
 
 
 def explain(
@@ -33,16 +38,42 @@ def explain(
     if unknown := _UNKNOWN.search(what):
         key = f"{path}.{unknown['name']}".lstrip(".")
         return (
-            f"{_origin(key, origins, file)}: unknown key {key}.{_suggestion(root, path, unknown)}"
+            f"{_origin(key, origins, file)}: unknown key {shortened(key)}."
+            f"{_suggestion(root, path, unknown)}"
         )
     try:
         value = values
         for part in re.findall(r"[^.\[\]]+", path):
             value = value[int(part)] if part.isdigit() else value[part]
-        shown = f"{path} is {without_secrets(repr(value))}"
+        shown = f"{path} is {shortened(without_secrets(repr(value)))}"
     except (KeyError, IndexError, TypeError):
         shown = path or "the file"
     return f"{_origin(path, origins, file)}: {shown}: {what}."
+
+
+def shortened(text: str) -> str:
+    """On one line, and not longer than a person reads."""
+    line = " ".join(text.split())
+    return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
+
+
+def stream_address(url: str) -> SplitResult:
+    """The parts of a stream's URL. Raises ConfigurationError, which does not show its password."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in _SCHEMES and parts.hostname and not _NOT_IN_A_URL.search(url)
+        _ = parts.port  # which is read only now
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the address in stream:… cannot be read: {shortened(without_secrets(str(error)))}. "
+            "Write it as stream:rtsp://HOST:PORT/PATH, anything special in it as %XX."
+        ) from None
+    if not usable:
+        raise ConfigurationError(
+            f"the source stream:{shortened(parts.scheme)}… is no URL of {', '.join(_SCHEMES)}. "
+            "Write it as stream:rtsp://HOST/PATH or stream:http://HOST/PATH, spaces as %20."
+        )
+    return parts
 
 
 def _origin(key: str, origins: Mapping[str, str], file: Path | None) -> str:

@@ -5,6 +5,7 @@ touched, and hands out the environment that makes PortAudio's default device, an
 """
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -35,7 +36,8 @@ class SoundServer:
         for name in ("home", "runtime", "config", "state"):
             (directory / name).mkdir(parents=True, exist_ok=True)
             (directory / name).chmod(0o700)
-        (directory / "home" / ".asoundrc").write_text(_ASOUNDRC)
+        self.asoundrc = directory / "home" / ".asoundrc"
+        self.asoundrc.write_text(_ASOUNDRC)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("PULSE_")},  # noqa: TID251 - children inherit it
             "HOME": str(directory / "home"),
@@ -48,16 +50,12 @@ class SoundServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        sink = f"sink_name={_SPEAKER} rate={self.rate_hz} channels=2"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *("pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no"),
                     *("--exit-idle-time=-1", "--disallow-exit", "--log-target=stderr"),
                     f"--load=module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
-                    f"--load=module-null-sink {sink}",
-                    f"--load=module-remap-source source_name={_MICROPHONE} "
-                    f"master={_SPEAKER}.monitor",
                 ],
                 env={**self.environment, "PULSE_SERVER": ""},
                 stdin=subprocess.DEVNULL,
@@ -69,6 +67,14 @@ class SoundServer:
             if time.monotonic() > deadline_s or self._process.poll() is not None:
                 raise RuntimeError(f"PulseAudio did not start:\n{self._log.read_text()}")
             threading.Event().wait(0.05)
+        self.plug_in()
+
+    def plug_in(self) -> None:
+        """Let there be the microphone, with the next free indices, and be the default."""
+        speaker = (f"sink_name={_SPEAKER}", f"rate={self.rate_hz}", "channels=2")
+        self._control("load-module", "module-null-sink", *speaker)
+        microphone = (f"source_name={_MICROPHONE}", f"master={_SPEAKER}.monitor")
+        self._control("load-module", "module-remap-source", *microphone)
         self._control("set-default-source", _MICROPHONE)
         self._control("set-default-sink", _SPEAKER)
         # A null sink that nobody listens to closely wakes up every two seconds, and keeps a new
@@ -78,6 +84,50 @@ class SoundServer:
             env=self.environment,
             stdin=subprocess.DEVNULL,
         )
+
+    def unplug(self) -> None:
+        """Take the microphone away; the server stays, without any source."""
+        self._control("unload-module", "module-remap-source")
+        self._control("unload-module", "module-null-sink")
+        if self._keeper is not None:
+            self._keeper.kill()
+            self._keeper.wait()
+
+    def plug_in_another(self) -> None:
+        """A sink nobody plays to, whose monitor is one more source."""
+        self._control("load-module", "module-null-sink", "sink_name=television")
+
+    def sources(self) -> list[str]:
+        """What the server lists, in its order."""
+        listed = subprocess.run(
+            ["pactl", "list", "short", "sources"],
+            env=self.environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return [line.split("\t")[1] for line in listed.stdout.splitlines()]
+
+    def suspend(self, *, yes: bool) -> None:
+        """What the server does with a device that another program reserves for itself."""
+        self._control("suspend-source", _MICROPHONE, "1" if yes else "0")
+        self._control("suspend-sink", _SPEAKER, "1" if yes else "0")
+
+    def hang(self) -> None:
+        """It takes connections and answers nothing, until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of `hang`."""
+        self._signal(signal.SIGCONT)
+
+    def allow(self, *, yes: bool) -> None:
+        """Whether anybody but root may connect."""
+        self._socket.chmod(0o777 if yes else 0o000)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """Take it away without a word, as a crash or a pulled plug would."""

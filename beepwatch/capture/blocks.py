@@ -6,7 +6,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.errors import SourceError
+from beepwatch.errors import SourceError, UnreadableAudio
 
 SampleFormat = Literal["int16", "int32", "float32"]
 _FULL_SCALE: Final[dict[SampleFormat, float]] = {
@@ -14,6 +14,7 @@ _FULL_SCALE: Final[dict[SampleFormat, float]] = {
     "int32": 2_147_483_648.0,
     "float32": 1.0,
 }
+_LOUDEST = np.float32(1_000)  # of float samples, whose full scale is 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +39,34 @@ class Block:
     def mono(self) -> NDArray[np.float32]:
         """The mean of the channels, full scale ± 1, shape [frames]."""
         samples = np.frombuffer(self.data, dtype=self.sample_format).reshape(-1, self.channels)
+        if self.sample_format == "float32":  # which can be anything in a damaged file
+            samples = np.clip(np.nan_to_num(samples), -_LOUDEST, _LOUDEST)
         # Channel by channel: a mean over so short an axis takes ten times as long.
         mixed = samples[:, 0].astype(np.float32)
         for channel in range(1, self.channels):
             mixed += samples[:, channel]
         mixed *= np.float32(1 / (_FULL_SCALE[self.sample_format] * self.channels))
         return mixed
+
+
+_RATES_HZ = (1_000, 768_000)
+_MOST_CHANNELS = 64
+_MOST_BLOCK_BYTES = 16_000_000
+
+
+def frames_of(text: str, *, block_s: float, rate_hz: int, channels: int) -> int:
+    """Frames in `block_s` of sound; fewer where that would be much memory.
+
+    Raises UnreadableAudio for a form that no recording has, only a damaged or a lying header.
+    """
+    lowest_hz, highest_hz = _RATES_HZ
+    if not (lowest_hz <= rate_hz <= highest_hz and 1 <= channels <= _MOST_CHANNELS):
+        raise UnreadableAudio(
+            f"{text} is said to have {channels} channels at {rate_hz} Hz; up to {_MOST_CHANNELS} "
+            f"at {lowest_hz} to {highest_hz} Hz can be read. Record or copy it again."
+        )
+    widest = np.dtype(np.int32).itemsize * channels
+    return max(1, min(round(block_s * rate_hz), _MOST_BLOCK_BYTES // widest))
 
 
 class Stalled(SourceError):

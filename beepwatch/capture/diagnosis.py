@@ -2,6 +2,7 @@
 
 import math
 import threading
+from concurrent.futures import Future
 
 import msgspec
 
@@ -13,6 +14,7 @@ from beepwatch.errors import BeepwatchError
 from beepwatch.messages import Fault, FaultKind, Listening, Window
 
 _GIVE_UP_S = 4.0
+_ANSWERS_WITHIN_S = 15.0
 _FULL_SCALE = 32_700
 
 
@@ -35,17 +37,39 @@ class MicrophoneReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def microphone_report(capture: Capture, clock: Clock | None = None) -> MicrophoneReport:
-    """Look for devices, listen for a second, tell what is wrong. Takes at most some seconds."""
-    clock = clock or SystemClock()
-    devices: tuple[str, ...] = ()
-    if capture.source.startswith("microphone"):
-        from beepwatch.capture.microphone import input_devices
+    """Look for devices, listen for a second, tell what is wrong. Takes at most some seconds.
 
-        devices = tuple(device.name for device in input_devices())
-    report = MicrophoneReport(source=capture.source, devices=devices)
+    What asks a sound server that hangs is never answered; it is left behind in its thread.
+    """
+    answer: Future[MicrophoneReport] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(_examined(capture, clock or SystemClock()))
+        except Exception as error:  # noqa: BLE001 - raised where the answer is taken
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answer.result(_ANSWERS_WITHIN_S)
+    except TimeoutError:
+        fault = (
+            f"{capture.source} has not answered for {_ANSWERS_WITHIN_S:.0f} s. "
+            "Restart the sound server (PipeWire or PulseAudio)."
+        )
+        return MicrophoneReport(source=capture.source, faults=(fault,))
+
+
+def _examined(capture: Capture, clock: Clock) -> MicrophoneReport:
+    report = MicrophoneReport(source=capture.source)
     one_second = msgspec.structs.replace(capture, window_s=1.0, hop_s=1.0, gate=False)
     stop = threading.Event()
     try:
+        if capture.source.startswith("microphone"):
+            from beepwatch.capture.microphone import input_devices
+
+            devices = tuple(device.name for device in input_devices())
+            report = msgspec.structs.replace(report, devices=devices)
         listener = Listener(one_second, rate_hz=None, clock=clock, stop=stop)
         return _heard_for_a_second(report, listener, clock)
     except BeepwatchError as error:

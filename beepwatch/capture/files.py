@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.capture.blocks import Block, EndOfSound, SampleFormat, Stream
+from beepwatch.capture.blocks import Block, EndOfSound, SampleFormat, Stream, frames_of
 from beepwatch.capture.pipes import decoded_file
 from beepwatch.capture.sndfile import open_sound_file
 from beepwatch.capture.windows import Resampler
@@ -37,7 +37,9 @@ class WavFile:
         self._frame_bytes = reader.getsampwidth() * self._channels
         self._promised = reader.getnframes()
         self._read = 0
-        self._block_frames = max(1, round(block_s * self._rate_hz))
+        self._block_frames = frames_of(
+            self.text, block_s=block_s, rate_hz=self._rate_hz, channels=self._channels
+        )
 
     def read(self, within_s: float) -> Block | EndOfSound | None:
         """The next `block_s`; a file never makes anyone wait."""
@@ -122,13 +124,17 @@ def _plain_wav(path: Path, block_s: float) -> WavFile | None:
     """The file as the standard library reads it; None when it cannot."""
     try:
         reader = wave.open(str(path), "rb")  # noqa: SIM115 - WavFile closes it
-    except (wave.Error, EOFError):
+    except (wave.Error, EOFError, RuntimeError):  # RuntimeError: a chunk ends beyond the file
         return None
     usable = reader.getsampwidth() in _WAV_FORMATS and reader.getnchannels() > 0
     if not usable or reader.getframerate() <= 0:
         reader.close()
         return None
-    return WavFile(path, reader, block_s=block_s)
+    try:
+        return WavFile(path, reader, block_s=block_s)
+    except UnreadableAudio:
+        reader.close()
+        raise
 
 
 def decode(path: Path, rate_hz: int) -> Generator[NDArray[np.int16], None, None]:

@@ -4,7 +4,8 @@ Each fault is told once when it begins and once, `cleared`, when it is over; bet
 thresholds nothing changes, so that an input at the edge does not chatter.
 """
 
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -21,19 +22,38 @@ CLIPPING_SHARE = 0.01
 _CLIPPING_OVER_SHARE = 0.001
 _FULL_SCALE = 0.999  # some converters stop one or two steps short of the last one
 OVERFLOW_OVER_AFTER_S = 60.0
+# How long an end has to last to be told, by how many of its kind were told lately.
+PROOF_S = (0.0, 10.0, 60.0, 360.0, 1800.0)
+LATELY_S = 6 * 3600.0
+_OVER = {
+    FaultKind.NO_DEVICE: "is heard again",
+    FaultKind.STALLED: "is heard again",
+    FaultKind.ALL_ZERO: "gives sound again",
+    FaultKind.CLIPPING: "does not clip any more",
+    FaultKind.OVERFLOW: "is read in time again",
+}
 
 
 class FaultLedger:
-    """What is wrong at the moment; each kind is open at most once."""
+    """What is wrong at the moment; each kind is open at most once.
 
-    def __init__(self) -> None:
-        self._open: dict[FaultKind, Fault] = {}
+    An input that comes and goes is told as one long fault: after each end that was told lately, the
+    next one has to last longer before it is told too.
+    """
+
+    def __init__(self, source: str, known: Iterable[Fault] = ()) -> None:
+        """`known` was told by an earlier life, and not its end."""
+        self._source = source
+        self._open = {fault.kind: fault for fault in known}
+        self._seems_over_s: dict[FaultKind, float] = {}  # since when; still open
+        self._told_over_s: defaultdict[FaultKind, deque[float]] = defaultdict(deque)
 
     def __contains__(self, kind: FaultKind) -> bool:
         return kind in self._open
 
     def begin(self, kind: FaultKind, text: str, since: datetime, count: int = 1) -> list[Fault]:
         """The fault, or nothing but a higher count if it is known already."""
+        self._seems_over_s.pop(kind, None)
         if known := self._open.get(kind):
             self._open[kind] = msgspec.structs.replace(known, count=known.count + count)
             return []
@@ -41,10 +61,34 @@ class FaultLedger:
         self._open[kind] = fault
         return [fault]
 
-    def end(self, *kinds: FaultKind) -> list[Fault]:
-        """Those of `kinds` that were open, cleared and with their final count."""
-        known = [self._open.pop(kind) for kind in kinds if kind in self._open]
-        return [msgspec.structs.replace(fault, cleared=True) for fault in known]
+    def end(self, *kinds: FaultKind, now_s: float) -> list[Fault]:
+        """Those of `kinds` that were open and need not prove themselves, as `over` tells them."""
+        for kind in kinds:
+            if kind in self._open:
+                self._seems_over_s.setdefault(kind, now_s)
+        return self.over(now_s)
+
+    def over(self, now_s: float) -> list[Fault]:
+        """Those whose end has lasted for long enough: cleared, with their final count."""
+        told = [
+            kind
+            for kind, since_s in self._seems_over_s.items()
+            if now_s - since_s >= self._proof_s(kind, now_s)
+        ]
+        for kind in told:
+            del self._seems_over_s[kind]
+            self._told_over_s[kind].append(now_s)
+        return [self._cleared(self._open.pop(kind)) for kind in told]
+
+    def _cleared(self, fault: Fault) -> Fault:
+        text = f"{self._source} {_OVER[fault.kind]}"
+        return msgspec.structs.replace(fault, text=text, cleared=True)
+
+    def _proof_s(self, kind: FaultKind, now_s: float) -> float:
+        lately = self._told_over_s[kind]
+        while lately and lately[0] < now_s - LATELY_S:
+            lately.popleft()
+        return PROOF_S[min(len(lately), len(PROOF_S) - 1)]
 
 
 class InputHealth:
@@ -57,6 +101,10 @@ class InputHealth:
         self._sound_since_s: float | None = None
         self._seconds: deque[tuple[float, int, int]] = deque()  # start_s, samples, clipped
         self._overflowed_at_s: float | None = None
+
+    def begin_anew(self) -> None:
+        """Another opening: zeros and sound before it did not last until now."""
+        self._zero_since_s = self._sound_since_s = None
 
     def step(
         self, mono: NDArray[np.float32], overflows: int, now_s: float, utc: datetime
@@ -91,7 +139,7 @@ class InputHealth:
         self._sound_since_s = now_s if self._sound_since_s is None else self._sound_since_s
         if now_s - self._sound_since_s < SOUND_FOR_S:
             return []
-        return self._ledger.end(FaultKind.ALL_ZERO)
+        return self._ledger.end(FaultKind.ALL_ZERO, now_s=now_s)
 
     def _clipping(
         self, mono: NDArray[np.float32], peak: float, now_s: float, utc: datetime
@@ -107,7 +155,8 @@ class InputHealth:
                 "Turn the input's level down or move it away.",
                 utc,
             )
-        return self._ledger.end(FaultKind.CLIPPING) if share < _CLIPPING_OVER_SHARE else []
+        over = share < _CLIPPING_OVER_SHARE
+        return self._ledger.end(FaultKind.CLIPPING, now_s=now_s) if over else []
 
     def _count(self, now_s: float, samples: int, clipped: int) -> None:
         while self._seconds and self._seconds[0][0] <= now_s - CLIPPING_WITHIN_S:
@@ -133,4 +182,4 @@ class InputHealth:
         if now_s - self._overflowed_at_s < OVERFLOW_OVER_AFTER_S:
             return []
         self._overflowed_at_s = None
-        return self._ledger.end(FaultKind.OVERFLOW)
+        return self._ledger.end(FaultKind.OVERFLOW, now_s=now_s)

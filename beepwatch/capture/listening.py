@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -27,6 +27,7 @@ _READ_WITHIN_S = 0.2
 _SIGN_OF_LIFE_S = 0.4  # the caller wants one at least every half second
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MOST_S = 15.0
+_AWAY = (FaultKind.NO_DEVICE, FaultKind.STALLED)
 _BLOCK_S = 0.1  # of a file at normal speed; the pace is kept to within this
 _BLOCK_MOST_S = 2.0
 
@@ -78,11 +79,13 @@ class Listener:
         stop: threading.Event,
         source: Source | None = None,
         resume: Place | None = None,
+        faults: Iterable[Fault] = (),
     ) -> None:
         """`rate_hz` None keeps the source's own rate.
 
         With `resume`, a recording is the stream that an earlier listener began: windows up to that
-        place come once more, for the gate to be what it was, and without waiting.
+        place come once more, for the gate to be what it was, and without waiting. `faults` are
+        what an earlier listener has told and not called over: they are not told again.
         """
         block_s = _BLOCK_MOST_S if speed == "max" else min(_BLOCK_S * speed, _BLOCK_MOST_S)
         self.source = source or parse_source(capture, clock=clock, block_s=block_s)
@@ -95,53 +98,60 @@ class Listener:
         self._clock = clock
         self._speed = speed
         self._stop = stop
-        self._ledger = FaultLedger()
+        self._ledger = FaultLedger(self.source.name, faults)
         self._health = InputHealth(self._ledger, self.source.name)
         self._opening: _Opening | None = None
+        self._ended = False
+        self._reason = ""  # why it was lost last
         self._resume = None if self.source.live else resume
         self._last_yield_s = clock.mono_s()
 
     def __iter__(self) -> Iterator[Heard | None]:
         backoff_s = _BACKOFF_FIRST_S
         while not self._stop.is_set():
-            openings = self.counts.openings
+            began_s = self._clock.mono_s()
             try:
-                yield from self._one_opening()
+                stream = self.source.open()
             except SourceError as error:
-                if not self.source.live:
-                    raise  # nobody can wait for a file to get better
                 yield from self._lost(error)
             else:
+                yield from self._one_opening(stream, self._beginning(began_s))
+            if self._ended:
                 return
-            if self.counts.openings > openings:
-                backoff_s = _BACKOFF_FIRST_S
+            if self._clock.mono_s() - began_s > _BACKOFF_MOST_S:
+                backoff_s = _BACKOFF_FIRST_S  # it was there for a while
             yield from self._wait_until(self._clock.mono_s() + backoff_s)
             backoff_s = min(2 * backoff_s, _BACKOFF_MOST_S)
 
-    def _one_opening(self) -> Iterator[Heard | None]:
-        """From opening the source to its end; raises SourceError when it is lost."""
-        opened = StreamTime(self._clock.mono_s(), self._clock.utc())
+    def _beginning(self, mono_s: float) -> StreamTime:
         if self._resume is not None:
-            opened = StreamTime(self._resume.began_mono_s, self._resume.began_at)
-        stream = self.source.open()
+            return StreamTime(self._resume.began_mono_s, self._resume.began_at)
+        age = timedelta(seconds=self._clock.mono_s() - mono_s)
+        return StreamTime(mono_s, self._clock.utc() - age)
+
+    def _one_opening(self, stream: Stream, opened: StreamTime) -> Iterator[Heard | None]:
+        """From the first sample of an open source to its end, or until it is lost."""
         self.stream_text = stream.text
         try:
             for block in self._blocks(stream):
                 if block is not None:
                     yield from self._heard(block, opened)
                     yield from self._pace(opened)
+                yield from self._told(self._ledger.over(self._clock.mono_s()))
                 if self._life_sign_due():
                     yield None
                 if block is not None:
                     self._let_gather(block)
             yield from self._rest()
-        except SourceError:
+            self._ended = True
+        except SourceError as error:
             yield from self._rest()
-            raise
+            # Told before it is closed, which takes for ever when the sound server hangs.
+            yield from self._lost(error)
         finally:
             self._opening = None
             stream.close()
-        if not self._stop.is_set():
+        if self._ended and not self._stop.is_set():
             yield Ended(source=self.source.name)
 
     def _blocks(self, stream: Stream) -> Iterator[Block | None]:
@@ -226,7 +236,10 @@ class Listener:
             stream_id=cutter.stream_id,
         )
         yield Listening(source=self.source.name, rate_hz=block.rate_hz, channels=block.channels)
-        yield from self._told(self._ledger.end(FaultKind.NO_DEVICE, FaultKind.STALLED))
+        self._health.begin_anew()
+        # Nobody looks for zeros in a recording.
+        over = _AWAY if self.source.live else (*_AWAY, FaultKind.ALL_ZERO)
+        yield from self._told(self._ledger.end(*over, now_s=self._clock.mono_s()))
 
     def _window(self, cut: Cut, opening: _Opening) -> Window | Quiet:
         verdict = opening.gate.step(cut.fresh, cut.first_sample) if opening.gate else None
@@ -259,11 +272,16 @@ class Listener:
             yield self._window(cut, self._opening)
 
     def _lost(self, error: SourceError) -> Iterator[Heard]:
-        log.warning("source_lost", source=self.source.name, reason=str(error))
-        if FaultKind.NO_DEVICE in self._ledger or FaultKind.STALLED in self._ledger:
-            return  # it is the same misfortune, and was told
+        if not self.source.live:
+            raise error  # nobody can wait for a file to get better
+        reason = str(error)
+        # What is away for a month is looked for every 15 s, and not written down each time.
+        write = log.debug if reason == self._reason else log.warning
+        self._reason = reason
+        write("source_lost", source=self.source.name, reason=reason)
         kind = FaultKind.STALLED if isinstance(error, Stalled) else FaultKind.NO_DEVICE
-        yield from self._told(self._ledger.begin(kind, str(error), self._clock.utc()))
+        known = next((one for one in _AWAY if one in self._ledger), kind)  # the same misfortune
+        yield from self._told(self._ledger.begin(known, reason, self._clock.utc()))
 
     def _told(self, faults: list[Fault]) -> list[Fault]:
         for fault in faults:

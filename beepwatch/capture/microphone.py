@@ -9,8 +9,8 @@ import contextlib
 import ctypes
 import dataclasses
 import math
+import os
 import queue
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -18,8 +18,10 @@ from typing import Any, Final, NamedTuple
 import pyaudio
 import structlog
 
+from beepwatch.capture.absence import why_absent
 from beepwatch.capture.alsa import spare_heavy_plugins
 from beepwatch.capture.blocks import Block, SampleFormat
+from beepwatch.capture.losses import Losses
 from beepwatch.clock import Clock
 from beepwatch.errors import MicrophoneNotFound, SourceError
 
@@ -34,9 +36,9 @@ _BLOCK_S: Final = 0.1  # ten wake-ups a second; half of it is the mean delay
 _QUEUE_S: Final = 10.0  # how long the process may be held up before sound is lost
 _MOST_BUFFERS: Final = round(_QUEUE_S / _BLOCK_S)
 
-_LEAST_GAP_S: Final = 0.2  # less, unannounced, is a sound server that was held up and stays late
-_SURE_AFTER_S: Final = 1.0  # a gap that no flag announced must last so long to be believed
-_BASELINE_S: Final = 10.0  # the clocks drift apart by less than a millisecond in this time
+_WHAT_TO_DO: Final = (
+    "Plug a microphone in, start the sound server, or end the program that holds the microphone."
+)
 _MOST_GAP_S: Final = 10.0  # after a longer gap the stream is begun anew
 
 log = structlog.get_logger()
@@ -72,6 +74,23 @@ def _silence_libraries() -> None:
         jack.jack_set_info_function(_jack_handler)
 
 
+@contextlib.contextmanager
+def _unheard_complaints() -> Iterator[None]:
+    """Standard error leads nowhere meanwhile.
+
+    PortAudio writes three lines there for each form that a device refuses, without a switch: a
+    device that refuses all of them would be good for 300 lines a minute.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputDevice:
     """What PortAudio says of one input."""
@@ -81,82 +100,6 @@ class InputDevice:
     channels: int
     rate_hz: int
     is_default: bool
-
-
-class _Ahead:
-    """By how much a time runs ahead of the frames counted, over its least value lately.
-
-    The difference never falls by itself, rises with each loss, drifts by some ppm and is thrown
-    about by late times, which only ever add to it: its least value over the last seconds is where
-    it really stands.
-    """
-
-    def __init__(self) -> None:
-        self._least: deque[tuple[float, float]] = deque()  # time_s, ahead_s; both rising
-
-    def over_least(self, ahead_s: float) -> float:
-        """The gap that `ahead_s` would mean."""
-        return ahead_s - self._least[0][1] if self._least else 0.0
-
-    def note(self, time_s: float, ahead_s: float) -> None:
-        """Remember a value for ten seconds, or until a lesser one comes."""
-        while self._least and self._least[-1][1] >= ahead_s:
-            self._least.pop()
-        self._least.append((time_s, ahead_s))
-        while self._least[0][0] < time_s - _BASELINE_S:
-            self._least.popleft()
-
-
-class Losses:
-    """Tells how many frames are missing between two blocks.
-
-    Two times tell of each block, and both err: the converter's stamp, which sound servers correct
-    by a fifth of a second after the start, and the moment of arrival, which is late when the
-    machine is busy. What is really lost shows in both, so that the lesser gap counts.
-    """
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._frames = 0  # counted and lost
-        self._stamps = _Ahead()
-        self._arrivals = _Ahead()
-        self._suspected_s: list[float] = []
-        self._suspected_since_s = 0.0
-
-    def dropped(self, frames: int) -> None:
-        """So many are known to be missing before the next block, besides what it tells."""
-        self._frames += frames
-
-    def before(self, frames: int, stamp_s: float, arrived_s: float, *, flagged: bool) -> int:
-        """Frames lost before this block of `frames`, stamped and arrived at these times.
-
-        A loss that the driver announced (`flagged`) is believed at once, any other when it has
-        lasted for a second.
-        """
-        counted_s = self._frames / self._rate_hz
-        stamp_ahead_s, arrival_ahead_s = stamp_s - counted_s, arrived_s - counted_s
-        gap_s = min(
-            self._stamps.over_least(stamp_ahead_s), self._arrivals.over_least(arrival_ahead_s)
-        )
-        lost = max(0, round(self._believed(gap_s, arrived_s, flagged=flagged) * self._rate_hz))
-        self._frames += lost + frames
-        if not self._suspected_s:
-            self._stamps.note(arrived_s, stamp_ahead_s - lost / self._rate_hz)
-            self._arrivals.note(arrived_s, arrival_ahead_s - lost / self._rate_hz)
-        return lost
-
-    def _believed(self, gap_s: float, now_s: float, *, flagged: bool) -> float:
-        if flagged or gap_s < _LEAST_GAP_S:
-            self._suspected_s.clear()
-            return gap_s if flagged else 0.0
-        if not self._suspected_s:
-            self._suspected_since_s = now_s
-        self._suspected_s.append(gap_s)
-        if now_s - self._suspected_since_s < _SURE_AFTER_S:
-            return 0.0
-        least_s = min(self._suspected_s)
-        self._suspected_s.clear()
-        return least_s
 
 
 class _Buffer(NamedTuple):
@@ -199,22 +142,23 @@ class MicrophoneStream:
             self._losses = Losses(rate_hz)
             self._rate_hz, self._channels, self._format = rate_hz, channels, name
             try:
-                self._stream = portaudio.open(
-                    rate=rate_hz,
-                    channels=channels,
-                    format=code,
-                    input=True,
-                    input_device_index=self._device.index,
-                    frames_per_buffer=round(_BLOCK_S * rate_hz),
-                    stream_callback=self._heard,
-                )
+                with _unheard_complaints():
+                    self._stream = portaudio.open(
+                        rate=rate_hz,
+                        channels=channels,
+                        format=code,
+                        input=True,
+                        input_device_index=self._device.index,
+                        frames_per_buffer=round(_BLOCK_S * rate_hz),
+                        stream_callback=self._heard,
+                    )
             except (OSError, ValueError) as error:
                 refused.append(str(error.args[0] if error.args else error))
             else:
                 return
         raise SourceError(
             f"the microphone {self._device.name!r} refuses every rate and format: {refused[0]}. "
-            "Is another program using it? Run `beepwatch doctor`."
+            f"{why_absent() or 'Is another program using it?'} Run `beepwatch doctor`."
         )
 
     def read(self, within_s: float) -> Block | None:
@@ -328,9 +272,7 @@ class Microphone:
 
     def open(self) -> MicrophoneStream:
         """Raises MicrophoneNotFound, or SourceError when the device cannot be opened."""
-        _silence_libraries()
-        spare_heavy_plugins()
-        portaudio = pyaudio.PyAudio()
+        portaudio = _initialised()
         try:
             device = choose(devices_of(portaudio), self._wanted)
             stream = MicrophoneStream(device, self._clock)
@@ -352,27 +294,39 @@ def choose(devices: list[InputDevice], wanted: str) -> InputDevice:
         chosen = next((d for d in devices if d.is_default), devices[0] if devices else None)
     if chosen is not None:
         return chosen
+    reason = why_absent()
     if not devices:
         raise MicrophoneNotFound(
-            "there is no input device. Plug a microphone in, or start the sound server; "
+            "there is no input device. "
+            f"{reason or _WHAT_TO_DO} "
             "`beepwatch doctor` tells what is seen."
         )
     names = ", ".join(repr(device.name) for device in devices)
     raise MicrophoneNotFound(
         f"no input device matches {wanted!r}; found {names}. "
-        "Set capture.source, or run `beepwatch doctor`."
+        f"{reason + ' ' if reason else ''}Set capture.source, or run `beepwatch doctor`."
     )
 
 
 def input_devices() -> list[InputDevice]:
-    """The inputs that there are at this moment."""
-    _silence_libraries()
-    spare_heavy_plugins()
-    portaudio = pyaudio.PyAudio()
+    """The inputs that there are at this moment. Raises SourceError without a sound system."""
+    portaudio = _initialised()
     try:
         return devices_of(portaudio)
     finally:
         portaudio.terminate()
+
+
+def _initialised() -> pyaudio.PyAudio:
+    """PortAudio, with the devices that there are now."""
+    _silence_libraries()
+    spare_heavy_plugins()
+    try:
+        return pyaudio.PyAudio()
+    except OSError as error:
+        raise SourceError(
+            f"PortAudio cannot be started: {error}. Run `beepwatch doctor`."
+        ) from None
 
 
 def devices_of(portaudio: pyaudio.PyAudio) -> list[InputDevice]:

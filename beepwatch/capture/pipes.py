@@ -1,21 +1,36 @@
 """Sound that comes through a pipe: raw PCM on standard input, and what ffmpeg decodes."""
 
+import contextlib
 import os
+import resource
 import select
 import shutil
 import struct
 import subprocess
 from pathlib import Path
 
-from beepwatch.capture.blocks import Block, EndOfSound
+from beepwatch.capture.blocks import Block, EndOfSound, frames_of
 from beepwatch.clock import Clock
 from beepwatch.errors import SourceError, UnreadableAudio
+from beepwatch.secrecy import without_secrets
 
 _READ_BYTES = 1 << 16
 _COMPLAINTS_BYTES = 2_000  # of ffmpeg's last words
 _HEADER_BYTES = 4_096  # what a WAV header may take
 _DECODER_PATIENCE_S = 30.0  # a file that gives nothing for so long is given up
 _END_S = 2.0  # for ffmpeg to end by itself
+# What a recording may be. A playlist, a script or a session description is none of them: it would
+# have ffmpeg open what somebody else has written into it.
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,eac3,flac,flv,gsm,loas,matroska,mov,mp3,"
+    "mpc,mpc8,mpeg,mpegts,nut,ogg,rm,tak,tta,voc,w64,wav,wv,xwma"
+)
+_ALLOCATION_BYTES = 64_000_000  # the most that ffmpeg may ask for at once
+_LIMITS = {
+    resource.RLIMIT_DATA: 300_000_000,
+    resource.RLIMIT_FSIZE: 0,  # it only writes into its pipe
+    resource.RLIMIT_CORE: 0,
+}
 
 
 def _until_readable(descriptor: int, within_s: float) -> bool:
@@ -78,19 +93,29 @@ class Stdin:
 class Ffmpeg:
     """A running ffmpeg whose WAV output is read block by block.
 
-    `arguments` say what to read; it runs without a shell and without our standard input. The
-    header of its output tells rate and channels, so that no second program has to be asked. With
-    a `clock` it is live: its end is a loss, and blocks carry the moment of their arrival.
+    `arguments` say what to read; it runs without a shell and without our standard input, and gets
+    what is in `script` instead. The header of its output tells rate and channels, so that no second
+    program has to be asked. With a `clock` it is live: its end is a loss, and blocks carry the
+    moment of their arrival. What is `never_shown` is taken out of its complaints.
     """
 
     def __init__(
-        self, arguments: list[str], *, text: str, block_s: float, clock: Clock | None = None
+        self,
+        arguments: list[str],
+        *,
+        text: str,
+        block_s: float,
+        clock: Clock | None = None,
+        script: bytes = b"",
+        never_shown: tuple[str, ...] = (),
     ) -> None:
         self.text = text
         self._live = clock is not None
         self._clock = clock
         self._block_s = block_s
         self._format: tuple[int, int] | None = None  # rate_hz, channels
+        self._block_bytes = 0
+        self._never_shown = never_shown
         self._pending = bytearray()
         self._complaints = b""
         self._waited_s = 0.0
@@ -102,7 +127,10 @@ class Ffmpeg:
                 "ffmpeg), or give a PCM WAV file."
             )
         command = [
-            *(program, "-nostdin", "-hide_banner", "-loglevel", "error", *arguments),
+            *(program, "-nostdin", "-hide_banner", "-loglevel", "error"),
+            # One thread a decoder: the stacks of many would use up what it may have.
+            *("-max_alloc", str(_ALLOCATION_BYTES), "-filter_threads", "1", "-threads", "1"),
+            *arguments,
             # Without metadata the header has its least length, whatever tags the file carries.
             *("-map", "0:a:0", "-map_metadata", "-1", "-fflags", "+bitexact"),
             *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
@@ -110,7 +138,7 @@ class Ffmpeg:
         try:
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
@@ -119,6 +147,10 @@ class Ffmpeg:
             raise SourceError(
                 f"{program} cannot be started: {error.strerror}. Install ffmpeg again."
             ) from error
+        for limit, value in _LIMITS.items():
+            with contextlib.suppress(OSError, ValueError):  # it has ended, or a limit is lower
+                resource.prlimit(self._process.pid, limit, (value, value))
+        self._write(script)
         assert self._process.stdout is not None  # noqa: S101 - it is PIPE
         assert self._process.stderr is not None  # noqa: S101 - it is PIPE
         self._output = self._process.stdout.fileno()
@@ -154,12 +186,15 @@ class Ffmpeg:
             self._format = _read_wav_header(self._pending)
             if self._format is None:
                 return None
+            rate_hz, channels = self._format
+            self._block_bytes = (2 * channels) * frames_of(
+                self.text, block_s=self._block_s, rate_hz=rate_hz, channels=channels
+            )
         rate_hz, channels = self._format
         frame_bytes = 2 * channels
-        wanted_bytes = max(1, round(self._block_s * rate_hz)) * frame_bytes
-        if len(self._pending) < wanted_bytes and not last:
+        if len(self._pending) < self._block_bytes and not last:
             return None
-        data = bytes(self._pending[: min(wanted_bytes, len(self._pending))])
+        data = bytes(self._pending[: self._block_bytes])
         data = data[: len(data) // frame_bytes * frame_bytes]
         if not data:
             return None
@@ -181,6 +216,12 @@ class Ffmpeg:
                 "Convert it to WAV and try again."
             )
 
+    def _write(self, script: bytes) -> None:
+        """All that it ever reads from its standard input; it fits into any pipe."""
+        assert self._process.stdin is not None  # noqa: S101 - it is PIPE
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as into:
+            into.write(script)
+
     def _hear_complaints(self) -> None:
         try:
             heard = os.read(self._errors, _READ_BYTES)
@@ -196,7 +237,10 @@ class Ffmpeg:
         except subprocess.TimeoutExpired:
             code = None
         self._hear_complaints()
-        lines = self._complaints.decode(errors="replace").strip().splitlines()
+        complaints = self._complaints.decode(errors="replace")
+        for word in self._never_shown:
+            complaints = complaints.replace(word, "…")
+        lines = without_secrets(complaints).strip().splitlines()
         if self._live:
             raise SourceError(f"{self.text} ended: {_reason(lines)}. It is tried again.")
         if code != 0 or self._frames == 0:
@@ -232,9 +276,9 @@ def _read_wav_header(head: bytearray) -> tuple[int, int] | None:
 
 
 def decoded_file(path: Path, *, block_s: float) -> Ffmpeg:
-    """A file through ffmpeg, which may open nothing but files and its own pipe."""
+    """A file through ffmpeg, which may open nothing but files, and no list of further ones."""
     return Ffmpeg(
-        ["-protocol_whitelist", "file,pipe", "-i", f"file:{path}"],
+        ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS, "-i", f"file:{path}"],
         text=str(path),
         block_s=block_s,
     )

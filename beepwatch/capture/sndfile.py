@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.capture.blocks import Block, EndOfSound, SampleFormat
+from beepwatch.capture.blocks import Block, EndOfSound, SampleFormat, frames_of
 from beepwatch.errors import UnreadableAudio
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class SoundFile:
     def __init__(self, path: Path, file: "soundfile.SoundFile", *, block_s: float) -> None:
         self.text = str(path)
         self._file = file
-        self._block_frames = max(1, round(block_s * file.samplerate))
+        self._block_frames = frames_of(
+            self.text, block_s=block_s, rate_hz=file.samplerate, channels=file.channels
+        )
         # 16 bits stay as they are; anything else is more precise as float, which cannot clip.
         self._format: SampleFormat = "int16" if file.subtype == "PCM_16" else "float32"
         self._read = 0
@@ -102,6 +104,9 @@ def open_sound_file(path: Path, head: bytes, *, block_s: float) -> SoundFile | N
         return None  # ffmpeg reads more formats, and words what is wrong with a file
     try:
         return SoundFile(path, file, block_s=block_s)
+    except UnreadableAudio:
+        file.close()
+        raise
     except soundfile.LibsndfileError:
         file.close()
         return None  # ffmpeg finds more in a damaged mp3

@@ -1,20 +1,31 @@
 """A model on disk: a directory whose every claim is checked before anything of it is run."""
 
+import errno
 import hashlib
-import json
 import math
+import os
+import stat
 from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from beepwatch.errors import ModelError
+from beepwatch.validation import shortened
 
 FORMAT = 1
 GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "bundle.json"
 
+_MOST_BYTES = 64_000_000  # of a file; the shipped model's have half a million
+_MOST_DESCRIPTION_BYTES = 1_000_000
 _RATES_HZ = (8_000, 48_000)
+_LONGEST_S = 60.0
+_MOST_STEP_FRAMES = 3_000
+_LONGEST_NAME = 64  # it is said in messages and stands in the names of clips
+_EXTERNAL_DATA = b"\x0a\x08location"  # an ONNX tensor that is kept in another file says so
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -105,13 +116,14 @@ def load_bundle(directory: Path) -> Bundle:
 
 def _read_description(path: Path) -> BundleInfo:
     try:
-        info = msgspec.json.decode(path.read_bytes(), type=BundleInfo)
+        info = msgspec.json.decode(content_of(path, _MOST_DESCRIPTION_BYTES), type=BundleInfo)
     except OSError as error:
         raise ModelError(
             f"cannot read {path}: {error.strerror}. Set model.bundle to a bundle's directory."
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is no bundle description: {error}. Make it again.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = shortened(str(error))
+        raise ModelError(f"{path} is no bundle description: {reason}. Make it again.") from error
     if info.format != FORMAT:
         raise ModelError(
             f"{path} has format {info.format}, this beepwatch reads {FORMAT}. "
@@ -121,10 +133,17 @@ def _read_description(path: Path) -> BundleInfo:
 
 
 def _labels_problem(info: BundleInfo) -> str | None:
-    if not info.labels or len(set(info.labels)) != len(info.labels) or not all(info.labels):
-        return f"labels {list(info.labels)} must be one or more different names"
+    labels = shortened(str(list(info.labels)))
+    if not info.labels or len(set(info.labels)) != len(info.labels):
+        return f"labels {labels} must be one or more different names"
+    for name in (info.name, *info.labels):
+        if not (0 < len(name) <= _LONGEST_NAME and name.isprintable()):
+            return (
+                f"labels {labels} or the name {shortened(info.name)!r} hold one that is empty, "
+                f"longer than {_LONGEST_NAME} characters or cannot be printed"
+            )
     if set(info.thresholds) != set(info.labels):
-        return f"thresholds for {sorted(info.thresholds)} but labels {list(info.labels)}"
+        return f"thresholds for {shortened(str(sorted(info.thresholds)))} but labels {labels}"
     for label, threshold in info.thresholds.items():
         if not 0 < threshold < 1:
             return f"threshold of {label!r} is {threshold}, not between 0 and 1"
@@ -135,41 +154,59 @@ def _time_problem(info: BundleInfo) -> str | None:
     lowest_hz, highest_hz = _RATES_HZ
     if not lowest_hz <= info.rate_hz <= highest_hz:
         return f"rate_hz is {info.rate_hz}, not within {lowest_hz} to {highest_hz}"
+    for name in ("frame_s", "window_s", "context_s", "history_s"):
+        if not 0 <= getattr(info, name) <= _LONGEST_S:
+            return f"{name} is {getattr(info, name)}, not within 0 to {_LONGEST_S:g} s"
     frame_samples = info.frame_s * info.rate_hz
     if frame_samples < 1 or not math.isclose(frame_samples, round(frame_samples), abs_tol=1e-6):
         return f"a frame of {info.frame_s} s is no whole number of samples at {info.rate_hz} Hz"
-    if info.step_frames < 1:
-        return f"step_frames is {info.step_frames}, expected 1 or more"
+    if not 1 <= info.step_frames <= _MOST_STEP_FRAMES:
+        return f"step_frames is {info.step_frames}, not within 1 to {_MOST_STEP_FRAMES}"
     if info.window_s < info.frame_s:
         return f"window_s is {info.window_s}, shorter than a frame of {info.frame_s} s"
-    if not 0 <= info.context_s < info.window_s:
+    if not info.context_s < info.window_s:
         return f"context_s is {info.context_s}, not within a window of {info.window_s} s"
-    if not (math.isfinite(info.history_s) and info.history_s >= 0):
-        return f"history_s is {info.history_s}, not a length"
     return None
 
 
 def _files_problem(directory: Path, info: BundleInfo) -> str | None:
     if set(info.files) != {GRAPH, WEIGHTS}:
-        return f"lists files {sorted(info.files)}, expected {[GRAPH, WEIGHTS]}"
+        return f"lists files {shortened(str(sorted(info.files)))}, expected {[GRAPH, WEIGHTS]}"
     for name, expected in info.files.items():
         try:
             found = sha256_of(directory / name)
         except OSError as error:
             return f"cannot read {name}: {error.strerror}"
         if found != expected:
-            return f"{name} has SHA-256 {found[:12]}…, {DESCRIPTION} says {expected[:12]}…"
+            said = shortened(expected[:12])
+            return f"{name} has SHA-256 {found[:12]}…, {DESCRIPTION} says {said}…"
     if info.model_id != info.files[GRAPH][:12]:
-        return f"model_id {info.model_id} is not that of {GRAPH}, {info.files[GRAPH][:12]}"
+        said = shortened(info.model_id)
+        return f"model_id {said} is not that of {GRAPH}, {info.files[GRAPH][:12]}"
+    if _EXTERNAL_DATA in content_of(directory / GRAPH):
+        return f"{GRAPH} wants to read weights from another file"
     found_parameters = count_parameters(directory / WEIGHTS)
     if found_parameters != info.parameters:
         return f"{WEIGHTS} holds {found_parameters} parameters, expected {info.parameters}"
     return None
 
 
+def content_of(path: Path, most_bytes: int = _MOST_BYTES) -> bytes:
+    """The bytes of a regular file. Raises OSError for a pipe, a device, and a file too large."""
+    # Without O_NONBLOCK, opening a pipe would wait for who writes into it.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if status.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"{status.st_size} bytes, more than {most_bytes}")
+        return file.read(most_bytes + 1)
+
+
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """The SHA-256 of a file's content, in hex. Raises OSError as `content_of` does."""
+    return hashlib.sha256(content_of(path)).hexdigest()
 
 
 def count_parameters(path: Path) -> int | None:
@@ -177,15 +214,15 @@ def count_parameters(path: Path) -> int | None:
 
     The format: eight bytes of length, little-endian, then JSON with each tensor's shape.
     """
-    content = path.read_bytes()
+    content = content_of(path)
     length = int.from_bytes(content[:8], "little")
     try:
-        header = json.loads(content[8 : 8 + length])
+        header = msgspec.json.decode(content[8 : 8 + length], type=dict[str, dict[str, Any]])
         shapes = [
-            entry["shape"]
+            msgspec.convert(entry["shape"], list[Annotated[int, Meta(ge=0, le=_MOST_BYTES)]])
             for name, entry in header.items()
             if name != "__metadata__" and not name.endswith(_BUFFERS)
         ]
-        return sum(int(math.prod(shape)) for shape in shapes)
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
         return None
+    return sum(math.prod(shape) for shape in shapes)

@@ -7,15 +7,20 @@ torch is imported only when its engine is opened, and with it `beepwatch.train.n
 place outside `train/` that needs the architecture, since weights without code are not a network.
 """
 
+import resource
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.classify.bundle import Bundle
+from beepwatch.classify.bundle import Bundle, content_of
 from beepwatch.errors import ModelError
+from beepwatch.validation import shortened
 
+_OPENING_BYTES = 200_000_000  # most that a graph may take to be opened and tried
 STRETCH_S = 20.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
 Floats = NDArray[np.float32]
@@ -133,30 +138,59 @@ def _onnx(bundle: Bundle) -> Network:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False  # plans memory for one input length; ours vary
-    options.log_severity_level = 3
-    try:
-        session = ort.InferenceSession(
-            bundle.graph.read_bytes(), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise ModelError(
-            f"onnxruntime {ort.__version__} cannot open {bundle.graph}: {error}. "
-            "Install beepwatch again."
-        ) from error
-    _check_graph(bundle, session)
+    options.log_severity_level = 4  # what goes wrong is raised, and said once
+    info = bundle.info
 
     def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats]:
         outputs: list[Floats] = session.run(["logits", "pitch_hz"], {"pcm": pcm[np.newaxis]})
         return outputs[0][0], outputs[1][0]
 
+    try:
+        with _at_most_more(_OPENING_BYTES):
+            session = ort.InferenceSession(
+                content_of(bundle.graph), options, providers=["CPUExecutionProvider"]
+            )
+            _check_graph(bundle, session)
+            # What a graph says of its shapes need not be true.
+            logits, pitch_hz = network(np.zeros(info.step_frames * info.frame_samples, np.int16))
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"onnxruntime {ort.__version__} cannot open {bundle.graph}: {shortened(str(error))}. "
+            "Install beepwatch again."
+        ) from error
+    if logits.shape != (info.step_frames, len(info.labels)) or pitch_hz.shape[:1] != (
+        info.step_frames,
+    ):
+        raise ModelError(
+            f"{bundle.graph} answers {info.step_frames} frames with {list(logits.shape)} logits "
+            f"and {list(pitch_hz.shape)} pitches. Make the bundle again with `beepwatch train`."
+        )
     return network
+
+
+@contextmanager
+def _at_most_more(size_bytes: int) -> Iterator[None]:
+    """Within it, a graph that asks for more memory than that gets an error instead."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])  # of data, proc(5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = pages * resource.getpagesize() + size_bytes
+    ceilings = [limit for limit in (wanted, soft) if limit != resource.RLIM_INFINITY]
+    with suppress(OSError, ValueError):  # where a sandbox forbids it, it has limits of its own
+        resource.setrlimit(resource.RLIMIT_DATA, (min(ceilings), hard))
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _check_graph(bundle: Bundle, session: "object") -> None:
     """The graph takes int16 sound and gives a column for each of the bundle's labels, and pitch."""
     inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]  # type: ignore[attr-defined]
     outputs = [
-        (o.name, o.type, len(o.shape), o.shape[-1] if o.name == "logits" else None)
+        (o.name, o.type, len(o.shape), o.shape[-1] if o.name == "logits" and o.shape else None)
         for o in session.get_outputs()  # type: ignore[attr-defined]
     ]
     expected_inputs = [("pcm", "tensor(int16)", 2)]
@@ -166,7 +200,8 @@ def _check_graph(bundle: Bundle, session: "object") -> None:
     ]
     if inputs != expected_inputs or outputs != expected_outputs:
         raise ModelError(
-            f"{bundle.graph} takes {inputs} and gives {outputs}; expected {expected_inputs} and "
+            f"{bundle.graph} takes {shortened(str(inputs))} and gives {shortened(str(outputs))}; "
+            f"expected {expected_inputs} and "
             f"{expected_outputs}. Make the bundle again with `beepwatch train`."
         )
 

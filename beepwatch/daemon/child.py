@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from beepwatch.config import environment_of_children
 from beepwatch.daemon.entry import SIGNALS, encode_assignment
 from beepwatch.messages import AnyMessage, Finish, Heartbeat, decode, encode
 
@@ -91,6 +92,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "beepwatch.daemon.entry", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                env=environment_of_children(),
                 process_group=0,
             )
         except OSError:

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import structlog
 from beepwatch.clock import LocalZone, SystemClock
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.settings import MessengerSettings
+from beepwatch.daemon.threads import SteadyThreads
 from beepwatch.errors import StoreError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import (
@@ -40,6 +40,7 @@ TIDY_EVERY_S = 3_600.0
 LOOK_FOR_ROOM_S = 30.0
 STORE_AGAIN_S = 1.0
 _THREADS = 32
+_THREADS_BESIDES = 4  # the channels': tidying, filing, encoding, and a name to be resolved
 
 _log = structlog.get_logger()
 
@@ -88,7 +89,8 @@ class Messenger:
         loop = asyncio.get_running_loop()
         # More than Python gives a small machine: what hangs in one (a resolver, a stopped terminal)
         # must not keep the next channel's clip waiting.
-        loop.set_default_executor(ThreadPoolExecutor(max_workers=_THREADS))
+        ready = len(self._channels) + _THREADS_BESIDES
+        loop.set_default_executor(SteadyThreads(max_workers=_THREADS, ready=ready))
         self._finish = loop.create_future()
         loop.add_reader(self._link.fileno(), self._on_message)
         stop = asyncio.Event()

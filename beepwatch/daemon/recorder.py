@@ -30,7 +30,9 @@ def main(connection: Connection, settings: RecorderSettings) -> None:
             speed=settings.speed,
             stop=stop,
             resume=settings.resume,
+            faults=settings.faults,
         )
+        link.beat()  # it is up, even if a sound server that hangs does not let it go on
         for message in listener:
             if message is not None and not _came_before(message, settings.resume):
                 link.send(message)

@@ -34,7 +34,7 @@ def remember(memory: Memory, settings: ClassifierSettings, clock: Clock) -> Reme
         since_s=since_s,
         missed=missed,
         last_told_s=told_s,
-        earlier=Earlier(memory.last_events(), memory.open_events()),
+        earlier=Earlier(memory.recent_events(), memory.open_events()),
     )
 
 

@@ -15,28 +15,31 @@ EpisodeKey = tuple[str, datetime]
 
 
 class Earlier:
-    """The last event of each label that an earlier life has written.
+    """The last events that earlier lives have written, `recent` in the order of their times.
 
     The same sound is heard again after a death, so what overlaps such an event is that event; two
     episodes of a label never overlap. An event left open is also that of an episode which follows
-    it within a pause. Only the first episode of a label can be meant.
+    it within a pause. What an episode has passed by is over.
     """
 
-    def __init__(self, last: Iterable[Event] = (), left_open: Iterable[Event] = ()) -> None:
-        self._last = {event.label: event for event in last}
-        known = {event.id for event in self._last.values()}
+    def __init__(self, recent: Iterable[Event] = (), left_open: Iterable[Event] = ()) -> None:
+        self._recent = list(recent)
+        known = {event.id for event in self._recent}
         self._orphans = [event for event in left_open if event.id not in known]
         self._joined: dict[EpisodeKey, Event] = {}
 
     def join(self, event: Event, episode: Episode) -> Event:
         """The event as it is with what an earlier life knew of it."""
         key = (episode.label, episode.onset)
-        if (candidate := self._last.get(event.label)) and key not in self._joined:
-            self._last.pop(event.label)
-            if _continues(candidate, event):
-                self._joined[key] = candidate
-            else:
-                self._orphans.append(candidate)
+        if key not in self._joined:
+            same = [one for one in self._recent if one.label == event.label]
+            meant = next((one for one in same if _continues(one, event)), None)
+            passed = [one for one in same if one is not meant and one.offset < event.onset]
+            self._orphans += passed
+            gone = {id(one) for one in (*passed, meant)}
+            self._recent = [one for one in self._recent if id(one) not in gone]
+            if meant is not None:
+                self._joined[key] = meant
         earlier = self._joined.get(key)
         return event if earlier is None else _together(earlier, event, episode)
 
@@ -52,15 +55,16 @@ class Earlier:
 
     def over(self, at: datetime) -> list[Event]:
         """Open events that nothing will go on with, `at` being a time at which nothing is open."""
-        for label, event in list(self._last.items()):
+        for event in list(self._recent):
             if not event.onset - HEARD_AGAIN <= at <= event.offset + PAUSE:
-                self._orphans.append(self._last.pop(label))
+                self._recent.remove(event)
+                self._orphans.append(event)
         return self._end_orphans()
 
     def all_over(self) -> list[Event]:
         """Every event that is still open: the sound is at its end."""
-        self._orphans += self._last.values()
-        self._last.clear()
+        self._orphans += self._recent
+        self._recent.clear()
         return self._end_orphans()
 
     def _end_orphans(self) -> list[Event]:

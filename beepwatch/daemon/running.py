@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.config import Config, service_manager
+from beepwatch.config import Config, service_manager, tell_libraries
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
 from beepwatch.daemon.supervisor import Supervisor, Wiring
@@ -12,10 +12,14 @@ from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.errors import BeepwatchError, DiskFull
 from beepwatch.logs import configure_logging
 from beepwatch.messages import Alert, AlertKind
-from beepwatch.secrecy import Secret
+from beepwatch.secrecy import Secret, leave_no_core
 from beepwatch.store.damage import put_aside_if_damaged
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox
+
+# glibc gives every thread a heap of its own, and none gives back what its largest clip took: 10 MB
+# in a messenger after a day (`python -m benchmarks.soak`). The children inherit it.
+_ONE_HEAP = ("MALLOC_ARENA_MAX", "1")
 
 
 def run(
@@ -31,6 +35,8 @@ def run(
     Raises ConfigurationError, ModelError, StoreError before anything is started, and
     BeepwatchError afterwards if the source cannot be read.
     """
+    leave_no_core()
+    tell_libraries(*_ONE_HEAP)
     planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
     configure_logging(planner.logs(token))
     clock = SystemClock()

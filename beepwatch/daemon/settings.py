@@ -7,7 +7,7 @@ import msgspec
 
 from beepwatch.config import Capture, Model, Notify, Rule, Store
 from beepwatch.logs import LogSettings
-from beepwatch.messages import Place
+from beepwatch.messages import Fault, Place
 from beepwatch.secrecy import Secret
 
 
@@ -19,6 +19,7 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     speed: float | Literal["max"]
     logs: LogSettings
     resume: Place | None = None  # how far an earlier life has come in the same recording
+    faults: tuple[Fault, ...] = ()  # that earlier lives have told and not called over
 
 
 class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):

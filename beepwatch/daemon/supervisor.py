@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
@@ -20,6 +19,7 @@ from beepwatch.clock import Clock
 from beepwatch.daemon.backlog import Backlog
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.ending import Ending, Turn
+from beepwatch.daemon.inheritance import as_planned, hang, inheriting, with_fault, with_place
 from beepwatch.daemon.letters import Letters
 from beepwatch.daemon.poison import Poison
 from beepwatch.daemon.queue import CRASHED, KILLED, WindowQueue
@@ -36,7 +36,6 @@ from beepwatch.messages import (
     FaultKind,
     Listening,
     Noted,
-    Place,
     Poke,
     Quiet,
     Ready,
@@ -173,7 +172,7 @@ class Supervisor:
             case Window() | Quiet():
                 self.queue.push(message)
                 if self._terms.resumable:
-                    child.settings = msgspec.structs.replace(child.settings, resume=_place(message))
+                    child.settings = with_place(child.settings, message)
             case Done():
                 self.queue.done(message)
             case Poke():
@@ -181,6 +180,8 @@ class Supervisor:
             case Noted():
                 self._letters.noted(message)
             case Fault():
+                if child is self._wiring.recorder:
+                    child.settings = with_fault(child.settings, message)
                 self._fault(message)
             case _:
                 self._note_progress(child, message)
@@ -272,6 +273,14 @@ class Supervisor:
             _log.error("process_hangs", process=child.name)
             child.hung = True
             child.kill()
+            if child is self._wiring.recorder and not self._terms.patient:
+                self._tell_hang(child)
+
+    def _tell_hang(self, recorder: Child) -> None:
+        fault = hang(recorder.settings, self._clock.utc())
+        if fault is not None:
+            recorder.settings = with_fault(recorder.settings, fault)
+            self._fault(fault)
 
     def _ping(self, now_s: float) -> None:
         every_s = self._manager.ping_every_s
@@ -295,10 +304,10 @@ class Supervisor:
         self.queue.capacity = plan.terms.queue_windows
         for child in self._children:
             settings = plan.settings[child.name]
-            if settings == _without_place(child.settings):
+            if settings == as_planned(child.settings):
                 continue
             _log.info("process_replaced", process=child.name)
-            child.settings = settings
+            child.settings = inheriting(settings, child.settings)
             child.dismiss(now_s, STOPS_WITHIN_S)
             if child is self._wiring.classifier:
                 self._classifier_ready = False
@@ -359,20 +368,3 @@ class Supervisor:
             self._reload_asked = True
         else:
             self._signals_seen += 1
-
-
-def _place(span: Window | Quiet) -> Place:
-    begun_s = span.first_sample / span.rate_hz
-    return Place(
-        stream_id=span.stream_id,
-        sequence=span.sequence,
-        began_at=span.started_at - timedelta(seconds=begun_s),
-        began_mono_s=span.started_mono_s - begun_s,
-    )
-
-
-def _without_place(settings: Any) -> Any:  # noqa: ANN401 - each child has its own
-    """As they were planned: how far a recording was heard is no part of the configuration."""
-    if getattr(settings, "resume", None) is None:
-        return settings
-    return msgspec.structs.replace(settings, resume=None)

@@ -14,8 +14,8 @@ from beepwatch.decide.pulses import Moment, Pulse, PulseFinder, are_alike, have_
 from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
-REPEATED_ODDS = 6.0  # by how much the odds of a pulse rise that comes again just so
-FAINT_ODDS = 20.0  # and of one at the pitch of an episode's others
+REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
+FAINT_ODDS = 40.0  # and of one at the pitch of an episode's others
 REMEMBERED_S = 10.0  # how long a pulse waits for its like
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 RELEASE = 0.6  # of the level: a pulse ends below this, so that a wavering score stays one pulse
-FALL = 7.0  # or where its odds are so much less than they were: a room still rings in the pause
-RISE = 2.7  # how much odds must have risen since the last pulse for another to start
-MOST_ODDS = 20.0  # beyond 0.95 more or less is no fall
+FALL = 9.0  # or where its odds are so much less than they were: a room still rings in the pause
+RISE = 3.0  # how much odds must have risen since the last pulse for another to start
+MOST_ODDS = 30.0  # beyond 0.95 more or less is no fall
 SAME_PITCH = 0.01  # relative; a buzzer keeps its pitch far better, a throat does not
 KEPT = 0.4  # share of a pulse's frames that a pitch has to sound in to be one of the pulse's
 MOST_PITCHES = 16  # that are followed within a pulse, beside the newest

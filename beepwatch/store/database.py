@@ -19,6 +19,9 @@ FILE_NAME = "beepwatch.db"
 USERS = "beepwatch.lock"  # locked, shared, by everybody who has the database open
 RESERVE = "beepwatch.reserve"
 RESERVE_BYTES = 1_000_000  # some hundred alerts without their clips
+_CACHE_KIB = 512  # of pages, for each process; SQLite's own 2 MB fill within the first day
+_SPARE_BYTES = 1_000_000  # of free pages: a clip's sound comes and goes
+_PAGES_AT_ONCE = 200  # given back in one transaction, so that nobody waits long for the next
 _OWNER_ONLY_DIRECTORY = 0o700
 _OWNER_ONLY_FILE = 0o600
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
@@ -83,6 +86,28 @@ class Database:
             finally:
                 os.close(handle)
 
+    def give_back(self) -> int:
+        """Shorten the file by the free pages that it has to spare; how many bytes that were.
+
+        Sound that waited to be encoded leaves such pages; without this they would stay the
+        database's for ever, and clips would be deleted to make up for them. A file of before
+        `auto_vacuum` was set keeps them.
+        """
+        with self._turn, self._explained():
+            (page_bytes,) = self._sql.execute("PRAGMA page_size").fetchone()
+            begun_with = free = self._free_pages()
+            spare = _SPARE_BYTES // page_bytes
+            while free > spare:
+                pages = min(free - spare, _PAGES_AT_ONCE)
+                self._sql.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+                before, free = free, self._free_pages()
+                if free >= before:
+                    break
+        return max(0, begun_with - free) * int(page_bytes)
+
+    def _free_pages(self) -> int:
+        return int(self._sql.execute("PRAGMA freelist_count").fetchone()[0])
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write: all of it is on the disk when the block ends, or none of it when it raises."""
@@ -119,8 +144,10 @@ class Database:
         )
         try:
             sql.row_factory = sqlite3.Row
+            sql.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; see `give_back`
             sql.execute("PRAGMA journal_mode = WAL")
             sql.execute("PRAGMA synchronous = FULL")
+            sql.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             sql.execute("PRAGMA foreign_keys = ON")
             # A tenth of SQLite's own: on a full disk the WAL soon starts over in the room it has.
             sql.execute("PRAGMA wal_autocheckpoint = 100")
@@ -204,8 +231,9 @@ def open_users(directory: Path) -> int:
 
 def _make_private_directory(directory: Path) -> None:
     """An existing directory keeps its mode: it may be the user's own, with other things in it."""
-    if not directory.is_dir():
-        directory.mkdir(mode=_OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
+    missing = [path for path in (directory, *directory.parents) if not path.is_dir()]
+    for path in reversed(missing):  # `parents=True` would give those above the umask's mode
+        path.mkdir(mode=_OWNER_ONLY_DIRECTORY, exist_ok=True)
 
 
 @contextmanager

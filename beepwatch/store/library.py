@@ -117,8 +117,10 @@ class Library:
         """Delete clips that are too old, then the oldest while they are too many or the disk full.
 
         Clips of alerts that are still to be told go last, and not for their age. Events stay. What
-        is free beyond `min_free_mb` fills the database's reserve again.
+        is free beyond `min_free_mb` fills the database's reserve again. Room that the database has
+        to spare is given back first.
         """
+        self._shorten_database()
         with self._database.reading() as sql:
             kept = sql.execute(_KEPT_CLIPS).fetchall()
         sizes_bytes = {row["event_id"]: self._size_bytes(row["path"]) for row in kept}
@@ -140,6 +142,15 @@ class Library:
             _log.info("clips_deleted", clips=len(doomed), size_bytes=size_bytes)
         self._database.keep_reserve(min_free_mb * _BYTES_PER_MB)
         return Tidied(clips=len(doomed), size_bytes=size_bytes)
+
+    def _shorten_database(self) -> None:
+        try:
+            size_bytes = self._database.give_back()
+        except StoreError as error:  # moving pages takes room, which deleting clips makes
+            _log.warning("database_not_shortened", error=str(error))
+            return
+        if size_bytes:
+            _log.info("database_shortened", size_bytes=size_bytes)
 
     def _free_bytes(self) -> int:
         with _explained(self._directory):

@@ -26,6 +26,18 @@ class Memory:
             ).fetchall()
         return [event_from_row(row) for row in rows]
 
+    def recent_events(self, count: int = 8) -> list[Event]:
+        """Of each label the newest few, oldest first."""
+        with self._database.reading() as sql:
+            rows = sql.execute(
+                f"{_EVENT} WHERE events.id IN "  # noqa: S608 - only our own words
+                "(SELECT id FROM (SELECT id, row_number() OVER "
+                "(PARTITION BY label ORDER BY id DESC) AS place FROM events) WHERE place <= ?) "
+                "ORDER BY events.id",
+                (count,),
+            ).fetchall()
+        return [event_from_row(row) for row in rows]
+
     def open_events(self) -> list[Event]:
         """Events whose end was never written, oldest first."""
         with self._database.reading() as sql:

@@ -142,7 +142,7 @@ class ToneNet(nn.Module):
     SPECTRA = 2  # frames in a step
     POOLED = 4  # spectral bands in one that answers
     TONES = 3  # of which the pitch is told
-    NEAR_LOGITS = 2.0  # how much less convinced than the first the others may be
+    NEAR_LOGITS = 2.5  # how much less convinced than the first the others may be
 
     def __init__(
         self,

@@ -273,7 +273,7 @@ class Run:
         """Score the averaged weights on the dev clips, keep them if best, write a checkpoint."""
         progress, average = self.progress, self.learner.average
         score = dev_score(average, judged)
-        if score >= progress.best_score:
+        if score > progress.best_score:
             progress.best_score, progress.best_step = score, progress.step
             save_best(self._directory, average)
         best = progress.best_score

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis.strategies import floats
 from numpy.typing import NDArray
 
 from beepwatch.capture.health import FaultLedger, InputHealth
@@ -19,7 +21,7 @@ class Input:
     """Feeds blocks of 0.1 s and notes what is told, with the second of it."""
 
     def __init__(self) -> None:
-        self.health = InputHealth(FaultLedger(), "microphone")
+        self.health = InputHealth(FaultLedger("microphone"), "microphone")
         self.now_s = 0.0
         self.told: list[tuple[int, FaultKind, bool]] = []
         self.faults: list[Fault] = []
@@ -103,15 +105,77 @@ def test_an_empty_block_says_nothing() -> None:
 
 
 def test_a_fault_that_is_not_open_cannot_end() -> None:
-    assert FaultLedger().end(FaultKind.STALLED) == []
+    assert FaultLedger("microphone").end(FaultKind.STALLED, now_s=0.0) == []
 
 
 def test_the_ledger_knows_what_is_open() -> None:
-    ledger = FaultLedger()
+    ledger = FaultLedger("microphone")
     ledger.begin(FaultKind.STALLED, "stalled", NOON)
 
     assert FaultKind.STALLED in ledger
     assert FaultKind.CLIPPING not in ledger
+
+
+def told_in_a_day(away_s: float, there_s: float) -> int:
+    """Alerts about a device that keeps going away for so long and coming back for so long."""
+    ledger = FaultLedger("microphone")
+    told = 0
+    now_s = 0.0
+    while now_s < 86_400:
+        told += len(ledger.begin(FaultKind.NO_DEVICE, "gone", NOON))
+        now_s += away_s
+        told += len(ledger.end(FaultKind.NO_DEVICE, now_s=now_s))
+        now_s += there_s
+        told += len(ledger.over(now_s))
+    return told
+
+
+@settings(deadline=None, max_examples=50)
+@given(away_s=floats(5, 600), there_s=floats(1, 1_790))
+def test_a_device_that_comes_and_goes_all_day_is_no_storm_of_alerts(
+    away_s: float, there_s: float
+) -> None:
+    """Four ends in six hours, after which none is told that has not lasted for half an hour."""
+    assert told_in_a_day(away_s, there_s) <= 2 * 4 * 4 + 2
+
+
+def test_a_loose_plug_is_one_long_fault() -> None:
+    """Gone, back, gone; each return lasts less than ten seconds, and one in six hours is told."""
+    assert told_in_a_day(away_s=3, there_s=9) == 1 + 2 * 4
+
+
+def test_the_end_of_coming_and_going_is_told_when_it_has_lasted() -> None:
+    ledger = FaultLedger("microphone")
+    told: list[tuple[float, bool]] = []
+    for gone_s in range(0, 60, 6):
+        faults = ledger.begin(FaultKind.STALLED, "gone", NOON)
+        faults += ledger.end(FaultKind.STALLED, now_s=gone_s + 3.0)
+        told += [(gone_s, fault.cleared) for fault in faults]
+    for second in range(60, 90):
+        told += [(second, fault.cleared) for fault in ledger.over(float(second))]
+
+    assert told == [(0, False), (0, True), (6, False), (67, True)]  # ten seconds after 57
+
+
+def test_what_an_earlier_life_told_is_not_told_again_but_its_end_is() -> None:
+    known = Fault(kind=FaultKind.ALL_ZERO, text="zeros", since=NOON)
+    ledger = FaultLedger("microphone", [known])
+
+    assert ledger.begin(FaultKind.ALL_ZERO, "zeros", NOON) == []
+    (over,) = ledger.end(FaultKind.ALL_ZERO, now_s=5.0)
+    assert (over.cleared, over.count, over.since) == (True, 2, NOON)
+    assert over.text == "microphone gives sound again"
+
+
+def test_zeros_before_an_opening_do_not_count_for_it() -> None:
+    given_input = Input()
+    given_input.hear(ZEROS, 20)
+    given_input.health.begin_anew()
+    given_input.hear(ZEROS, 20)
+    assert given_input.told == []
+    given_input.hear(ZEROS, 11)
+
+    assert given_input.told == [(50, FaultKind.ALL_ZERO, False)]
 
 
 @pytest.mark.parametrize("level", [-1.0, 1.0])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from beepwatch.capture import listening
 from beepwatch.capture.blocks import Block, EndOfSound, Source
@@ -175,6 +176,59 @@ def test_a_lost_microphone_is_told_once_and_opened_again() -> None:
     assert (source.opened, source.closed) == (4, 2)
     streams = {item.stream_id for item in heard if isinstance(item, Window)}
     assert len(streams) == 2
+
+
+def test_a_loss_is_told_before_the_source_is_closed_which_may_take_for_ever() -> None:
+    source = Script([block(SECOND), SourceError("hangs")], [EndOfSound()])
+    told = [
+        (item.cleared, source.closed)
+        for item in listener_on(source, gate=False)
+        if isinstance(item, Fault)
+    ]
+
+    assert told[0] == (False, 0)
+
+
+def test_what_is_away_for_long_is_not_written_down_at_each_try() -> None:
+    """Three tries fail alike, one otherwise, then it is there."""
+    source = Script(*[[NO_DEVICE]] * 3, [SourceError("busy")], [block(SECOND), EndOfSound()])
+    with capture_logs() as lines:
+        heard_from(source)
+
+    lost = [line for line in lines if line["event"] == "source_lost"]
+    assert [(line["log_level"], line["reason"]) for line in lost] == [
+        ("warning", "no device"),
+        ("debug", "no device"),
+        ("debug", "no device"),
+        ("warning", "busy"),
+    ]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.NO_DEVICE, FaultKind.STALLED])
+def test_what_an_earlier_listener_told_is_called_over_and_not_told_again(kind: FaultKind) -> None:
+    listener = Listener(
+        Capture(gate=False),
+        rate_hz=RATE_HZ,
+        clock=SystemClock(),
+        stop=threading.Event(),
+        source=Script([NO_DEVICE], [block(SECOND), EndOfSound()]),
+        faults=[Fault(kind=kind, text="away", since=NOON)],
+    )
+
+    assert kinds(listener) == ["Listening", f"{kind.value} over", "Window", "Ended"]
+
+
+def test_a_recording_in_the_place_of_a_mute_microphone_ends_what_was_told() -> None:
+    listener = Listener(
+        Capture(source=f"file:{DATA / 'fire_alarm.flac'}"),
+        rate_hz=RATE_HZ,
+        clock=SystemClock(),
+        speed="max",
+        stop=threading.Event(),
+        faults=[Fault(kind=FaultKind.ALL_ZERO, text="mute", since=NOON)],
+    )
+
+    assert kinds(listener) == ["Listening", "all zero over", "Window", "Ended"]
 
 
 def test_what_was_heard_until_the_loss_is_not_lost_with_it() -> None:

@@ -43,6 +43,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     plays: str
     directory: Path
     windows: int = 0
+    faults: tuple[Fault, ...] = ()  # a recorder inherits them
 
     def say(self, line: str) -> None:
         """Append to the journal; one write is one line, whoever else writes."""

@@ -17,10 +17,11 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 START_S = 1_000.0
 THRESHOLDS = {"beep": 0.5}
 CONTEXT_S = 0.08
+MURMUR = 91
 
 
 class Loudness:
-    """An engine: each frame's probability is its mean size."""
+    """An engine: each frame's probability is its mean size above the murmur's."""
 
     labels = ("beep",)
     rate_hz = RATE_HZ
@@ -33,8 +34,9 @@ class Loudness:
     def answers(self, pcm: NDArray[np.int16]) -> Answers:
         """Of int16 [samples]; every beep has the same pitch, and the murmur none."""
         frames = pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-        scores = np.abs(frames).mean(axis=1, keepdims=True).astype(np.float32) / 1_000
-        return Answers(scores, np.where(scores > 0.2, 1_000, 0).astype(np.float32))
+        loud = np.abs(frames).mean(axis=1, keepdims=True) - MURMUR
+        scores = np.clip(loud / 900, 0.0, 1.0).astype(np.float32)
+        return Answers(scores, np.where(scores > 0, 1_000, 0).astype(np.float32))
 
 
 def sound(seconds: float, beeps: Sequence[tuple[float, float]]) -> NDArray[np.int16]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import beepwatch.daemon.queue
@@ -131,6 +131,7 @@ beeps_somewhere = st.lists(
 
 
 @settings(deadline=None, max_examples=60)
+@example(beeps=[(0.12, 2), (3.2, 2)], deaths=[(2, False)], gated=False)  # both in one window
 @given(
     beeps=beeps_somewhere,
     deaths=st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=8),

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beepwatch.decide.episodes import Closed, Counted, Episode, EpisodeTracker
-from beepwatch.decide.pulses import SAME_PITCH
+from beepwatch.decide.episodes import (
+    FAINT_ODDS,
+    REPEATED_ODDS,
+    Closed,
+    Counted,
+    Episode,
+    EpisodeTracker,
+    lowered,
+)
+from beepwatch.decide.pulses import FALL, MOST_ODDS, SAME_PITCH
 from tests.decide.streams import (
     FRAME_S,
     START,
@@ -22,6 +30,10 @@ from tests.decide.streams import (
 )
 
 WINDOW, HOP = 75, 25  # frames of 40 ms: 3 s and 1 s
+# At a threshold of 0.5: where pulses start, where they come near it, and one between the two.
+FAINT, NEAR = lowered(0.5, FAINT_ODDS), lowered(0.5, REPEATED_ODDS)
+FAINTLY = (FAINT + NEAR) / 2
+FALLEN = MOST_ODDS / (MOST_ODDS + FALL)  # where a pulse that was certain is over
 
 
 def test_a_beep_seen_by_three_windows_counts_once() -> None:
@@ -32,13 +44,12 @@ def test_a_beep_seen_by_three_windows_counts_once() -> None:
 def test_onset_and_offset_lie_where_the_probability_crosses_between_frames() -> None:
     """Centres of frames 79 and 80 are 3.18 and 3.22 s.
 
-    A twentieth of the odds of 0.5 is a probability of 1/21, which lies so far from 0 to 1. The
-    end is a seventh of the odds of what counts as certain (20): 20/27, crossed on the way from 1
-    (3.58 s) to 0 (3.62 s).
+    The level lies so far from 0 to 1. The end is where odds have fallen to so little of what counts
+    as certain, crossed on the way from 1 (3.58 s) to 0 (3.62 s).
     """
     (episode,) = episodes(cut(beeps((80, 10), total=300), WINDOW, HOP))
     (pulse,) = seconds(episode)
-    onset_s, offset_s = 3.18 + FRAME_S / 21, 3.62 - 20 / 27 * FRAME_S
+    onset_s, offset_s = 3.18 + FAINT * FRAME_S, 3.62 - FALLEN * FRAME_S
     assert pulse == pytest.approx((onset_s, offset_s - onset_s), abs=1e-4)
     assert (episode.onset - START).total_seconds() == pytest.approx(onset_s, abs=1e-4)
     assert (episode.offset - START).total_seconds() == pytest.approx(offset_s, abs=1e-4)
@@ -60,7 +71,7 @@ def test_pulses_closer_than_the_gap_are_one_episode() -> None:
 
 
 def test_a_single_frame_above_the_threshold_is_too_short_to_count() -> None:
-    """From where it rises over 1/21 to where its odds fall to 1.5 / 7: 65 ms."""
+    """From where it rises over the level to where its odds fall far below 1.5: 66 ms."""
     frames = beeps((20, 1), total=50)
     frames[20] = 0.6
     for min_pulse_s, counted in ((0.06, 1), (0.07, 0)):
@@ -95,9 +106,7 @@ def test_silence_closes_an_episode() -> None:
     following.hear(scores(beeps((60, 5), total=75), 0))
     changes = [change for hop in range(1, 6) for change in following.skip(quiet(75, hop * HOP))]
     assert [type(change) for change in changes] == [Closed]
-    assert changes[0].at_s == pytest.approx(
-        START_S + (65 + 0.5 - 20 / 27) * FRAME_S + 1.0, abs=1e-3
-    )
+    assert changes[0].at_s == pytest.approx(START_S + (65 + 0.5 - FALLEN) * FRAME_S + 1.0, abs=1e-3)
 
 
 def test_a_pulse_cut_off_by_silence_ends_there() -> None:
@@ -106,7 +115,7 @@ def test_a_pulse_cut_off_by_silence_ends_there() -> None:
     changes = [change for hop in range(1, 9) for change in following.skip(quiet(75, hop * HOP))]
     (episode,) = episodes(changes)
     (pulse,) = seconds(episode)
-    onset_s = 2.58 + FRAME_S / 21
+    onset_s = 2.58 + FAINT * FRAME_S
     assert pulse == pytest.approx((onset_s, 2.98 - onset_s), abs=1e-4)
 
 
@@ -131,7 +140,7 @@ def test_a_new_stream_begins_at_its_own_zero() -> None:
     later = scores(beeps((10, 5), total=75), 0, stream_id="b", later_s=60)
     second = following.hear(later) + following.finish()
     onsets_s = [seconds(episode)[0][0] for episode in episodes(first + second)]
-    assert onsets_s == pytest.approx([0.38 + FRAME_S / 21, 60.38 + FRAME_S / 21], abs=1e-4)
+    assert onsets_s == pytest.approx([0.38 + FAINT * FRAME_S, 60.38 + FAINT * FRAME_S], abs=1e-4)
 
 
 def test_windows_that_were_lost_leave_a_gap_and_no_error() -> None:
@@ -193,7 +202,7 @@ def test_pulses_come_in_order_and_never_overlap(parts: list[tuple[int, int, floa
     pulses = [pulse for episode in heard for pulse in episode.pulses]
     assert all(a.offset_s <= b.onset_s for a, b in itertools.pairwise(pulses))
     assert all(pulse.duration_s >= 0.06 - 1e-9 for pulse in pulses)
-    assert all(1 / 7 <= pulse.peak_score <= 1.0 for pulse in pulses), "none has a pitch"
+    assert all(NEAR <= pulse.peak_score <= 1.0 for pulse in pulses), "none has a pitch"
     assert all(episode.peak_score >= 0.5 for episode in heard)
 
 
@@ -249,9 +258,8 @@ def test_what_came_before_at_another_pitch_is_not_of_the_episode() -> None:
 
 
 def test_faint_pulses_count_at_the_pitch_of_the_others() -> None:
-    """A twentieth of the odds of 0.5 is 0.048, a sixth 0.14."""
-    same, other = (20, 5, 0.08, 2_000), (90, 5, 0.3, 900)
-    (episode,) = told(same, other, (50, 5, 0.9, 2_000), (70, 5, 0.08, 2_000), (110, 5, 0.6, 700))
+    same, other = (20, 5, FAINTLY, 2_000), (90, 5, 0.3, 900)
+    (episode,) = told(same, other, (50, 5, 0.9, 2_000), (70, 5, FAINTLY, 2_000), (110, 5, 0.6, 700))
     assert [round(pulse.onset_s - START_S, 1) for pulse in episode.pulses] == [0.8, 2.0, 2.8, 4.4]
 
 
@@ -279,20 +287,20 @@ def test_a_murmur_before_a_pulse_is_no_part_of_it() -> None:
 
 
 def test_two_faint_pulses_are_nothing_but_three_alike_are_a_signal() -> None:
-    two = (50, 5, 0.08, 2_000), (70, 5, 0.08, 2_000)
+    two = (50, 5, FAINTLY, 2_000), (70, 5, FAINTLY, 2_000)
     assert told(*two) == []
-    assert told(*two, (90, 5, 0.08, 1_500)) == []
-    (episode,) = told(*two, (90, 5, 0.08, 2_000))
+    assert told(*two, (90, 5, FAINTLY, 1_500)) == []
+    (episode,) = told(*two, (90, 5, FAINTLY, 2_000))
     assert [round(pulse.onset_s - START_S, 1) for pulse in episode.pulses] == [2.0, 2.8, 3.6]
 
 
 def test_faint_pulses_do_not_keep_others_together() -> None:
-    bridge = [(at, 4, 0.08, 700.0) for at in (90, 140)]
+    bridge = [(at, 4, FAINTLY, 700.0) for at in (90, 140)]
     assert told((30, 5, 0.3, 2_000), *bridge, (190, 5, 0.3, 2_000)) == []
 
 
 def test_a_tone_that_rings_on_between_two_pulses_leaves_them_two() -> None:
-    """Between them the score falls from 0.9 to 0.4: to less than a seventh of the odds."""
+    """Between them the score falls from 0.9 to 0.4: far below those odds."""
     frames = beeps((30, 14), total=75)
     frames[30:44] = [0.9] * 5 + [0.4] * 4 + [0.9] * 5
     following = tracker()

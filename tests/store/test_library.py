@@ -274,3 +274,25 @@ def test_of_any_clips_just_those_go_that_have_to_the_oldest_and_told_first(
     assert stay == set(expected)
     assert len(list(database.directory.rglob("*.mp3"))) == len(stay)
     database.close()
+
+
+def test_room_of_sound_that_waited_goes_back_to_the_disk_instead_of_costing_clips(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
+    """The messenger was away for 5 clips of 30 s, 4.8 MB, and then encodes them all."""
+    clip = sound(30)
+    for number in range(5):
+        outbox.write(event=beep(60.0 * number), clip=clip)
+    for event_id in library.pending():
+        keep(library, event_id, b"m" * 1_000)
+    database.close()  # what is in the WAL comes into the file
+    assert database.path.stat().st_size > 4_800_000
+    again = Database(database.directory)
+    tidied = Library(again).tidy(NOON, keep_days=30, max_mb=1, min_free_mb=0)
+    again.close()
+    assert tidied.clips == 0
+    assert database.path.stat().st_size < 1_300_000  # a clip's sound comes and goes in that
+    shortened = Database(database.directory)
+    assert shortened.integrity() == []
+    assert [Library(shortened).path(event_id) is not None for event_id in range(1, 6)] == 5 * [True]
+    shortened.close()

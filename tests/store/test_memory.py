@@ -56,6 +56,13 @@ def test_the_last_event_of_a_label_is_the_one_written_last(database: Database) -
     assert [one.id for one in memory.open_events()] == [4]
 
 
+def test_the_recent_events_are_the_newest_few_of_each_label(database: Database) -> None:
+    outbox = Outbox(database)
+    for one in (event(1), event(2, label="bell"), event(3), event(4)):
+        outbox.write(event=one)
+    assert [one.id for one in Memory(database).recent_events(count=2)] == [2, 3, 4]
+
+
 def test_what_was_told_last_is_found_by_how_its_key_begins(database: Database) -> None:
     """By the order of writing; a key is no pattern."""
     outbox = Outbox(database)

@@ -29,9 +29,11 @@ from beepwatch.train.evaluation import (
     raw_hearing,
     score,
 )
+from beepwatch.train.networks import BeepNet
+from beepwatch.train.original import Original
 from beepwatch.train.quantise import calibration_windows
 from beepwatch.train.recipe import ThresholdRecipe
-from beepwatch.train.rivals import RULE, TEMPLATE, rule_hearing, template_hearing
+from beepwatch.train.rivals import ORIGINAL, RULE, TEMPLATE, rule_hearing, template_hearing
 from beepwatch.train.streams import BeepStream, NegativeStream, beep_streams, negative_streams
 from tests.train.conftest import RATE_HZ, Trained
 from tests.train.engines import Oracle, SteadyEngine
@@ -231,6 +233,30 @@ def test_what_cannot_be_compared_is_said(data: Path, tmp_path: Path) -> None:
     assert len(found.skipped) == 2
     assert all("recipe.toml" in reason for reason in found.skipped)
     assert "left out: beepwatch int8" in found.evaluation().table()
+
+
+def test_on_dev_rivals_have_the_lowest_thresholds_that_its_streams_allow(
+    trained: Trained,
+    recipe_path: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of six seconds a single false alarm is far more than one an hour."""
+    for path in (*trained.out.glob("*"), recipe_path):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(module, "RECIPE", recipe_path.name)
+    monkeypatch.setattr(module, "open_original", lambda *_, **__: Original(BeepNet()))
+    found = examine(tmp_path, data, "dev", repeats=1, compared=(TEMPLATE, ORIGINAL))
+    assert [hearing.name for hearing in found.hearings] == [OWN, TEMPLATE, ORIGINAL]
+    assert found.skipped == []
+    for rival in found.hearings[1:]:
+        assert rival.false_alarms(rival.threshold) == {"household": 0.0}
+        lower = [threshold for threshold in rival.sweep if threshold < rival.threshold]
+        assert rival.false_alarms(lower[-1]) != {"household": 0.0}
+    names = [one.name for one in found.evaluation().results]
+    assert f"{TEMPLATE}, equal false alarms" in names
+    assert f"{ORIGINAL}, equal false alarms" in names
 
 
 def test_the_same_network_in_8_bits_is_compared(

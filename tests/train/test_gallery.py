@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import find_bundle
+from beepwatch.classify.engines import Answers
 from beepwatch.train.evaluation import RAW, Study, own_hearing, raw_hearing
 from beepwatch.train.gallery import evaluate_into, worst, write_gallery
 from beepwatch.train.results import as_markdown, as_text, tables
@@ -17,11 +19,26 @@ from tests.train.conftest import RATE_HZ
 from tests.train.engines import SteadyEngine
 
 
+class EarlyEngine(SteadyEngine):
+    """Fires in the first second of anything and never again."""
+
+    def answers(self, pcm: NDArray[np.int16]) -> Answers:
+        """1 for fifty frames, then 0."""
+        answers = super().answers(pcm)
+        answers.probabilities[50:] = 0.0
+        return answers
+
+
 def study(data: Path, score: float) -> Study:
     """An engine of one answer on dev's streams."""
+    return study_of(SteadyEngine(score), data)
+
+
+def study_of(engine: SteadyEngine, data: Path) -> Study:
+    """An engine on dev's streams."""
     streams = list(beep_streams(data, "dev", RATE_HZ, (20.0, 5.0), 2, 1))
     negatives = negative_streams(data, "dev", RATE_HZ)
-    own = own_hearing(SteadyEngine(score), streams, negatives, 0.5)
+    own = own_hearing(engine, streams, negatives, 0.5)
     return Study(
         split="dev", model_id="steady", rate_hz=RATE_HZ, streams=streams, negatives=negatives,
         hearings=[own, raw_hearing(own)],
@@ -42,6 +59,16 @@ def test_what_an_ever_firing_engine_does_worst_is_to_raise_alarms(data: Path) ->
     (alarm,) = worst(study(data, 1.0))
     assert alarm.kind == "false alarm"
     assert "household, fan.flac" in alarm.what
+
+
+def test_what_is_heard_beside_a_beep_is_a_false_alarm_and_the_beep_is_missed(data: Path) -> None:
+    """Four streams and the household, of which two have 20 dB: there a miss counts."""
+    mistakes = worst(study_of(EarlyEngine(1.0), data))
+    assert [one.kind for one in mistakes] == ["false alarm"] * 5 + ["miss"] * 2
+    beside = [one.what for one in mistakes if "beside the beep of dev timer" in one.what]
+    assert sorted(what.split(" at ")[1] for what in beside) == ["20 dB", "20 dB", "5 dB", "5 dB"]
+    assert {one.score for one in mistakes} == {0.0, 1.0}
+    assert all(one.marks_s[0][0] == pytest.approx(0.0, abs=0.02) for one in mistakes[:5])
 
 
 def test_what_came_near_the_threshold_is_shown_as_no_error(data: Path) -> None:

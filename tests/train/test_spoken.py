@@ -14,14 +14,16 @@ def test_a_child_speaks_higher_than_its_voice() -> None:
 
 def test_a_person_keeps_to_one_voice_and_its_language() -> None:
     rng = np.random.default_rng(0)
-    for _ in range(100):
+    heard: set[str] = set()
+    for _ in range(300):
         utterances = spoken.draw_utterances(rng)
         assert len(utterances) == 7
         assert len({(one.voice, one.raised) for one in utterances}) == 1
         language, plus, variant = utterances[0].voice.partition("+")
-        assert plus + variant in spoken.VARIANTS
+        heard |= {language, plus + variant}
         said = {*spoken.SENTENCES[language], *spoken.CRIES, spoken.NUMBERS}
         assert {one.text for one in utterances} <= said
+    assert heard == {*spoken.SENTENCES, *spoken.VARIANTS}
 
 
 def test_pitch_pace_and_pauses_are_what_the_voice_takes() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from beepwatch.train.dataset import DatasetError, Recording
 from beepwatch.train.streams import (
@@ -13,6 +14,7 @@ from beepwatch.train.streams import (
     is_kin,
     joined,
     negative_streams,
+    read_beep,
     recorded_beeps,
     ringing_s,
     tonal_stretches,
@@ -115,6 +117,27 @@ def test_two_tones_in_turn_are_one_pulse() -> None:
     low, high = beeps(1_000, [(0.3, 0.4)], 1.0), beeps(2_000, [(0.4, 0.5)], 1.0)
     (pulse,) = tonal_stretches((low + high).astype(np.float32), [1_000, 2_000], RATE_HZ)
     assert pulse == pytest.approx((0.3, 0.5), abs=0.011)
+
+
+@pytest.mark.parametrize(
+    ("name", "listed", "pulses"),
+    [
+        ("d16.flac", [], [(0.3, 0.4), (0.7, 0.8)]),  # its own tone alone
+        ("timer_finished_alternative.flac", [], [(0.3, 0.5), (0.7, 0.9)]),  # both of its tones
+        ("d16.flac", [(0.2, 0.6)], [(0.2, 0.6)]),
+    ],
+)
+def test_a_beeps_pulses_are_the_listed_ones_or_those_of_its_tones(
+    name: str, listed: list[tuple[float, float]], pulses: list[tuple[float, float]], tmp_path: Path
+) -> None:
+    low = beeps(1_034, [(0.3, 0.4), (0.7, 0.8)], 1.2)
+    high = beeps(2_068, [(0.4, 0.5), (0.8, 0.9)], 1.2)
+    soundfile.write(tmp_path / name, low + high, RATE_HZ)
+    one = recording(name, pitch_hz=1_034.0)
+    found = read_beep(tmp_path, one, {name: listed} if listed else {}, RATE_HZ)
+    spans_s = [(pulse.onset_s, pulse.offset_s) for pulse in found.pulses]
+    assert np.array(spans_s) == pytest.approx(np.array(pulses), abs=0.011)
+    assert {pulse.pitch_hz for pulse in found.pulses} == {1_034.0}
 
 
 def test_devs_clean_beeps_join_and_its_chimes_do_not() -> None:

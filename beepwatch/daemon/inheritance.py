@@ -1,0 +1,60 @@
+"""What the recorder's next life has to know of those before it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from beepwatch.daemon.settings import RecorderSettings
+from beepwatch.messages import Fault, FaultKind, Place, Quiet, Window
+
+# A life that has not told of them cannot call them over.
+_INHERITED = frozenset({FaultKind.NO_DEVICE, FaultKind.STALLED, FaultKind.ALL_ZERO})
+_AWAY = frozenset({FaultKind.NO_DEVICE, FaultKind.STALLED})
+
+
+def with_place(settings: RecorderSettings, span: Window | Quiet) -> RecorderSettings:
+    """How far a recording was heard."""
+    begun_s = span.first_sample / span.rate_hz
+    place = Place(
+        stream_id=span.stream_id,
+        sequence=span.sequence,
+        began_at=span.started_at - timedelta(seconds=begun_s),
+        began_mono_s=span.started_mono_s - begun_s,
+    )
+    return msgspec.structs.replace(settings, resume=place)
+
+
+def with_fault(settings: RecorderSettings, fault: Fault) -> RecorderSettings:
+    """What was told to be wrong with the source, until it is told to be over."""
+    if fault.kind not in _INHERITED:
+        return settings
+    others = tuple(known for known in settings.faults if known.kind is not fault.kind)
+    faults = others if fault.cleared else (*others, fault)
+    return msgspec.structs.replace(settings, faults=faults)
+
+
+def hang(settings: RecorderSettings, now: datetime) -> Fault | None:
+    """A recorder that hangs hears nothing; a fault, unless the source is known to be away."""
+    if any(known.kind in _AWAY for known in settings.faults):
+        return None
+    return Fault(
+        kind=FaultKind.STALLED,
+        text="the recorder hangs and hears nothing. It is started again; if that does not help, "
+        "restart the sound server (PipeWire or PulseAudio) or the machine.",
+        since=now,
+    )
+
+
+def as_planned(settings: Any) -> Any:  # noqa: ANN401 - each child has its own
+    """Without what was inherited, which is no part of the configuration."""
+    if not isinstance(settings, RecorderSettings):
+        return settings
+    return msgspec.structs.replace(settings, resume=None, faults=())
+
+
+def inheriting(settings: Any, before: Any) -> Any:  # noqa: ANN401 - each child has its own
+    """New settings, with what was told of the source before: its end is still to be told."""
+    if not isinstance(settings, RecorderSettings):
+        return settings
+    return msgspec.structs.replace(settings, faults=before.faults)

@@ -1,0 +1,1 @@
+"""The benchmarks that judge something are tested: they have to be able to fail."""
