@@ -136,23 +136,6 @@ def dial_tone(rng: Generator, samples: int, rate_hz: int) -> Wave:
     return sound + rng.uniform(0, 0.1) * band_noise(rng, samples, rate_hz, 300, 3_400)
 
 
-def key_tones(rng: Generator, samples: int, rate_hz: int) -> Wave:
-    """A number dialled: two tones at once, other ones with every key (ITU-T Q.23)."""
-    sound = np.zeros(samples)
-    length_s, pause_s = rng.uniform(0.06, 0.2), rng.uniform(0.04, 0.25)
-    place = int(rng.uniform(0, 0.5) * rate_hz)
-    while place < samples:
-        length = round(length_s * rate_hz)
-        time_s = np.arange(length) / rate_hz
-        row, column = rng.choice([697, 770, 852, 941]), rng.choice([1_209, 1_336, 1_477])
-        both = np.sin(2 * np.pi * row * time_s) + np.sin(2 * np.pi * column * time_s)
-        lay(sound, place, both * soft(length, rate_hz, 0.003, 0.003))
-        place += length + round(
-            pause_s * (1 if rng.random() < 0.7 else rng.uniform(1, 5)) * rate_hz
-        )
-    return sound
-
-
 def clicks(rng: Generator, samples: int, rate_hz: int) -> Wave:
     """Clocks, knocks, switches: resonances of a few milliseconds, often regular."""
     sound = np.zeros(samples)

@@ -189,9 +189,3 @@ def at_peak(sound: Sound) -> Sound:
 def gliding_tone(pitch_hz: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
     """A sine that follows a pitch given for every sample."""
     return np.sin(2 * np.pi * np.cumsum(pitch_hz) / rate_hz)
-
-
-def swell(samples: int, attack: float, release: float) -> NDArray[np.float64]:
-    """A soft envelope; attack and release are shares of the length."""
-    place = (np.arange(samples) + 0.5) / samples
-    return np.minimum(1, place / attack) * np.minimum(1, (1 - place) / release)

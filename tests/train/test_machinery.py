@@ -119,10 +119,3 @@ def test_a_dial_tone_lasts_from_the_first_sample_to_the_last() -> None:
         loud = np.abs(sound).reshape(-1, RATE_HZ // 8).max(axis=1)
         assert loud.min() > 0.7 * loud.max()
         assert band_share(sound, 340, 490) > 0.95
-
-
-def test_every_key_of_a_telephone_sounds_two_tones() -> None:
-    """The rows lie at 697 to 941 Hz, the columns at 1,209 to 1,477 Hz, equally loud."""
-    sound = machinery.key_tones(np.random.default_rng(0), SAMPLES, RATE_HZ)
-    assert band_share(sound, 650, 1_000) == pytest.approx(0.5, abs=0.03)
-    assert band_share(sound, 1_150, 1_550) == pytest.approx(0.5, abs=0.03)
