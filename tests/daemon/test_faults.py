@@ -79,6 +79,11 @@ def test_a_classifier_killed_around_its_writes_writes_each_event_once(
     assert undelivered(tmp_path) == 0
 
 
+def counted(one: Told) -> tuple[int, bool, int]:
+    """What does not depend on a few frames."""
+    return one.pulses, one.final, one.alerts
+
+
 @pytest.mark.parametrize("ill", ["crashes", "raises"])
 def test_a_window_that_kills_the_classifier_twice_is_put_aside_and_the_next_goes_on(
     tmp_path: Path, truth: list[Told], ill: str
@@ -94,7 +99,11 @@ def test_a_window_that_kills_the_classifier_twice_is_put_aside_and_the_next_goes
     (fault,) = notices(tmp_path, AlertKind.FAULT)
     assert fault.startswith("the classifier keeps dying of the sound of ")
     assert fault.endswith(str(kept))
-    assert told(tmp_path) == truth
+    heard = told(tmp_path)
+    assert [counted(one) for one in heard] == [counted(one) for one in truth]
+    for one, other in zip(heard, truth, strict=True):  # its neighbours saw less of what followed
+        assert one.onset_s == pytest.approx(other.onset_s, abs=0.05)
+        assert one.duration_s == pytest.approx(other.duration_s, abs=0.05)
 
 
 def test_a_classifier_that_hangs_is_killed_and_loses_nothing(
