@@ -25,7 +25,7 @@ def test_what_is_taken_badly_is_found(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of eight inputs: another exception, death, a hang, memory, an error of two lines."""
-    monkeypatch.setattr(fuzz, "HANG_S", 2.0)
+    monkeypatch.setattr(fuzz, "HANG_S", 8.0)
     code = fuzz.main(["--audio=0", "--config=0", "--bundle=0", "--planted=8"])
     said = capsys.readouterr().out.splitlines()
     assert code == 1
