@@ -9,6 +9,8 @@ from beepwatch.config import Rule
 from beepwatch.decide.episodes import Counted
 from beepwatch.decide.pulses import Pulse
 
+ROUNDING_S = 1e-3  # a time that an earlier life has stored comes back this near
+
 
 class Tell(msgspec.Struct, frozen=True, kw_only=True):
     """The rule is satisfied: tell it, at `due_at` at the earliest."""
@@ -51,7 +53,7 @@ class RuleMachine:
             return None
         if self._last_told_s is not None:
             left_s = self._last_told_s + self._rule.cooldown_s - pulse.onset_s
-            if left_s > 0:
+            if left_s > ROUNDING_S:
                 return Hold(reason="cooldown", for_s=left_s)
         self._last_told_s = pulse.onset_s
         self._recent.clear()

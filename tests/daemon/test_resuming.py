@@ -132,6 +132,11 @@ beeps_somewhere = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @example(beeps=[(0.12, 2), (3.2, 2)], deaths=[(2, False)], gated=False)  # both in one window
+@example(  # the cooldown ends just when the last one sounds
+    beeps=[(0.12, 2), (0.36, 2), (0.56, 2), (0.76, 2), (4.4, 4), (9.36, 2)],
+    deaths=[(1, False)],
+    gated=False,
+)
 @given(
     beeps=beeps_somewhere,
     deaths=st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=8),
