@@ -28,10 +28,9 @@ from beepwatch.train.detection import (
 )
 from beepwatch.train.original import open_original
 from beepwatch.train.quantise import calibration_windows, compare, quantise
-from beepwatch.train.recipe import ThresholdRecipe, read_recipe
+from beepwatch.train.recipe import read_recipe
 from beepwatch.train.reliability import (
     Reliability,
-    fit_temperature,
     frame_truth,
     reliability,
 )
@@ -41,14 +40,12 @@ from beepwatch.train.streams import (
     NegativeStream,
     beep_streams,
     negative_streams,
-    varied_negatives,
 )
 
 SNRS_DB = (20.0, 10.0, 5.0, 0.0, -5.0)
 START = datetime(2026, 1, 1, tzinfo=UTC)  # of every stream; only differences count
 BLOCK_S = 1.0  # of frames given to the state machine at once; a quiet block costs it nothing
 GAP_S = 3.0  # raw frames nearer to each other are one alarm
-VARIANTS = 5  # of dev's negatives, beside themselves, that a threshold has to stand
 SWEEP = tuple((1 / (1 + np.exp(-np.linspace(-4, 7, 34)))).tolist())
 
 OWN, RAW, INT8 = "beepwatch", "beepwatch, raw frames", "beepwatch int8"
@@ -367,39 +364,3 @@ def evaluate(
     """Judge a bundle on a split of `data`, beside the fixed-frequency rule."""
     study = examine(bundle, data, split, threshold=threshold, repeats=repeats, report=report)
     return study.evaluation()
-
-
-def find_temperature(bundle: Path, data: Path, *, report: Report = lambda _line: None) -> float:
-    """What the bundle's logits have to be divided by, found on the dev split's streams."""
-    study = examine(bundle, data, "dev", compared=(), report=report)
-    temperature = fit_temperature(*study.frames())
-    report(f"temperature {temperature:.3f}")
-    return temperature
-
-
-def calibrate(
-    bundle: Path, data: Path, plan: ThresholdRecipe, *, report: Report = lambda _line: None
-) -> tuple[dict[str, float], Evaluation]:
-    """Thresholds per label, found on the dev split, and what is found there with them.
-
-    The lowest threshold at which all dev negatives, hard ones included, as recorded and varied,
-    give no more than the allowed false alarms an hour; `plan.highest` if none does. The
-    evaluation is that on the negatives as recorded.
-    """
-    engine = open_engine(load_bundle(bundle))
-    plain = negative_streams(data, "dev", engine.rate_hz)
-    negatives = list(plain)
-    for variant in range(VARIANTS):
-        negatives += varied_negatives(data, "dev", engine.rate_hz, variant)
-    samples = sum(len(negative.pcm) for negative in negatives)
-    report(f"finding the threshold on {samples / engine.rate_hz / 3_600:.1f} h without a beep")
-    hearing = own_hearing(engine, [], negatives, plan.highest)
-    grid = (*np.arange(plan.lowest, plan.highest, 0.01).round(2).tolist(), plan.highest)
-    # A category's alarms are the mean over its variants, so its hours are those of one.
-    hours = rivals.hours_of(plain, engine.rate_hz)
-    chosen = lowest_threshold(
-        msgspec.structs.replace(hearing, sweep=grid), hours, plan.false_alarms_per_hour
-    )
-    report(f"threshold {chosen}")
-    evaluation = evaluate(bundle, data, "dev", threshold=chosen, report=report)
-    return dict.fromkeys(engine.labels, chosen), evaluation

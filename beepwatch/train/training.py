@@ -19,6 +19,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from beepwatch.train import history
+from beepwatch.train.calibration import calibrate, find_temperature
 from beepwatch.train.checkpoints import (
     Learner,
     Progress,
@@ -31,7 +32,6 @@ from beepwatch.train.checkpoints import (
 from beepwatch.train.composing import Composer, torch_threads
 from beepwatch.train.dataset import read_manifest
 from beepwatch.train.display import Display, Lines
-from beepwatch.train.evaluation import calibrate, find_temperature
 from beepwatch.train.export import training_data, write_bundle, write_description
 from beepwatch.train.history import Checked, Mined
 from beepwatch.train.interruption import Interruption

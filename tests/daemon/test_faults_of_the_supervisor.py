@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -72,6 +71,7 @@ def test_signals_do_not_end_a_child_in_the_middle_of_its_start(tmp_path: Path) -
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(child.pid or 0, number)
         wait_until(lambda: child.receive(0.0) is not None, "its first word")
+        assert child.alive
     finally:
         child.put_to_rest()
 
@@ -100,7 +100,6 @@ def silent_server() -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
 def test_the_ffmpeg_of_a_killed_recorder_is_ended_too(silent_server: int) -> None:
     """Stopped, so that neither a broken pipe nor its own patience ends it."""
     source = f"stream:http://127.0.0.1:{silent_server}/radio"

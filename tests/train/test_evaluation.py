@@ -9,7 +9,6 @@ import onnx
 import pytest
 
 from beepwatch.classify.bundle import find_bundle
-from beepwatch.classify.engines import open_engine
 from beepwatch.train import evaluation as module
 from beepwatch.train.detection import Hearing
 from beepwatch.train.evaluation import (
@@ -20,11 +19,9 @@ from beepwatch.train.evaluation import (
     FrameEvidence,
     StreamAnswers,
     Study,
-    calibrate,
     episodes,
     evaluate,
     examine,
-    find_temperature,
     own_hearing,
     raw_hearing,
     score,
@@ -32,7 +29,6 @@ from beepwatch.train.evaluation import (
 from beepwatch.train.networks import BeepNet
 from beepwatch.train.original import Original
 from beepwatch.train.quantise import calibration_windows
-from beepwatch.train.recipe import ThresholdRecipe
 from beepwatch.train.rivals import ORIGINAL, RULE, TEMPLATE, rule_hearing, template_hearing
 from beepwatch.train.streams import BeepStream, NegativeStream, beep_streams, negative_streams
 from tests.train.conftest import RATE_HZ, Trained
@@ -189,19 +185,6 @@ def test_frames_of_devices_that_training_may_have_met_do_not_count(
     assert np.nansum(truth) == pytest.approx(2 * 3 * 0.3 / 0.02, abs=6)
 
 
-def test_the_temperature_makes_the_mean_score_the_share_of_true_frames(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """20 streams of 9 s, 0.9 s of each a pulse and 0.3 s open, and 6 s of household."""
-    monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.02))
-    said: list[str] = []
-    temperature = find_temperature(find_bundle("beep"), data, report=said.append)
-    share = 20 * 0.9 / (20 * 8.7 + 6)
-    expected = np.log(0.98 / 0.02) / np.log((1 - share) / share)
-    assert temperature == pytest.approx(expected, rel=0.01)
-    assert said[-1] == f"temperature {temperature:.3f}"
-
-
 def test_rivals_hear_a_clear_tone_and_no_hiss(
     streams: list[BeepStream], negatives: list[NegativeStream]
 ) -> None:
@@ -235,19 +218,23 @@ def test_what_cannot_be_compared_is_said(data: Path, tmp_path: Path) -> None:
     assert "left out: beepwatch int8" in found.evaluation().table()
 
 
-def test_on_dev_rivals_have_the_lowest_thresholds_that_its_streams_allow(
-    trained: Trained,
-    recipe_path: Path,
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of six seconds a single false alarm is far more than one an hour."""
+@pytest.fixture
+def tiny_bundle(
+    trained: Trained, recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A bundle with the recipe that it was trained by."""
     for path in (*trained.out.glob("*"), recipe_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(module, "RECIPE", recipe_path.name)
+    return tmp_path
+
+
+def test_on_dev_rivals_have_the_lowest_thresholds_that_its_streams_allow(
+    tiny_bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six seconds a single false alarm is far more than one an hour."""
     monkeypatch.setattr(module, "open_original", lambda *_, **__: Original(BeepNet()))
-    found = examine(tmp_path, data, "dev", repeats=1, compared=(TEMPLATE, ORIGINAL))
+    found = examine(tiny_bundle, data, "dev", repeats=1, compared=(TEMPLATE, ORIGINAL))
     assert [hearing.name for hearing in found.hearings] == [OWN, TEMPLATE, ORIGINAL]
     assert found.skipped == []
     for rival in found.hearings[1:]:
@@ -260,38 +247,15 @@ def test_on_dev_rivals_have_the_lowest_thresholds_that_its_streams_allow(
 
 
 def test_the_same_network_in_8_bits_is_compared(
-    trained: Trained,
-    recipe_path: Path,
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for path in (*trained.out.glob("*"), recipe_path):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(module, "RECIPE", recipe_path.name)
     monkeypatch.setattr(module, "calibration_windows", partial(calibration_windows, count=6))
-    runs = tmp_path / "runs"
-    study = examine(tmp_path, data, "dev", repeats=1, compared=(INT8,), runs=runs)
+    runs = tiny_bundle / "runs"
+    study = examine(tiny_bundle, data, "dev", repeats=1, compared=(INT8,), runs=runs)
     assert [hearing.name for hearing in study.hearings] == [OWN, INT8]
     assert "ms a window in one thread, in float" in study.hearings[1].note
     graph = onnx.load(runs / f"{study.model_id}.int8.onnx")
     assert any(node.op_type == "QuantizeLinear" for node in graph.graph.node)
-
-
-def test_thresholds_are_the_lowest_without_more_false_alarms_than_allowed(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An engine that answers 0.6 to everything needs a threshold above it."""
-    bundle = find_bundle("beep")
-    plan = ThresholdRecipe(false_alarms_per_hour=0.0, lowest=0.3, highest=0.9)
-    monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.6))
-    thresholds, found = calibrate(bundle, data, plan)
-    assert thresholds == {"beep": pytest.approx(0.61, abs=0.011)}
-    assert found.quality()["dev_patterns_20_db"] == 0.0
-    monkeypatch.setattr(module, "open_engine", lambda _bundle: SteadyEngine(0.95))
-    assert calibrate(bundle, data, plan)[0] == {"beep": 0.9}
-    monkeypatch.setattr(module, "open_engine", open_engine)
-    assert calibrate(bundle, data, plan)[0] == {"beep": 0.3}
 
 
 def test_another_threshold_may_be_asked_for(data: Path) -> None:
