@@ -13,7 +13,7 @@ import pytest
 import beepwatch.cli
 import beepwatch.daemon
 from beepwatch import __version__
-from beepwatch.cli import run_command_line
+from beepwatch.cli import configuration, run_command_line
 
 RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
 BEEPS = RECORDING.with_suffix(".csv").read_text().count(",beep,")
@@ -145,8 +145,7 @@ def test_an_error_that_nobody_expected_is_one_line_too_and_keeps_secrets(
     def break_down(*_: object) -> None:
         raise RuntimeError(f"The token `{TOKEN}`\nwas rejected by the server.")
 
-    monkeypatch.setattr(beepwatch.cli, "load", break_down)
-    monkeypatch.setattr(beepwatch.cli, "_load", break_down)
+    monkeypatch.setattr(configuration, "load_settings", break_down)
     assert run_command_line(["config", "check"]) == 1
     complaint = capsys.readouterr().err
     assert complaint.startswith(
@@ -162,7 +161,7 @@ def test_breaking_off_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(beepwatch.cli, "_load", interrupt)
+    monkeypatch.setattr(configuration, "load_settings", interrupt)
     assert run_command_line(["config", "check"]) == 130
 
 

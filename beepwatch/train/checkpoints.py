@@ -41,7 +41,7 @@ class Learner:
         self.average = build(recipe)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
-            lr=recipe.training.learning_rate,
+            lr=recipe.training.cycles[0].learning_rate,
             weight_decay=recipe.training.weight_decay,
         )
 

@@ -61,15 +61,20 @@ class MiningRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     kept: Count = 0
 
 
+class Cycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Steps from a rise of the learning rate to its end near nothing, with clips of their own."""
+
+    steps: Annotated[int, msgspec.Meta(ge=1)]
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)]  # at its height
+
+
 class TrainingRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the weights are found."""
 
     seed: int
-    # Steps from each rise of the learning rate to its end near nothing. Each cycle reaches half as
-    # high as the one before, and learns from clips composed anew, on from the best weights so far.
-    cycles: Annotated[list[Annotated[int, msgspec.Meta(ge=1)]], msgspec.Meta(min_length=1)]
+    # Each but the first goes on from the best weights so far.
+    cycles: Annotated[list[Cycle], msgspec.Meta(min_length=1)]
     batch_clips: Annotated[int, msgspec.Meta(ge=1)] = 32
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 3e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-3
     average: Share = 0.995  # of the weights kept from step to step in the model that is shipped
     # How much each band's own answer counts beside the frame's.
@@ -79,7 +84,7 @@ class TrainingRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     @property
     def steps(self) -> int:
         """Of all cycles."""
-        return sum(self.cycles)
+        return sum(cycle.steps for cycle in self.cycles)
 
 
 class ThresholdRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -37,7 +37,7 @@ from beepwatch.train.history import Checked, Mined
 from beepwatch.train.interruption import Interruption
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.pool import Batch, Pool, answer, pictures, spectra_of
-from beepwatch.train.recipe import Recipe, read_recipe
+from beepwatch.train.recipe import Cycle, Recipe, read_recipe
 from beepwatch.train.rendering import Rendered, render
 from beepwatch.train.report import write_report
 from beepwatch.train.scenes import (
@@ -203,11 +203,11 @@ class Run:
         """Take all steps that are left; if interrupted, keep those that were taken."""
         cycles = self._recipe.training.cycles
         try:
-            for cycle, end in enumerate(accumulate(cycles)):
+            ends = accumulate(cycle.steps for cycle in cycles)
+            for number, (cycle, end) in enumerate(zip(cycles, ends, strict=True)):
                 if self.progress.step < end:
-                    self._learn_cycle(
-                        cycle, range(end - cycles[cycle], end), composer, judged, interruption
-                    )
+                    steps = range(end - cycle.steps, end)
+                    self._learn_cycle(number, steps, composer, judged, interruption)
         except KeyboardInterrupt:
             with interruption.put_off():
                 save(self._directory, self.progress, self.learner)
@@ -291,7 +291,7 @@ def take_step(
     plan = recipe.training
     rng = np.random.default_rng([plan.seed, step])
     for group in optimizer.param_groups:
-        group["lr"] = plan.learning_rate * pace(step, plan.cycles)
+        group["lr"] = learning_rate(step, plan.cycles)
     chosen = rng.integers(0, len(pool), plan.batch_clips)
     network.train()
     optimizer.zero_grad()
@@ -317,20 +317,17 @@ def add_gradients(batch: Batch, network: ToneNet, band_share: float) -> float:
     return float(loss.detach())
 
 
-def pace(step: int, cycles: Sequence[int]) -> float:
-    """Share of the learning rate: in each cycle a short rise, then half a cosine down."""
-    height = 1.0
-    for steps in cycles[:-1]:
-        if step < steps:
+def learning_rate(step: int, cycles: Sequence[Cycle]) -> float:
+    """In each cycle a short rise, then half a cosine down."""
+    for cycle in cycles:
+        if step < cycle.steps:
             break
-        step -= steps
-        height /= 2
-    else:
-        steps = cycles[-1]
-    rise = max(steps // 20, 1)
+        step -= cycle.steps
+    rise = max(cycle.steps // 20, 1)
     if step < rise:
-        return height * (step + 1) / rise
-    return height * (0.5 + 0.5 * math.cos(math.pi * (step - rise) / max(steps - rise, 1)))
+        return cycle.learning_rate * (step + 1) / rise
+    share = (step - rise) / max(cycle.steps - rise, 1)
+    return cycle.learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
 def follow(average: ToneNet, network: ToneNet, kept: float) -> None:

@@ -14,6 +14,7 @@ from beepwatch.classify.bundle import TrainingData
 from beepwatch.train.export import write_bundle
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.recipe import (
+    Cycle,
     DataRecipe,
     ModelRecipe,
     Recipe,
@@ -32,7 +33,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model=ModelRecipe(name="untrained", labels=["beep", "spin"], arguments={"channels": 4}),
         data=DataRecipe(negatives=["household"], beeps=["beep_real"]),
         scenes=SceneRecipe(seed=1, train_clips=1, dev_clips=1),
-        training=TrainingRecipe(seed=1, cycles=[1]),
+        training=TrainingRecipe(seed=1, cycles=[Cycle(steps=1, learning_rate=0.1)]),
     )
     directory = tmp_path_factory.mktemp("bundle")
     write_bundle(

@@ -44,7 +44,7 @@ class Conversation:
             while True:
                 assert self.ours.poll(45), "it says nothing more"
                 yield decode(self.ours.recv_bytes())
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # reset: it left something unread
             assert self.close(), "it hung up and goes on"
 
     def hear_until(self, kind: type) -> list[AnyMessage]:

@@ -36,7 +36,7 @@ dev_clips = 8
 
 [training]
 seed = 5
-cycles = [4, 2]
+cycles = [{ steps = 4, learning_rate = 0.003 }, { steps = 2, learning_rate = 0.0015 }]
 batch_clips = 4
 checkpoint_every = 2
 

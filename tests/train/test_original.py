@@ -82,7 +82,7 @@ def test_weights_are_kept_until_they_shall_be_trained_anew(
     scenes = msgspec.structs.replace(recipe.scenes, loudest_snr_db=12.0)
     other = msgspec.structs.replace(recipe, scenes=scenes)
     open_original(other, data, runs, plan=plan, report=said.append)
-    training = msgspec.structs.replace(recipe.training, learning_rate=0.1)
+    training = msgspec.structs.replace(recipe.training, weight_decay=0.1)
     same = msgspec.structs.replace(recipe, training=training)
     open_original(same, data, runs, plan=plan, report=said.append)
     assert len(said) == 3

@@ -13,7 +13,7 @@ from beepwatch.classify.bundle import load_bundle
 from beepwatch.train.checkpoints import Progress
 from beepwatch.train.evaluation import evaluate
 from beepwatch.train.history import Checked, Mined, read_history
-from beepwatch.train.recipe import Recipe, read_recipe
+from beepwatch.train.recipe import Cycle, Recipe, read_recipe
 from beepwatch.train.report import (
     learning_curves,
     mining_table,
@@ -71,7 +71,9 @@ def recipe(recipe_path: Path) -> Recipe:
     recipe = read_recipe(recipe_path)[0]
     return msgspec.structs.replace(
         recipe,
-        training=msgspec.structs.replace(recipe.training, cycles=[100]),
+        training=msgspec.structs.replace(
+            recipe.training, cycles=[Cycle(steps=100, learning_rate=0.1)]
+        ),
         mining=msgspec.structs.replace(recipe.mining, at_steps=[30, 60], candidates=40, kept=3),
     )
 

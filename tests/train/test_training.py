@@ -23,7 +23,7 @@ from beepwatch.train.history import Checked, Mined, read_history
 from beepwatch.train.interruption import TrainingInterrupted
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.pool import Pool, spectra_of
-from beepwatch.train.recipe import Recipe, read_recipe
+from beepwatch.train.recipe import Cycle, Recipe, read_recipe
 from beepwatch.train.scenes import TONE, Clip
 from beepwatch.train.training import (
     TRAIN_STREAM,
@@ -31,8 +31,8 @@ from beepwatch.train.training import (
     drawing,
     fit,
     follow,
+    learning_rate,
     most_believed,
-    pace,
     take_step,
     train,
 )
@@ -332,7 +332,7 @@ def toy_recipe(recipe_path: Path) -> Recipe:
     return msgspec.structs.replace(
         recipe,
         training=msgspec.structs.replace(
-            recipe.training, cycles=[60], batch_clips=8, learning_rate=0.03
+            recipe.training, cycles=[Cycle(steps=60, learning_rate=0.03)], batch_clips=8
         ),
     )
 
@@ -361,18 +361,21 @@ def test_a_step_depends_on_its_number_and_on_no_step_before(toy_recipe: Recipe) 
     assert not weights([3]).equal(weights([4]))
 
 
+CYCLES = [Cycle(steps=1_000, learning_rate=1.0), Cycle(steps=500, learning_rate=0.5)]
+
+
 def test_the_learning_rate_rises_briefly_and_ends_near_nothing() -> None:
-    paces = [pace(step, [1_000, 500]) for step in range(1_500)]
-    assert paces[0] == pytest.approx(0.02)
-    assert max(paces) == paces[50] == 1.0
-    assert paces[999] < 1e-4
-    assert max(paces[1_000:]) == paces[1_025] == 0.5
-    assert paces[-1] < 1e-4
+    rates = [learning_rate(step, CYCLES) for step in range(1_500)]
+    assert rates[0] == pytest.approx(0.02)
+    assert max(rates) == rates[50] == 1.0
+    assert rates[999] < 1e-4
+    assert max(rates[1_000:]) == rates[1_025] == 0.5
+    assert rates[-1] < 1e-4
 
 
 def test_a_cycle_does_not_depend_on_those_that_follow() -> None:
-    alone = [pace(step, [300]) for step in range(300)]
-    assert [pace(step, [300, 200]) for step in range(300)] == alone
+    alone = [learning_rate(step, CYCLES[:1]) for step in range(1_000)]
+    assert [learning_rate(step, CYCLES) for step in range(1_000)] == alone
 
 
 def test_the_average_moves_by_what_is_not_kept_and_takes_counts_as_they_are() -> None:

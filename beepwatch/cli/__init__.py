@@ -1,0 +1,62 @@
+"""The verbs. Each one's body lives in the station it belongs to and is loaded only when used."""
+
+import sys
+import traceback
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from beepwatch import __version__
+from beepwatch.cli.app import app
+from beepwatch.cli.options import state
+from beepwatch.errors import BeepwatchError
+from beepwatch.secrecy import without_secrets
+
+__all__ = ["app", "run_command_line"]
+
+for _verbs in ("running", "sound", "models", "telegram", "configuration"):  # as the help shows them
+    import_module(f"{__name__}.{_verbs}")
+
+
+def run_command_line(arguments: list[str] | None = None) -> int:
+    """Run one verb; the exit code. An error is one line, and a traceback only with --debug."""
+    given = sys.argv[1:] if arguments is None else arguments
+    state["debug"] = "--debug" in given
+    try:
+        # --debug is taken out, because people write it after the verb too.
+        words = [word for word in given if word != "--debug"]
+        result = app(words, prog_name="beepwatch", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last place that can word it
+        return _complain(error)
+    return result if isinstance(result, int) else 0
+
+
+def _complain(error: Exception) -> int:
+    """Say what went wrong, without secrets; the exit code."""
+    if state["debug"]:
+        typer.echo(without_secrets("".join(traceback.format_exception(error))), err=True)
+    if isinstance(error, BeepwatchError):
+        text, exit_code = str(error), error.exit_code
+    elif hasattr(error, "format_message"):  # how typer words a wrong use
+        text, exit_code = error.format_message(), 2
+    else:
+        name = type(error).__name__
+        text = f"this should not happen: {name}: {error}. Please report it, with --debug."
+        exit_code = 1
+    if text:  # typer has said the help itself
+        typer.echo(f"beepwatch: {without_secrets(' '.join(text.split()))}", err=True)
+    return exit_code
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log more; show tracebacks.")] = False,
+) -> None:
+    """Options that come before the verb."""
+    if version:
+        typer.echo(f"beepwatch {__version__}")
+        raise typer.Exit

@@ -1,0 +1,26 @@
+"""Verbs about the configuration."""
+
+import typer
+
+from beepwatch.cli.app import app
+from beepwatch.cli.options import ConfigFile, example, load_settings
+from beepwatch.config import display_values
+
+config_app = typer.Typer(help="See where each setting comes from.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("check", epilog=example("beepwatch config check --config beepwatch.toml"))
+def config_check(config: ConfigFile = None) -> int:
+    """Say whether the configuration can be used."""
+    loaded = load_settings(config)
+    typer.echo(f"{loaded.file or 'no configuration file; defaults'}: in order")
+    return 0
+
+
+@config_app.command("show", epilog=example("beepwatch config show"))
+def config_show(config: ConfigFile = None) -> int:
+    """Every setting, its value and where it comes from; no secrets."""
+    for key, value, origin in display_values(load_settings(config)):
+        typer.echo(f"{key} = {value}  # {origin}")
+    return 0

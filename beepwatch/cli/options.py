@@ -1,0 +1,104 @@
+"""What several verbs share: their options, the settings they make, how they talk."""
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from beepwatch.config import Config, Loaded, load, telegram_token
+from beepwatch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from beepwatch.secrecy import Secret
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration file; every key has a default."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="SOURCE",
+        help="microphone, microphone:PART-OF-NAME, file:PATH, stream:URL or stdin.",
+    ),
+]
+Rate = Annotated[int | None, typer.Option("--rate", help="Sample rate of --source stdin, in Hz.")]
+Speed = Annotated[
+    str, typer.Option("--speed", help="How fast a file is played: 1, 10, or max.", metavar="N|max")
+]
+OfUser = Annotated[
+    bool, typer.Option("--user", help="Of your own session, for a desktop's sound server.")
+]
+Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Data with a manifest.csv.")]
+
+state = {"debug": False}
+
+
+def example(text: str) -> str:
+    return f"[bold]Example:[/bold] {text}"
+
+
+def load_settings(file: Path | None, overrides: dict[str, Any] | None = None) -> Loaded:
+    return load(file, overrides=overrides)
+
+
+def settings_and_token(
+    file: Path | None, source: str | None = None, rate_hz: int | None = None
+) -> tuple[Config, "Secret | None"]:
+    overrides: dict[str, Any] = {}
+    if source is not None:
+        overrides["capture.source"] = source
+    if rate_hz is not None:
+        overrides["capture.rate_hz"] = rate_hz
+    settings = load_settings(file, overrides).config
+    return settings, telegram_token(settings.notify.telegram)
+
+
+def speed_of(text: str) -> float | Literal["max"]:
+    if text == "max":
+        return "max"
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0.01 <= speed <= 1_000:
+        raise ConfigurationError(f"--speed is {text!r}; give 0.01 to 1000, or max.")
+    return speed
+
+
+def log_level() -> str:
+    return "debug" if state["debug"] else "info"
+
+
+def start_logging(level: str = "warning") -> None:
+    from beepwatch.logs import LogSettings, configure_logging
+
+    configure_logging(LogSettings(level="debug" if state["debug"] else level))
+
+
+def stop_on_signals() -> threading.Event:
+    import signal
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def progress(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def training_extra(module: str) -> Any:  # noqa: ANN401 - a module
+    """A module of `train/`, which needs torch. Raises ConfigurationError without it."""
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"training needs {error.name}, which is not installed. "
+            "Install it with: pip install 'beepwatch[train]'."
+        ) from error

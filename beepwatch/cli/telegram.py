@@ -1,0 +1,42 @@
+"""Verbs about the Telegram bot."""
+
+import typer
+
+from beepwatch.cli.app import app
+from beepwatch.cli.options import ConfigFile, example, load_settings, settings_and_token
+from beepwatch.config import telegram_token
+
+telegram_app = typer.Typer(help="Connect a Telegram bot.", no_args_is_help=True)
+app.add_typer(telegram_app, name="telegram")
+
+
+@telegram_app.command("pair", epilog=example("beepwatch telegram pair"))
+def telegram_pair(config: ConfigFile = None) -> int:
+    """Find the chat by itself: open the link, send the code, done."""
+    from beepwatch.config import default_file
+    from beepwatch.notify import bot
+
+    loaded = load_settings(config)
+    token = telegram_token(loaded.config.notify.telegram)
+    bot.pair(
+        loaded.config.notify.telegram,
+        config_file=config or loaded.file or default_file(),
+        token=token,
+        ask=lambda: typer.prompt("The bot's token, from @BotFather", hide_input=True, type=str),
+        say=typer.echo,
+    )
+    return 0
+
+
+@telegram_app.command("test", epilog=example("beepwatch telegram test"))
+def telegram_test(config: ConfigFile = None) -> int:
+    """Send a message with a short beep to every configured chat."""
+    from beepwatch.clock import SystemClock
+    from beepwatch.notify import bot
+
+    settings, token = settings_and_token(config)
+    notify = settings.notify
+    bot.send_test(
+        notify.telegram, token=token, room=notify.room, now=SystemClock().utc(), say=typer.echo
+    )
+    return 0
