@@ -367,19 +367,15 @@ def _another_graph(random_: random.Random) -> bytes:
     """A valid graph that is not what it should be: shapes, size, files outside, endless work."""
     from onnx import TensorProto, helper
 
+    from beepwatch.classify.engines import OUTPUTS
+
     pcm = helper.make_tensor_value_info("pcm", TensorProto.INT16, ["n", "t"])
     ends: list[int] = random_.choice(([1, 2, 1], [0, 0, 1], [1, 50, 2], [], [1 << 20, 1 << 16, 1]))
     length = len(ends) or 0
     shape = helper.make_tensor("shape", TensorProto.INT64, [length], ends)
-    nodes = [
-        helper.make_node("ConstantOfShape", ["shape"], ["logits"]),
-        helper.make_node("ConstantOfShape", ["shape"], ["pitch_hz"]),
-    ]
+    nodes = [helper.make_node("ConstantOfShape", ["shape"], [name]) for name in OUTPUTS]
     claimed = ends if random_.random() < 0.5 else ["n", "f", random_.choice((1, 2))]
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, claimed)
-        for name in ("logits", "pitch_hz")
-    ]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, claimed) for name in OUTPUTS]
     initializers = [shape]
     if random_.random() < 0.4:
         outside = TensorProto()

@@ -24,8 +24,9 @@ _OPENING_BYTES = 200_000_000  # most that a graph may take to be opened and trie
 STRETCH_S = 20.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
 Floats = NDArray[np.float32]
-# To logits and pitches, as `Answers`.
-Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats]]
+# To logits, pitches and embeddings, as `Answers`.
+Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats, Floats]]
+OUTPUTS = ("logits", "pitch_hz", "embedding")
 
 
 class Answers(NamedTuple):
@@ -36,6 +37,7 @@ class Answers(NamedTuple):
 
     probabilities: Floats  # [frames, labels]
     pitch_hz: Floats  # [frames, tones], of what comes nearest to a beep, beep or not; 0 is none
+    embedding: Floats  # [frames, features], what taught sounds are told apart by
 
     def part(self, first: int, frames: int) -> "Answers":
         """Some of the frames."""
@@ -112,8 +114,8 @@ class _BundleEngine:
         whole = pcm[: frames * self._frame_samples]
         if missing:
             whole = np.concatenate([whole, np.zeros(missing * self._frame_samples, np.int16)])
-        logits, pitch_hz = self._network(whole)
-        return Answers(sigmoid(logits), pitch_hz).part(0, frames)
+        logits, pitch_hz, embedding = self._network(whole)
+        return Answers(sigmoid(logits), pitch_hz, embedding).part(0, frames)
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -141,9 +143,10 @@ def _onnx(bundle: Bundle) -> Network:
     options.log_severity_level = 4  # what goes wrong is raised, and said once
     info = bundle.info
 
-    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats]:
-        outputs: list[Floats] = session.run(["logits", "pitch_hz"], {"pcm": pcm[np.newaxis]})
-        return outputs[0][0], outputs[1][0]
+    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats, Floats]:
+        outputs: list[Floats] = session.run(OUTPUTS, {"pcm": pcm[np.newaxis]})
+        logits, pitch_hz, embedding = (output[0] for output in outputs)
+        return logits, pitch_hz, embedding
 
     try:
         with _at_most_more(_OPENING_BYTES):
@@ -152,7 +155,7 @@ def _onnx(bundle: Bundle) -> Network:
             )
             _check_graph(bundle, session)
             # What a graph says of its shapes need not be true.
-            logits, pitch_hz = network(np.zeros(info.step_frames * info.frame_samples, np.int16))
+            tried = network(np.zeros(info.step_frames * info.frame_samples, np.int16))
     except ModelError:
         raise
     except Exception as error:
@@ -160,12 +163,13 @@ def _onnx(bundle: Bundle) -> Network:
             f"onnxruntime {ort.__version__} cannot open {bundle.graph}: {shortened(str(error))}. "
             "Install beepwatch again."
         ) from error
-    if logits.shape != (info.step_frames, len(info.labels)) or pitch_hz.shape[:1] != (
-        info.step_frames,
+    shapes = [list(output.shape) for output in tried]
+    if shapes[0] != [info.step_frames, len(info.labels)] or any(
+        shape[:1] != [info.step_frames] for shape in shapes
     ):
         raise ModelError(
-            f"{bundle.graph} answers {info.step_frames} frames with {list(logits.shape)} logits "
-            f"and {list(pitch_hz.shape)} pitches. Make the bundle again with `beepwatch train`."
+            f"{bundle.graph} answers {info.step_frames} frames with {list(OUTPUTS)} of {shapes}. "
+            "Make the bundle again with `beepwatch train`."
         )
     return network
 
@@ -187,7 +191,7 @@ def _at_most_more(size_bytes: int) -> Iterator[None]:
 
 
 def _check_graph(bundle: Bundle, session: "object") -> None:
-    """The graph takes int16 sound and gives a column for each of the bundle's labels, and pitch."""
+    """The graph takes int16 sound and gives a column for each of the bundle's labels."""
     inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]  # type: ignore[attr-defined]
     outputs = [
         (o.name, o.type, len(o.shape), o.shape[-1] if o.name == "logits" and o.shape else None)
@@ -197,6 +201,7 @@ def _check_graph(bundle: Bundle, session: "object") -> None:
     expected_outputs = [
         ("logits", "tensor(float)", 3, len(bundle.info.labels)),
         ("pitch_hz", "tensor(float)", 3, None),
+        ("embedding", "tensor(float)", 3, None),
     ]
     if inputs != expected_inputs or outputs != expected_outputs:
         raise ModelError(
@@ -235,11 +240,12 @@ def _torch(bundle: Bundle) -> Network:
         ) from error
     module.eval()
 
-    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats]:
+    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats, Floats]:
         with torch.inference_mode():
             # A copy: what arrives in a message is not writable, and torch wants to be able to.
-            logits, pitch_hz = module(torch.from_numpy(pcm.copy())[None])
-        return logits[0].numpy(), pitch_hz[0].numpy()
+            outputs = module(torch.from_numpy(pcm.copy())[None])
+        logits, pitch_hz, embedding = (output[0].numpy() for output in outputs)
+        return logits, pitch_hz, embedding
 
     return network
 

@@ -29,9 +29,9 @@ from beepwatch.train.recipe import Recipe
 def export_graph(network: ToneNet, path: Path) -> None:
     """Write the network as ONNX: `pcm` int16 [batch, samples] to what `ToneNet` answers.
 
-    `logits` [batch, frames, labels] and `pitch_hz` [batch, frames, tones], for any number of whole
-    steps; weights within the file; the exporter's notes on where each node came from are left out,
-    since they hold paths of the machine that trained.
+    `logits` [batch, frames, labels], `pitch_hz` [batch, frames, tones] and `embedding` [batch,
+    frames, features], for any number of whole steps; weights within the file. The exporter's notes
+    on where each node came from are left out: they hold paths of the machine that trained.
     """
     steps = torch.export.Dim("steps", min=1, max=1_000_000)
     step_samples = network.SPECTRA * network.frame_samples
@@ -45,7 +45,7 @@ def export_graph(network: ToneNet, path: Path) -> None:
             (example,),
             dynamo=True,
             input_names=["pcm"],
-            output_names=["logits", "pitch_hz"],
+            output_names=["logits", "pitch_hz", "embedding"],
             dynamic_shapes=({1: step_samples * steps},),
             opset_version=18,
             verbose=False,

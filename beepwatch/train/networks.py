@@ -196,22 +196,38 @@ class ToneNet(nn.Module):
         self.answer = nn.Conv2d(deep_channels, labels * self.SPECTRA, 1)
         nn.init.constant_(self.answer.bias, -4.0)  # type: ignore[arg-type] # beeps are rare
 
-    def forward(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [batch, frames, labels] and pitches in Hz [batch, frames, tones] of int16 sound.
+    def forward(self, pcm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [batch, frames, labels], pitches in Hz [batch, frames, tones], and embeddings.
 
-        `pcm` is [batch, frames · frame_samples], the number of frames even. The pitches are those
-        of the most convinced bands, the first whether or not anything sounds there, 0 for the
+        `pcm` is int16 [batch, frames · frame_samples], the number of frames even. The pitches are
+        those of the most convinced bands, the first whether or not anything sounds there, 0 for the
         others where they are far less convinced: a buzzer's partials take turns in being first.
+        An embedding, [batch, frames, 2 · answering bands + deep channels], is each band's logit
+        (of its likeliest label), how far the band stands out of its neighbours (natural log of
+        energy), and what the last layer saw in the most convinced one.
         """
         real, imaginary = self.spectrum(pcm)  # [batch, frames, bands]
         step = phase_steps(real, imaginary)
         log = log_energy(real, imaginary)
         recent = self.recent(log)
-        by_band = self.by_band(self.pictures(log, recent, steadiness(*step)))
+        contrast = log - log @ self.around  # [batch, frames, bands]
+        seen = self.deep(self.stacked(contrast, log - recent, steadiness(*step)))
+        by_band = self.answers(seen)  # [batch, frames, labels, bands / 4]
         convinced, answering = by_band.amax(dim=2).topk(self.TONES, dim=2)
         pitch_hz = self.pitch_hz(answering, log, *step)  # [batch, frames, tones]
         near = convinced >= convinced[:, :, :1] - self.NEAR_LOGITS
-        return by_band.amax(dim=3), torch.where(near, pitch_hz, 0.0)
+        return (
+            by_band.amax(dim=3),
+            torch.where(near, pitch_hz, 0.0),
+            torch.cat(
+                [
+                    by_band.amax(dim=2),
+                    F.max_pool1d(contrast, self.POOLED),
+                    self.of_band(seen, answering[:, :, 0]),
+                ],
+                dim=2,
+            ),
+        )
 
     def spectra(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
         """Log energies and steadiness of int16 sound, both [batch, frames, bands]."""
@@ -262,8 +278,11 @@ class ToneNet(nn.Module):
 
     def pictures(self, log: Tensor, recent: Tensor, steady: Tensor) -> Tensor:
         """What `by_band` sees, [batch, 3 · spectra, steps, bands]."""
-        contrast = log - log @ self.around  # [batch, frames, bands]
-        x = torch.stack([contrast, log - recent, 3 * steady], dim=1)  # [batch, 3, frames, bands]
+        return self.stacked(log - log @ self.around, log - recent, steady)
+
+    def stacked(self, contrast: Tensor, rise: Tensor, steady: Tensor) -> Tensor:
+        """The pictures from their kinds, each [batch, frames, bands]."""
+        x = torch.stack([contrast, rise, 3 * steady], dim=1)  # [batch, 3, frames, bands]
         batch, kinds, frames, bands = x.shape
         x = x.reshape(batch, kinds, frames // self.SPECTRA, self.SPECTRA, bands)
         x = x.transpose(2, 3)  # [batch, 3, spectra, steps, bands]
@@ -271,6 +290,10 @@ class ToneNet(nn.Module):
 
     def by_band(self, x: Tensor) -> Tensor:
         """Logits [batch, frames, labels, bands / 4] of what `pictures` gives."""
+        return self.answers(self.deep(x))
+
+    def deep(self, x: Tensor) -> Tensor:
+        """What the last layer answers from, [batch, deep, steps, bands / 4]."""
         x = F.relu(self.ridge_norm(self.ridge(self.level(x))))  # [batch, channels, steps, bands/2]
         x = self.blocks(x)  # [batch, channels, steps, bands / 2]
         x = F.max_pool2d(self.widen_norm(self.widen(x)), (1, 2))  # [batch, deep, steps, bands / 4]
@@ -278,10 +301,23 @@ class ToneNet(nn.Module):
         told = torch.cat([x.amax(dim=3), x.mean(dim=3)], dim=1)  # [batch, 2 · deep, steps]
         told = F.relu(self.gather(F.pad(told, (2, 0))))  # [batch, shared, steps]
         x = F.relu(x + self.spread(told)[..., None])  # [batch, deep, steps, bands / 4]
-        x = self.answer(self.late(x))  # [batch, spectra · labels, steps, bands / 4]
+        seen: Tensor = self.late(x)
+        return seen
+
+    def answers(self, seen: Tensor) -> Tensor:
+        """Logits [batch, frames, labels, bands / 4] of what `deep` gives."""
+        x = self.answer(seen)  # [batch, spectra · labels, steps, bands / 4]
         batch, _, steps, bands = x.shape
         x = x.reshape(batch, self.SPECTRA, self.labels, steps, bands)
         return x.permute(0, 3, 1, 2, 4).reshape(batch, -1, self.labels, bands)
+
+    def of_band(self, seen: Tensor, answering: Tensor) -> Tensor:
+        """What `deep` gives of one band a frame, [batch, frames, deep]; `answering` its number."""
+        by_step = seen.permute(0, 2, 3, 1)  # [batch, steps, bands / 4, deep]
+        chosen = answering.reshape(
+            len(answering), -1, self.SPECTRA, 1
+        )  # [batch, steps, spectra, 1]
+        return by_step.gather(2, chosen.expand(-1, -1, -1, seen.shape[1])).flatten(1, 2)
 
 
 class BeepNet(nn.Module):

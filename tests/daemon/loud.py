@@ -36,7 +36,8 @@ class Loudness:
         frames = pcm[: len(pcm) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
         loud = np.abs(frames).mean(axis=1, keepdims=True) - MURMUR
         scores = np.clip(loud / 900, 0.0, 1.0).astype(np.float32)
-        return Answers(scores, np.where(scores > 0, 1_000, 0).astype(np.float32))
+        pitch_hz = np.where(scores > 0, 1_000, 0).astype(np.float32)
+        return Answers(scores, pitch_hz, np.zeros((len(scores), 0), dtype=np.float32))
 
 
 def sound(seconds: float, beeps: Sequence[tuple[float, float]]) -> NDArray[np.int16]:

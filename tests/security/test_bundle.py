@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
-from beepwatch.classify.engines import open_engine
+from beepwatch.classify.engines import OUTPUTS, open_engine
 from beepwatch.errors import ModelError
 
 FRAMES = 3
@@ -52,7 +52,7 @@ def graph(
     filled = helper.make_tensor("shape", TensorProto.INT64, [len(shape)], shape)
     nodes = [helper.make_node("ConstantOfShape", ["shape"], [name]) for name in ("made", "also")]
     initializers = [filled]
-    nodes.append(helper.make_node("Identity", ["also"], ["pitch_hz"]))
+    nodes += [helper.make_node("Identity", ["also"], [name]) for name in OUTPUTS[1:]]
     if external:
         tensor = TensorProto(name="outside", data_type=TensorProto.FLOAT, dims=[1])
         tensor.data_location = TensorProto.EXTERNAL
@@ -63,10 +63,7 @@ def graph(
     else:
         nodes.append(helper.make_node("Identity", ["made"], ["logits"]))
     claimed = claimed or [1, "frames", 1]
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, claimed)
-        for name in ("logits", "pitch_hz")
-    ]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, claimed) for name in OUTPUTS]
     pcm = helper.make_tensor_value_info("pcm", TensorProto.INT16, [1, "samples"])
     model = helper.make_model(
         helper.make_graph(nodes, "made", [pcm], outputs, initializer=initializers),

@@ -28,7 +28,7 @@ class SteadyEngine:
         frames = len(pcm) // round(self.frame_s * self.rate_hz)
         scores = np.full((frames, 1), self._score, dtype=np.float32)
         pitch_hz = np.tile(np.array([1_000, 0, 0], dtype=np.float32), (frames, 1))
-        return Answers(scores, pitch_hz)
+        return Answers(scores, pitch_hz, np.zeros((frames, 0), dtype=np.float32))
 
 
 class Oracle(SteadyEngine):

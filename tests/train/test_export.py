@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import BundleInfo, TrainingData, load_bundle
+from beepwatch.classify.engines import OUTPUTS
 from beepwatch.train.checkpoints import build
 from beepwatch.train.dataset import data_digest, read_manifest
 from beepwatch.train.export import parameter_count, training_data, write_bundle, write_description
@@ -65,14 +66,17 @@ def room(seed: int, length_s: float) -> NDArray[np.int16]:
 def test_the_graph_answers_as_the_network(network: ToneNet, bundle: Path, length_s: float) -> None:
     pcm = np.stack([room(7, length_s)])
     session = onnxruntime.InferenceSession(bundle / "model.onnx")
-    logits, pitch_hz = session.run(["logits", "pitch_hz"], {"pcm": pcm})
+    logits, pitch_hz, embedding = session.run(list(OUTPUTS), {"pcm": pcm})
     with torch.inference_mode():
-        expected_logits, expected_pitch_hz = network(torch.from_numpy(pcm))
+        expected_logits, expected_pitch_hz, expected = network(torch.from_numpy(pcm))
     assert logits.shape == (1, pcm.shape[1] // 320, 1)
     assert np.abs(logits - expected_logits.numpy()).max() < 1e-4
     # Where two bands are as convinced, rounding chooses; elsewhere it is the same pitch.
     off_hz = np.abs(pitch_hz - expected_pitch_hz.numpy())
     assert (off_hz < 0.5).mean() > 0.95
+    off = np.abs(embedding - expected.numpy())
+    assert off[..., :64].max() < 1e-3  # logits and energies
+    assert (off[..., 64:].max(axis=2) < 1e-3).mean() > 0.95  # of the most convinced band
 
 
 @pytest.mark.parametrize("fill", [0, 32_767, -32_768])

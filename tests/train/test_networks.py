@@ -125,9 +125,10 @@ def test_neighbours_are_averaged_on_both_sides_without_the_band_itself() -> None
 def test_tone_net_answers_every_frame(frames: int) -> None:
     network = ToneNet(labels=3).eval()
     with torch.inference_mode():
-        logits, pitch_hz = network(torch.zeros(2, frames * FRAME, dtype=torch.int16))
+        logits, pitch_hz, embedding = network(torch.zeros(2, frames * FRAME, dtype=torch.int16))
     assert logits.shape == (2, frames, 3)
     assert pitch_hz.shape == (2, frames, ToneNet.TONES)
+    assert embedding.shape == (2, frames, 2 * 32 + 32)
 
 
 # A quarter, half and the whole of the way between two bands too, and both ends.
@@ -163,6 +164,23 @@ def test_the_pitches_are_those_of_the_most_convinced_bands(network: ToneNet) -> 
     assert set(pitch_hz[:, 0].round().tolist()) == {900, 4_000}
 
 
+def test_an_embedding_is_what_each_band_says_and_what_the_most_convinced_one_saw(
+    network: ToneNet,
+) -> None:
+    """A tone at 2,050 Hz lies in band 34 of 50 Hz from 350 Hz, the ninth that answers."""
+    pcm = (sine(2_050, 3_000) + noise(20, 1.0)).to(torch.int16)
+    with torch.inference_mode():
+        logits, _, embedding = network(pcm)
+        log, steady = network.spectra(pcm)
+        seen = network.deep(network.pictures(log, network.recent(log), steady))
+    by_band, contrast, of_band = embedding[0].split([32, 32, 32], dim=1)
+    assert torch.equal(by_band.amax(dim=1), logits[0, :, 0])
+    assert contrast[10:].argmax(dim=1).tolist() == [8] * (len(contrast) - 10)
+    for frame in (20, 21, 37):
+        band = int(by_band[frame].argmax())
+        assert torch.equal(of_band[frame], seen[0, :, frame // 2, band])
+
+
 def test_bands_that_are_far_less_convinced_tell_no_pitch() -> None:
     """With logits a thousand times as far apart only the first of them is near itself."""
     torch.manual_seed(0)
@@ -188,9 +206,10 @@ def test_bands_that_are_far_less_convinced_tell_no_pitch() -> None:
 )
 def test_the_answers_to_extremes_are_finite(network: ToneNet, pcm: Tensor) -> None:
     with torch.inference_mode():
-        logits, pitch_hz = network(pcm)
+        logits, pitch_hz, embedding = network(pcm)
     assert torch.isfinite(logits).all()
     assert torch.isfinite(pitch_hz).all()
+    assert torch.isfinite(embedding).all()
     assert ((pitch_hz >= 0) & (pitch_hz < RATE_HZ / 2)).all()
     assert (pitch_hz[..., 0] > 0).all()
 
