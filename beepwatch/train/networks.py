@@ -306,7 +306,7 @@ class ToneNet(nn.Module):
 
     def answers(self, seen: Tensor) -> Tensor:
         """Logits [batch, frames, labels, bands / 4] of what `deep` gives."""
-        x = self.answer(seen)  # [batch, spectra · labels, steps, bands / 4]
+        x: Tensor = self.answer(seen)  # [batch, spectra · labels, steps, bands / 4]
         batch, _, steps, bands = x.shape
         x = x.reshape(batch, self.SPECTRA, self.labels, steps, bands)
         return x.permute(0, 3, 1, 2, 4).reshape(batch, -1, self.labels, bands)
