@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from beepwatch.train.networks import ToneNet
-from beepwatch.train.scenes import OPEN, TONE, Clip
+from beepwatch.train.scenes import Clip
+from beepwatch.train.truth import OPEN, TONE
 
 LONG_PULSE_FRAMES = 12  # shorter pulses have fewer frames to be learnt from
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.pool import Pool, answer, answering, pictures, pulse_weight, spectra_of
-from beepwatch.train.scenes import OPEN, TONE, Clip
+from beepwatch.train.scenes import Clip
+from beepwatch.train.truth import OPEN, TONE
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +44,13 @@ def test_training_sees_the_pictures_that_the_shipped_network_sees(
 ) -> None:
     """Float16 has 11 bits: energies up to 22 are good to 0.008, and a mean and a difference."""
     seen: list[torch.Tensor] = []
-    by_band = network.by_band
+    deep = network.deep
 
     def noted(x: torch.Tensor) -> torch.Tensor:
         seen.append(x)
-        return by_band(x)
+        return deep(x)
 
-    monkeypatch.setattr(network, "by_band", noted)
+    monkeypatch.setattr(network, "deep", noted)
     with torch.inference_mode():
         logits = network(torch.from_numpy(beeping.pcm)[None])[0][0, :, 0]
     trained_on = pictures(torch.from_numpy(spectra_of(beeping, network)[None]), network)
