@@ -6,6 +6,11 @@ from collections.abc import Iterator
 import pytest
 import rich.console  # noqa: F401 - before beepwatch.daemon.entry keeps it out of this process too
 import structlog
+from hypothesis import settings
+
+# No test is timed. Where CI is set, Hypothesis draws the same examples every time.
+settings.register_profile("untimed", parent=settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

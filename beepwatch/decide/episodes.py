@@ -15,7 +15,8 @@ from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
 REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
-FAINT_ODDS = 40.0  # and of one at the pitch of an episode's others
+FAINT_ODDS = 40.0  # and of one that comes a third time
+KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
 REMEMBERED_S = 10.0  # how long a pulse waits for its like
 
 
@@ -69,8 +70,9 @@ class LabelTracker:
 
     Pulses of `min_pulse_s` and longer, with pauses of no more than `gap_s`, are a group. A group
     is an episode from when one of its pulses reaches `threshold`, two that come near it (by
-    `REPEATED_ODDS`) are alike, or three faint ones (by `FAINT_ODDS`). Other faint pulses count
-    where they sound at the pitch of those. What never gets so far is forgotten. An episode closes
+    `REPEATED_ODDS`) are alike, or three faint ones (by `FAINT_ODDS`). Pulses that are fainter still
+    (by `KNOWN_ODDS`) count where they sound at the pitch of those. What never gets so far is
+    forgotten. An episode closes
     `gap_s` after its last pulse, or once it is `longest_s` long.
     """
 
@@ -83,7 +85,8 @@ class LabelTracker:
         self._min_pulse_s = min_pulse_s
         self._gap_s = gap_s
         self._longest_s = longest_s
-        self._finder = PulseFinder(lowered(threshold, FAINT_ODDS))
+        self._faint_level = lowered(threshold, FAINT_ODDS)
+        self._finder = PulseFinder(lowered(threshold, KNOWN_ODDS))
         self._pulses: tuple[Pulse, ...] = ()  # of the group, long enough to count
         self._sounds = False  # whether the last of them still does
         self._believed = False  # whether the group is an episode
@@ -179,7 +182,13 @@ class LabelTracker:
 
     def _is_repeated(self, pulse: Pulse) -> bool:
         """Whether two of the group's pulses are its like, or one that comes near, as it does."""
-        alike = [earlier for earlier in self._pulses[:-1] if are_alike(earlier, pulse)]
+        if pulse.peak_score < self._faint_level:
+            return False
+        alike = [
+            earlier
+            for earlier in self._pulses[:-1]
+            if earlier.peak_score >= self._faint_level and are_alike(earlier, pulse)
+        ]
         near = [one for one in (*alike, pulse) if one.peak_score >= self._level]
         return len(alike) >= 2 or len(near) >= 2
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from beepwatch.decide.episodes import (
     FAINT_ODDS,
+    KNOWN_ODDS,
     REPEATED_ODDS,
     Closed,
     Counted,
@@ -30,9 +31,10 @@ from tests.decide.streams import (
 )
 
 WINDOW, HOP = 75, 25  # frames of 40 ms: 3 s and 1 s
-# At a threshold of 0.5: where pulses start, where they come near it, and one between the two.
-FAINT, NEAR = lowered(0.5, FAINT_ODDS), lowered(0.5, REPEATED_ODDS)
-FAINTLY = (FAINT + NEAR) / 2
+# At a threshold of 0.5: where pulses start, where they count alike, where they come near it; and
+# what lies between.
+KNOWN, FAINT, NEAR = (lowered(0.5, odds) for odds in (KNOWN_ODDS, FAINT_ODDS, REPEATED_ODDS))
+BARELY, FAINTLY = (KNOWN + FAINT) / 2, (FAINT + NEAR) / 2
 FALLEN = MOST_ODDS / (MOST_ODDS + FALL)  # where a pulse that was certain is over
 
 
@@ -49,7 +51,7 @@ def test_onset_and_offset_lie_where_the_probability_crosses_between_frames() -> 
     """
     (episode,) = episodes(cut(beeps((80, 10), total=300), WINDOW, HOP))
     (pulse,) = seconds(episode)
-    onset_s, offset_s = 3.18 + FAINT * FRAME_S, 3.62 - FALLEN * FRAME_S
+    onset_s, offset_s = 3.18 + KNOWN * FRAME_S, 3.62 - FALLEN * FRAME_S
     assert pulse == pytest.approx((onset_s, offset_s - onset_s), abs=1e-4)
     assert (episode.onset - START).total_seconds() == pytest.approx(onset_s, abs=1e-4)
     assert (episode.offset - START).total_seconds() == pytest.approx(offset_s, abs=1e-4)
@@ -115,7 +117,7 @@ def test_a_pulse_cut_off_by_silence_ends_there() -> None:
     changes = [change for hop in range(1, 9) for change in following.skip(quiet(75, hop * HOP))]
     (episode,) = episodes(changes)
     (pulse,) = seconds(episode)
-    onset_s = 2.58 + FAINT * FRAME_S
+    onset_s = 2.58 + KNOWN * FRAME_S
     assert pulse == pytest.approx((onset_s, 2.98 - onset_s), abs=1e-4)
 
 
@@ -140,7 +142,7 @@ def test_a_new_stream_begins_at_its_own_zero() -> None:
     later = scores(beeps((10, 5), total=75), 0, stream_id="b", later_s=60)
     second = following.hear(later) + following.finish()
     onsets_s = [seconds(episode)[0][0] for episode in episodes(first + second)]
-    assert onsets_s == pytest.approx([0.38 + FAINT * FRAME_S, 60.38 + FAINT * FRAME_S], abs=1e-4)
+    assert onsets_s == pytest.approx([0.38 + KNOWN * FRAME_S, 60.38 + KNOWN * FRAME_S], abs=1e-4)
 
 
 def test_windows_that_were_lost_leave_a_gap_and_no_error() -> None:
@@ -257,9 +259,9 @@ def test_what_came_before_at_another_pitch_is_not_of_the_episode() -> None:
     assert [round(pulse.pitches_hz[0]) for pulse in episode.pulses] == [2_000, 2_000]
 
 
-def test_faint_pulses_count_at_the_pitch_of_the_others() -> None:
-    same, other = (20, 5, FAINTLY, 2_000), (90, 5, 0.3, 900)
-    (episode,) = told(same, other, (50, 5, 0.9, 2_000), (70, 5, FAINTLY, 2_000), (110, 5, 0.6, 700))
+def test_pulses_however_faint_count_at_the_pitch_of_the_others() -> None:
+    same, other = (20, 5, BARELY, 2_000), (90, 5, 0.3, 900)
+    (episode,) = told(same, other, (50, 5, 0.9, 2_000), (70, 5, BARELY, 2_000), (110, 5, 0.6, 700))
     assert [round(pulse.onset_s - START_S, 1) for pulse in episode.pulses] == [0.8, 2.0, 2.8, 4.4]
 
 
@@ -290,6 +292,8 @@ def test_two_faint_pulses_are_nothing_but_three_alike_are_a_signal() -> None:
     two = (50, 5, FAINTLY, 2_000), (70, 5, FAINTLY, 2_000)
     assert told(*two) == []
     assert told(*two, (90, 5, FAINTLY, 1_500)) == []
+    assert told(*two, (90, 5, BARELY, 2_000)) == []
+    assert told((30, 5, BARELY, 2_000), *two) == []
     (episode,) = told(*two, (90, 5, FAINTLY, 2_000))
     assert [round(pulse.onset_s - START_S, 1) for pulse in episode.pulses] == [2.0, 2.8, 3.6]
 

@@ -86,9 +86,7 @@ def test_a_notice_that_was_written_after_the_clock_was_set_forward_stays(
     assert rows[1][0] - rows[0][0] == 9_000_000
 
 
-@settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.tuples(st.floats(10, 5_000), st.integers(-90_000, 90_000).filter(lambda s: abs(s) > 5)),

@@ -40,7 +40,7 @@ def loudest_hz(sound: np.ndarray) -> float:
     return float(np.argmax(np.abs(np.fft.rfft(sound)))) * RATE_HZ / len(sound)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000))
 def test_a_beep_sounds_within_its_pulses_and_nowhere_else(seed: int) -> None:
     signal = beep(np.random.default_rng(seed), 4.0, RATE_HZ)
@@ -55,7 +55,7 @@ def test_a_beep_sounds_within_its_pulses_and_nowhere_else(seed: int) -> None:
         assert np.abs(span).max() > 1e-4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000))
 def test_pulses_are_as_long_and_as_high_as_appliances_make_them(seed: int) -> None:
     signal = beep(np.random.default_rng(seed), 4.0, RATE_HZ)
@@ -126,7 +126,7 @@ def test_a_rasping_buzzer_pauses_as_hard_as_it_is_rough(roughness: float, softes
     assert np.diff(starts) == pytest.approx(50, abs=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 10_000), pitch_hz=st.floats(400, 6_000))
 def test_a_buzzer_sounds_its_own_pitch_loudly_enough(seed: int, pitch_hz: float) -> None:
     """Harmonics lie below 7,600 Hz; one tone may stand between them."""
@@ -176,7 +176,7 @@ def test_a_log_uniform_number_is_as_likely_in_each_octave() -> None:
     assert counts == pytest.approx(1_000, abs=150)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 10_000))
 def test_a_rhythm_has_pulses_of_60_ms_to_2_and_a_half_seconds(seed: int) -> None:
     rhythm = draw_rhythm(np.random.default_rng(seed))
