@@ -60,6 +60,7 @@ class Rule(Section, frozen=True, kw_only=True):
     within_s: Seconds = 10.0
     cooldown_s: Annotated[float, Meta(ge=0, le=604_800)] = 120.0
     quiet_hours: str = ""
+    text: Annotated[str, Meta(max_length=100)] = ""  # what the alert says; the label without
 
     def quiet_from_to(self) -> tuple[time, time] | None:
         """Local start and end of the quiet hours; None when there are none.
@@ -96,6 +97,7 @@ class Telegram(Section, frozen=True, kw_only=True):
     chat_ids: tuple[int, ...] = ()
     base_url: str = "https://api.telegram.org/bot"
     token_file: str = ""
+    commands: bool = True  # buttons under alerts, and answers to what the chats write
 
 
 class Notify(Section, frozen=True, kw_only=True):
@@ -421,5 +423,14 @@ def _check_relations(config: Config, file: Path | None) -> None:
         source_kind(capture.source)
         for rule in config.rules:
             rule.quiet_from_to()
+            _check_text(rule)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from None
+
+
+def _check_text(rule: Rule) -> None:
+    if _NOT_TEXT.search(rule.text):
+        raise ConfigurationError(
+            f"rules.text is {shortened(repr(rule.text))}, with what is no character of a line. "
+            "Write it again."
+        )

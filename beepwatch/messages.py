@@ -118,6 +118,8 @@ class Heartbeat(Message, frozen=True, kw_only=True):
 class Ready(Message, frozen=True, kw_only=True):
     """A child has loaded what it needs and takes work."""
 
+    model: str = ""  # of the classifier, for people
+
 
 class Done(Message, frozen=True, kw_only=True):
     """The classifier has dealt with this window.
@@ -158,6 +160,58 @@ class Noted(Message, frozen=True, kw_only=True):
     """The alert of this key is in the outbox; whoever sent it may forget it."""
 
     dedupe_key: str
+
+
+class Inquiry(Message, frozen=True, kw_only=True):
+    """The messenger asks how the listening stands."""
+
+    number: int  # comes back with the answer
+
+
+class Condition(Message, frozen=True, kw_only=True):
+    """The supervisor's answer: what it sees of source, queue and model."""
+
+    number: int
+    up_s: float  # since the daemon's start
+    source: str = ""  # "" before the first window
+    level_dbfs: float = float("-inf")  # of the newest window
+    level_age_s: float | None = None  # since that window's beginning; None before the first
+    waiting_windows: int = 0
+    lag_s: float = 0.0  # of the classifier behind the newest window
+    dropped_windows: int = 0
+    model: str = ""  # "" before one is loaded
+
+
+class Listen(Message, frozen=True, kw_only=True):
+    """The messenger wants to hear the room, gate or no gate, from now on and for so long."""
+
+    number: int
+    length_s: float
+
+
+class Piece(Message, frozen=True, kw_only=True):
+    """What the recorder has heard since the piece before; at most `PIECE_BYTES`."""
+
+    number: int  # of the Listen that asked for it
+    pcm: bytes  # int16 little-endian mono
+    rate_hz: int
+    started_at: datetime  # UTC, of the first sample
+    last: bool
+
+
+PIECE_BYTES = 32 * 1024  # a quarter of what an empty socket takes
+
+
+class Taken(Message, frozen=True, kw_only=True):
+    """The messenger has the piece and can take the next."""
+
+
+class Watch(Message, frozen=True, kw_only=True):
+    """Somebody wants to be told if nothing is heard for so long; a `for_s` of 0 calls it off."""
+
+    number: int  # of the wish in the store
+    since_mono_s: float
+    for_s: float
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +270,20 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.pcm) / 2 / self.rate_hz
 
 
+class Verdict(enum.StrEnum):
+    """What a person says of an event."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """What was chosen with the buttons of a message."""
+
+    verdict: Verdict | None = None
+    quiet_until: datetime | None = None  # UTC; of the message's own chat
+
+
 class AlertKind(enum.StrEnum):
     """Why the phone buzzes."""
 
@@ -247,6 +315,7 @@ class DeliveryState(enum.StrEnum):
     """Where an alert stands on one channel."""
 
     PENDING = "pending"
+    MUTED = "muted"  # heard while its chat did not want to be told
     SENT = "sent"
     REFUSED = "refused"
     EXPIRED = "expired"
@@ -281,6 +350,12 @@ AnyMessage = (
     | Poke
     | Noted
     | Alert
+    | Inquiry
+    | Condition
+    | Listen
+    | Piece
+    | Taken
+    | Watch
 )
 
 _encoder = msgspec.msgpack.Encoder()

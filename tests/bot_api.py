@@ -7,40 +7,19 @@ message as a chat would show it. Started in a thread (`with BotApi() as api`), o
 
 import itertools
 import json
-import re
-import socket
-import struct
 import sys
 import threading
-import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl
+
+from tests.bot_http import Fault as Fault
+from tests.bot_http import Handler, Request, Server
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 BOT_NAME = "laundry_bot"
 FILE_KINDS = {"sendVoice": "voice", "sendAudio": "audio", "sendDocument": "document"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One call of one method."""
-
-    method: str
-    token: str
-    fields: dict[str, str]
-    files: dict[str, bytes]
-    file_names: dict[str, str]
-    first_byte_mono_s: float  # CLOCK_MONOTONIC, comparable between processes
-    done_mono_s: float
-
-    @property
-    def file(self) -> bytes:
-        """The one file of this request."""
-        (content,) = self.files.values()
-        return content
 
 
 @dataclass(kw_only=True)
@@ -53,18 +32,12 @@ class Posted:
     text: str
     file: bytes | None
     edits: list[str] = field(default_factory=list)
+    buttons: list[list[dict[str, str]]] = field(default_factory=list)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """What happens to one request instead of, or after, its normal answer."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "application/json"
-    reset: str = ""  # "before" the request is read, "after" the message was taken
-    hang_s: float = 0.0
-    drip_s: float = 0.0  # between two bytes of the normal answer
+    @property
+    def labels(self) -> list[str]:
+        """What stands on the buttons."""
+        return [one["text"] for row in self.buttons for one in row]
 
 
 def error(status: int, description: str, **parameters: object) -> Fault:
@@ -109,9 +82,11 @@ class BotApi:
         self._always: dict[str, Fault] = {}
         self._chats: dict[int, Fault] = {}
         self._updates: list[dict[str, object]] = []
+        self.commands: dict[int, list[str]] = {}  # listed for each chat
+        self.notices: list[str] = []  # shown to those who tapped
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self._server.api = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -157,15 +132,51 @@ class BotApi:
                 self._chats[chat_id] = fault
 
     def write_to_bot(
-        self, chat_id: int, text: str, name: str = "Ada", chat_type: str = "private"
+        self,
+        chat_id: int,
+        text: str,
+        name: str = "Ada",
+        chat_type: str = "private",
+        date: float = 1,
     ) -> None:
-        """A person writes to the bot."""
+        """A person writes to the bot, at `date` by the server's clock."""
         with self._changed:
             number = len(self._updates) + 1
             chat = {"id": chat_id, "type": chat_type, "first_name": name}
             sender = {"id": chat_id, "is_bot": False, "first_name": name}
-            message = {"message_id": number, "date": 1, "chat": chat, "from": sender, "text": text}
-            self._updates.append({"update_id": number, "message": message})
+            message = {"message_id": number, "chat": chat, "from": sender, "text": text}
+            self._updates.append({"update_id": number, "message": {**message, "date": int(date)}})
+            self._changed.notify_all()
+
+    def tap(self, posted: Posted, label: str, chat_id: int | None = None) -> None:
+        """A person taps the button that begins so; in another chat if one is given."""
+        (data,) = [
+            one["callback_data"]
+            for row in posted.buttons
+            for one in row
+            if one["text"].removeprefix("✓ ").startswith(label)
+        ]
+        self.send_tap(posted, data, chat_id)
+
+    def send_tap(
+        self, posted: Posted, data: str, chat_id: int | None = None, *, too_old: bool = False
+    ) -> None:
+        """What the server makes of a tap; of a message that is `too_old` it knows only the chat."""
+        with self._changed:
+            number = len(self._updates) + 1
+            message = _as_json(posted)
+            if too_old:
+                message = {"message_id": posted.id, "chat": message["chat"], "date": 0}
+            if chat_id is not None:
+                message["chat"] = {"id": chat_id, "type": "private"}
+            query = {
+                "id": f"tap {number}",
+                "from": {"id": 5, "is_bot": False, "first_name": "Ada"},
+                "chat_instance": "1",
+                "message": message,
+                "data": data,
+            }
+            self._updates.append({"update_id": number, "callback_query": query})
             self._changed.notify_all()
 
     # What a test looks at
@@ -189,6 +200,12 @@ class BotApi:
             came = self._changed.wait_for(lambda: len(self.messages) >= count, within_s)
             assert came, f"no message {count} within {within_s} s"
             return self.messages[count - 1]
+
+    def wait_until(self, true: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
+        """Until something has changed to be so; AssertionError when it does not."""
+        with self._changed:
+            shown = [(posted.text, posted.labels) for posted in self.messages]
+            assert self._changed.wait_for(true, within_s), f"no {what}; {shown}, {self.notices}"
 
     # What the handler does
 
@@ -229,6 +246,10 @@ class BotApi:
             return self._post(request)
         if request.method in ("editMessageCaption", "editMessageText"):
             return self._edit(request)
+        if request.method == "answerCallbackQuery":
+            return self._acknowledge(request)
+        if request.method == "setMyCommands":
+            return self._list_commands(request)
         return error(404, "Not Found")
 
     def _post(self, request: Request) -> Fault:
@@ -241,6 +262,7 @@ class BotApi:
                 kind=kind,
                 text=fields.get("text" if kind == "text" else "caption", ""),
                 file=request.file if kind != "text" else None,
+                buttons=_buttons(fields),
             )
             self.messages.append(posted)
             self._changed.notify_all()
@@ -254,12 +276,28 @@ class BotApi:
                     break
             else:
                 return error(400, "Bad Request: message to edit not found")
-            if posted.text == request.fields[key]:
+            buttons = _buttons(request.fields)
+            if (posted.text, posted.buttons) == (request.fields[key], buttons):
                 return error(400, "Bad Request: message is not modified: same content")
             posted.text = request.fields[key]
+            posted.buttons = buttons
             posted.edits.append(posted.text)
             self._changed.notify_all()
         return _ok(_as_json(posted))
+
+    def _acknowledge(self, request: Request) -> Fault:
+        with self._changed:
+            self.notices.append(request.fields.get("text", ""))
+            self._changed.notify_all()
+        return _ok(True)
+
+    def _list_commands(self, request: Request) -> Fault:
+        scope = json.loads(request.fields["scope"])
+        names = [one["command"] for one in json.loads(request.fields["commands"])]
+        with self._changed:
+            self.commands[int(scope["chat_id"])] = names
+            self._changed.notify_all()
+        return _ok(True)
 
     def _get_updates(self, request: Request) -> Fault:
         offset = int(request.fields.get("offset", 0))
@@ -273,6 +311,13 @@ class BotApi:
             return _ok(fresh())
 
 
+def _buttons(fields: dict[str, str]) -> list[list[dict[str, str]]]:
+    """None, as the server does it, where a message comes or is edited without."""
+    markup = json.loads(fields.get("reply_markup", "{}"))
+    rows: list[list[dict[str, str]]] = markup.get("inline_keyboard", [])
+    return rows
+
+
 def _ok(result: object) -> Fault:
     return Fault(body=json.dumps({"ok": True, "result": result}).encode())
 
@@ -284,132 +329,6 @@ def _as_json(posted: Posted) -> dict[str, object]:
     if posted.kind == "text":
         return {**message, "text": posted.text}
     return {**message, "caption": posted.text, posted.kind: file}
-
-
-class _Server(ThreadingHTTPServer):
-    """Knows the stand-in, and its open connections so that it can end them."""
-
-    api: BotApi
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(address, handler)
-        self.open_sockets: set[socket.socket] = set()
-
-    def close_connections(self) -> None:
-        """End kept-alive connections, as a restart of the server does."""
-        for connection in list(self.open_sockets):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # the client was faster
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is part of the tests."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.open_sockets.add(self.connection)
-
-    def finish(self) -> None:
-        self.server.open_sockets.discard(self.connection)
-        super().finish()
-
-    def handle_one_request(self) -> None:
-        """Wait for the first byte, note when it came, then go on as usual."""
-        if not self.rfile.peek(1):  # type: ignore[attr-defined]
-            self.close_connection = True
-            return
-        self.first_byte_mono_s = time.monotonic()
-        super().handle_one_request()
-
-    def do_POST(self) -> None:  # http.server names it so
-        """One call of the Bot API."""
-        token, _, method = self.path.removeprefix("/bot").partition("/")
-        fault = self.server.api.fault_for(method)
-        if fault is not None and fault.reset == "before":
-            self._reset()
-            return
-        request = self._read(token, method)
-        self.server.api.remember(request)
-        fault = fault or self.server.api.fault_in(request)
-        if fault is not None and fault.hang_s:
-            self.server.api.hang(fault.hang_s)
-            self._reset()
-            return
-        taken = fault is None or fault.reset == "after" or fault.drip_s
-        answer = self.server.api.answer(request) if taken or fault is None else fault
-        if fault is not None and fault.reset:
-            self._reset()
-            return
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        if fault is None or not fault.drip_s:
-            self.wfile.write(answer.body)
-            return
-        for byte in answer.body:
-            self.server.api.hang(fault.drip_s)
-            self.wfile.write(bytes([byte]))
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet: the requests are remembered."""
-
-    def _read(self, token: str, method: str) -> Request:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length)
-        if len(body) < length:
-            raise ConnectionResetError("the client was killed while it sent")
-        content_type = self.headers.get("Content-Type", "")
-        fields, files, names = (
-            _multipart(body, content_type)
-            if content_type.startswith("multipart/form-data")
-            else (dict(parse_qsl(body.decode(), keep_blank_values=True)), {}, {})
-        )
-        return Request(
-            method=method,
-            token=token,
-            fields=fields,
-            files=files,
-            file_names=names,
-            first_byte_mono_s=self.first_byte_mono_s,
-            done_mono_s=time.monotonic(),
-        )
-
-    def _reset(self) -> None:
-        """RST instead of an answer."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-
-
-def _multipart(
-    body: bytes, content_type: str
-) -> tuple[dict[str, str], dict[str, bytes], dict[str, str]]:
-    """Fields, files and file names; by hand, since email's parser is not made for raw bytes."""
-    boundary = content_type.partition("boundary=")[2].strip('"').encode()
-    fields: dict[str, str] = {}
-    files: dict[str, bytes] = {}
-    names: dict[str, str] = {}
-    for part in body.split(b"--" + boundary)[1:-1]:
-        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        content = content.removesuffix(b"\r\n")
-        parameters = dict(re.findall(r'(name|filename)="([^"]*)"', head.decode()))
-        if "filename" in parameters:
-            files[parameters["name"]] = content
-            names[parameters["name"]] = parameters["filename"]
-        else:
-            fields[parameters["name"]] = content.decode()
-    return fields, files, names
 
 
 def main(port: int) -> None:

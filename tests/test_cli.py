@@ -19,9 +19,10 @@ RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
 BEEPS = RECORDING.with_suffix(".csv").read_text().count(",beep,")
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 VERBS = (
-    *("demo", "run", "record", "scan", "events", "doctor", "train", "evaluate"),
+    *("demo", "run", "record", "scan", "events", "teach", "doctor", "train", "evaluate"),
     *("telegram pair", "telegram test", "config check", "config show"),
     *("service install", "service uninstall", "service status"),
+    "dataset label",
 )
 
 
@@ -110,6 +111,19 @@ NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
         ("events --since yesterday", 2, "--since is 'yesterday'; write a length"),
         ("telegram test", 2, "there is no bot token"),
         ("train {tmp}/no.toml --data {tmp}", 2, "cannot read recipe {tmp}/no.toml"),
+        ("dataset label {tmp}/no", 2, "Directory '{tmp}/no' does not exist."),
+        ("dataset label {tmp}/none", 1, "{tmp}/none holds no audio files."),
+        ("dataset label {tmp}", 1, "{tmp}/empty.wav is empty"),
+        (
+            "dataset label {tmp} --labels beep,,wash",
+            2,
+            "--labels is 'beep,,wash'; give one to nine",
+        ),
+        ("dataset label {tmp} --labels beep,beep", 2, "--labels is 'beep,beep'; give one to nine"),
+        ("dataset label {tmp} --labels 1,2,3,4,5,6,7,8,9,0", 2, "give one to nine different names"),
+        ("dataset label {tmp} --port 65536", 2, "Invalid value for '--port'"),
+        ("dataset label {tmp} --host nowhere.invalid", 2, "cannot listen on nowhere.invalid port"),
+        ("dataset label {tmp} --model nothing --port 0", 3, "no model bundle 'nothing'"),
     ],
 )
 def test_a_wrong_use_is_one_line_and_its_exit_code(
@@ -267,6 +281,21 @@ def test_record_writes_what_is_not_silent(tmp_path: Path) -> None:
     words = ["record", "--label", "beep", "--out", str(out), "--speed", "max"]
     assert run_command_line([*words, "--source", f"file:{RECORDING}"]) == 0
     assert list(out.rglob("*.wav"))
+
+
+def test_record_goes_on_until_there_is_enough(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "recordings"
+    words = ["record", "--label", "beep", "--device", "timer", "--room", "kitchen"]
+    words += ["--out", str(out), "--speed", "max", "--source", f"file:{RECORDING}"]
+    assert run_command_line([*words, "--until-kb", "1"]) == 0
+    assert run_command_line([*words, "--until-kb", "1"]) == 0
+    assert len(list(out.rglob("*.wav"))) == 1
+    assert "goes on after 1 files" in capfd.readouterr().err
+    header, row = (out / "dataset.csv").read_text().splitlines()
+    listed = dict(zip(header.split(","), row.split(","), strict=True))
+    assert (listed["device"], listed["room"], listed["model_label"]) == ("timer", "kitchen", "beep")
 
 
 def test_training_without_torch_says_what_to_install(

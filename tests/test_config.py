@@ -88,6 +88,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_p
         ),
         ("[[rules]]\npulses = 1", "rules[0] is {'pulses': 1}: Object missing required field"),
         ("[[rules]]\nlabel = 'a'\nquiet_hours = '25:00'", "rules.quiet_hours is '25:00'; write it"),
+        (f"[[rules]]\nlabel = 'a'\ntext = '{'a' * 101}'", "rules[0].text is 'aaa"),
+        ('[[rules]]\nlabel = "a"\ntext = "two\\nlines"', "rules.text is 'two\\nlines', with"),
         ("[capture]\nhop_s = 4", "capture.hop_s is 4.0 and capture.window_s is 3.0, so sound"),
         ("[capture]\nhop_s = ", "is not valid TOML: Invalid value"),
         ("[model]\nruntime = 'jax'", "model.runtime is 'jax': Invalid enum value 'jax'."),

@@ -1,20 +1,27 @@
-"""What a source of sound hands over: blocks of samples as they came, losses counted."""
+"""What a source of sound hands over: blocks of samples as they came, losses counted.
+
+Numpy is imported by who asks for samples: a microphone is opened while it is still being loaded.
+"""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from beepwatch.errors import SourceError, UnreadableAudio
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 SampleFormat = Literal["int16", "int32", "float32"]
+_SIZE_BYTES: Final[dict[SampleFormat, int]] = {"int16": 2, "int32": 4, "float32": 4}
 _FULL_SCALE: Final[dict[SampleFormat, float]] = {
     "int16": 32_768.0,
     "int32": 2_147_483_648.0,
     "float32": 1.0,
 }
-_LOUDEST = np.float32(1_000)  # of float samples, whose full scale is 1
+_LOUDEST = 1_000.0  # of float samples, whose full scale is 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +41,16 @@ class Block:
     @property
     def frames(self) -> int:
         """Samples per channel."""
-        return len(self.data) // (np.dtype(self.sample_format).itemsize * self.channels)
+        return len(self.data) // (_SIZE_BYTES[self.sample_format] * self.channels)
 
     def mono(self) -> NDArray[np.float32]:
         """The mean of the channels, full scale ± 1, shape [frames]."""
+        import numpy as np
+
         samples = np.frombuffer(self.data, dtype=self.sample_format).reshape(-1, self.channels)
         if self.sample_format == "float32":  # which can be anything in a damaged file
-            samples = np.clip(np.nan_to_num(samples), -_LOUDEST, _LOUDEST)
+            loudest = np.float32(_LOUDEST)
+            samples = np.clip(np.nan_to_num(samples), -loudest, loudest)
         # Channel by channel: a mean over so short an axis takes ten times as long.
         mixed = samples[:, 0].astype(np.float32)
         for channel in range(1, self.channels):
@@ -65,7 +75,7 @@ def frames_of(text: str, *, block_s: float, rate_hz: int, channels: int) -> int:
             f"{text} is said to have {channels} channels at {rate_hz} Hz; up to {_MOST_CHANNELS} "
             f"at {lowest_hz} to {highest_hz} Hz can be read. Record or copy it again."
         )
-    widest = np.dtype(np.int32).itemsize * channels
+    widest = _SIZE_BYTES["int32"] * channels
     return max(1, min(round(block_s * rate_hz), _MOST_BLOCK_BYTES // widest))
 
 

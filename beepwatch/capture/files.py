@@ -19,6 +19,10 @@ from beepwatch.capture.sndfile import open_sound_file
 from beepwatch.capture.windows import Resampler
 from beepwatch.errors import UnreadableAudio
 
+AUDIO_SUFFIXES = frozenset(
+    {".aac", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".mp4"}
+    | {".oga", ".ogg", ".opus", ".wav", ".webm", ".wma"}
+)
 _WAV_FORMATS: dict[int, SampleFormat] = {2: "int16", 4: "int32"}  # by bytes per sample
 _UNKNOWN_LENGTH_BYTES = 0x7FFF_0000  # written by programs that could not seek back
 _DECODE_BLOCK_S = 8.0

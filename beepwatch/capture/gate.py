@@ -60,6 +60,7 @@ _BEFORE_FRAMES: Final = (9, 2)  # where the room just before a group is, from it
 _REACH_BINS: Final = 2  # a pitch may wander so far from frame to frame
 _HOLD_FRAMES: Final = 31  # half a second; longest pause after which a pitch goes on
 _RISE_BELOW_DB: Final = 1.5  # how much less than over the floor it may be over just before
+_JUST_BEGUN_S: Final = 1.0  # so long after its beginning a sound is worth a look
 
 _BAND_DB: Final = 24.0  # over the floor of half an octave, for a sound without pitch
 _BAND_RISE_DB: Final = 12.0  # and over what was there just before
@@ -102,6 +103,8 @@ class Gate:
         self._tail = np.zeros((_BEFORE_FRAMES[0], self._hz.size), dtype=np.float32)
         self._held_until = np.full(self._hz.size, -1)  # sample up to which a pitch goes on
         self._heard = 0  # samples up to the end of the last whole frame's hop
+        self._begun = -math.inf  # sample up to which the last group that rose reached
+        self._just_begun = _JUST_BEGUN_S * rate_hz
         self._scores: deque[tuple[float, float, int]] = deque()  # excess_db, hz, group's end
 
     def step(self, fresh: NDArray[np.int16], first_sample: int) -> Verdict:
@@ -110,7 +113,7 @@ class Gate:
         Steps follow one another without a gap, so that frames cross their borders; how long each is
         makes no difference to what is heard.
         """
-        powers = self._frames(fresh)
+        powers, self._unheard = self._frames(fresh)
         self._learn(powers)
         if powers.shape[0]:
             self._score(powers)
@@ -121,16 +124,37 @@ class Gate:
         excess_db, at_hz, _ = max(self._scores)
         return Verdict(keep=excess_db >= 0, excess_db=excess_db, at_hz=at_hz)
 
-    def _frames(self, fresh: NDArray[np.int16]) -> Floats:
-        """Power of each whole frame, in squared int16 steps, [frames, bins]."""
+    def begins(self, coming: NDArray[np.int16]) -> bool:
+        """Whether something with a pitch has begun in the last second, up to the end of `coming`.
+
+        `coming` is the beginning of what the next step will be given. Nothing is remembered of it:
+        no verdict depends on whether it was asked about.
+        """
+        powers, _ = self._frames(coming)
+        if self._heard + powers.shape[0] * self._hop - self._begun <= self._just_begun:
+            return True
+        powers = np.concatenate([self._tail, powers])
+        if powers.shape[0] < _BEFORE_FRAMES[0] + _GROUP_FRAMES:
+            return False
+        floor = self._floor()
+        means, thirds = _groups(powers[_BEFORE_FRAMES[0] :])
+        most = np.minimum(means, thirds * _EACH_BELOW) / (floor * self._tone_over)
+        some = np.flatnonzero(most.max(axis=1) >= 1)
+        if not some.size:
+            return False
+        tone = self._tones(means[some], thirds[some], floor)
+        return bool(_any(np.minimum(tone, self._rise(means[some], powers, some))).any())
+
+    def _frames(self, fresh: NDArray[np.int16]) -> tuple[Floats, NDArray[np.int16]]:
+        """Power of each whole frame, in squared int16 steps, [frames, bins]; what is left over."""
         sound = np.concatenate([self._unheard, fresh])
         count = max(0, (sound.size - self._frame) // self._hop + 1)
-        self._unheard = sound[count * self._hop :]
+        left_over = sound[count * self._hop :]
         if count == 0:
-            return np.zeros((0, self._hz.size), dtype=np.float32)
+            return np.zeros((0, self._hz.size), dtype=np.float32), left_over
         view = np.lib.stride_tricks.sliding_window_view(sound, self._frame)[:: self._hop]
         spectrum = np.fft.rfft(view * self._hann, axis=1)[:, self._bins]
-        return np.square(spectrum.real) + np.square(spectrum.imag)
+        return np.square(spectrum.real) + np.square(spectrum.imag), left_over
 
     def _learn(self, powers: Floats) -> None:
         """Whole seconds go into the memory of the floor."""
@@ -168,7 +192,6 @@ class Gate:
         first_end = self._heard + self._frame + (_GROUP_FRAMES - 1) * self._hop
         if groups <= 0:
             return
-        self._heard += groups * self._hop
         floor = self._floor()
         means, thirds = _groups(powers[before_frames:])
         # Most groups of a quiet room are told from the powers: only what is left needs more.
@@ -179,11 +202,13 @@ class Gate:
         if some.size:
             tone = self._tones(means[some], thirds[some], floor)
             if (tone >= 0).any():
-                self._go_on(
-                    tone, self._rise(means[some], powers, some), first_end + some * self._hop
-                )
+                rise = self._rise(means[some], powers, some)
+                if (begun := some[_any(np.minimum(tone, rise))]).size:
+                    self._begun = self._heard + (begun[-1] + 1) * self._hop
+                self._go_on(tone, rise, first_end + some * self._hop)
             at[some], excess_db[some] = tone.argmax(axis=1), tone.max(axis=1)
         bands, band_db = self._over_bands(means, powers, floor)
+        self._heard += groups * self._hop
         at = np.where(band_db > excess_db, bands, at)
         excess_db = np.maximum(excess_db, band_db)
         ends = range(first_end, first_end + groups * self._hop, self._hop)
@@ -224,12 +249,17 @@ class Gate:
 
         All [groups, …], of those groups of a step that sound, in their order.
         """
-        for group in np.flatnonzero((tone >= 0).any(axis=1)).tolist():
+        for group in np.flatnonzero(_any(tone)).tolist():
             fresh = self._held_until < ends[group]
             tone[group, fresh] = np.minimum(tone[group, fresh], rise[group, fresh])
             for at in np.flatnonzero(tone[group] >= 0).tolist():
                 reach = slice(max(0, at - _REACH_BINS), at + _REACH_BINS + 1)
                 self._held_until[reach] = ends[group] + _HOLD_FRAMES * self._hop
+
+
+def _any(over_db: Floats) -> NDArray[np.bool_]:
+    """Which groups of [groups, bins] are over what is asked, at any pitch."""
+    return np.asarray((over_db >= 0).any(axis=1))
 
 
 def _db(powers: Floats) -> Floats:

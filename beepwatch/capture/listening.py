@@ -10,6 +10,7 @@ from typing import Any, Literal
 import structlog
 
 from beepwatch.capture.blocks import Block, EndOfSound, Source, Stalled, Stream
+from beepwatch.capture.excerpt import Excerpt
 from beepwatch.capture.gate import Gate, Verdict
 from beepwatch.capture.health import FaultLedger, InputHealth
 from beepwatch.capture.levels import level_dbfs
@@ -18,13 +19,18 @@ from beepwatch.capture.windows import Cut, StreamTime, WindowCutter
 from beepwatch.clock import Clock
 from beepwatch.config import Capture
 from beepwatch.errors import SourceError
-from beepwatch.messages import Ended, Fault, FaultKind, Listening, Place, Quiet, Window
+from beepwatch.messages import Ended, Fault, FaultKind, Listen, Listening, Place, Quiet, Window
 
 Heard = Window | Quiet | Fault | Listening | Ended
 Speed = float | Literal["max"]
 
 _READ_WITHIN_S = 0.2
-_SIGN_OF_LIFE_S = 0.4  # the caller wants one at least every half second
+_SIGN_OF_LIFE_S = 0.4  # the caller wants one every half second
+_GATHERS_S = 0.5  # so long at most
+_WORTH_LOOKS_S = 0.5  # a hop that is shorter needs none
+_LOOK_AT = 0.5  # of a hop: when the beginning of the next window is looked at
+_LOOK_FROM = 0.4  # or a bit before, if there is as much already
+_STEP_S = 0.04  # two frames, which the model answers together, as in the whole window
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MOST_S = 15.0
 _AWAY = (FaultKind.NO_DEVICE, FaultKind.STALLED)
@@ -40,6 +46,7 @@ class Counts:
 
     windows: int = 0  # quiet ones not included
     quiet_windows: int = 0
+    early_windows: int = 0  # beginnings of windows that came before the whole
     overflows: int = 0
     lost_samples: int = 0  # at the source's rate
     dropped_blocks: int = 0
@@ -58,6 +65,7 @@ class _Opening:
     cutter: WindowCutter
     gate: Gate | None
     time: StreamTime
+    looked: bool = True  # at the beginning of the next window; there is none before the first
 
 
 class Listener:
@@ -80,9 +88,12 @@ class Listener:
         source: Source | None = None,
         resume: Place | None = None,
         faults: Iterable[Fault] = (),
+        early: bool = False,
     ) -> None:
         """`rate_hz` None keeps the source's own rate.
 
+        With `early`, a live source's window in which something has just begun to sound comes twice:
+        half a hop earlier as far as it has been heard, then whole, under the same number.
         With `resume`, a recording is the stream that an earlier listener began: windows up to that
         place come once more, for the gate to be what it was, and without waiting. `faults` are
         what an earlier listener has told and not called over: they are not told again.
@@ -93,6 +104,7 @@ class Listener:
         self.last_verdict: Verdict | None = None
         self.level_dbfs = -math.inf  # of the last block
         self.stream_text = self.source.name  # which device it really is, once it is open
+        self.excerpt: Excerpt | None = None  # what somebody wants to hear of all that comes
         self._capture = capture
         self._rate_hz = rate_hz
         self._clock = clock
@@ -102,8 +114,11 @@ class Listener:
         self._health = InputHealth(self._ledger, self.source.name)
         self._opening: _Opening | None = None
         self._ended = False
+        self._handing_over = False
         self._reason = ""  # why it was lost last
         self._resume = None if self.source.live else resume
+        long_hop = capture.hop_s >= _WORTH_LOOKS_S
+        self._looks = early and self.source.live and capture.gate and long_hop
         self._last_yield_s = clock.mono_s()
 
     def __iter__(self) -> Iterator[Heard | None]:
@@ -116,12 +131,22 @@ class Listener:
                 yield from self._lost(error)
             else:
                 yield from self._one_opening(stream, self._beginning(began_s))
-            if self._ended:
+            if self._ended or self._handing_over:
                 return
             if self._clock.mono_s() - began_s > _BACKOFF_MOST_S:
                 backoff_s = _BACKOFF_FIRST_S  # it was there for a while
             yield from self._wait_until(self._clock.mono_s() + backoff_s)
             backoff_s = min(2 * backoff_s, _BACKOFF_MOST_S)
+
+    def let_hear(self, asked: Listen) -> None:
+        """Collect what comes from now on in `excerpt`, whatever the gate thinks of it."""
+        self.excerpt = Excerpt(asked)
+
+    def hand_over(self) -> None:
+        """Stop as soon as all that has come was heard: another listener goes on with the source."""
+        if self._opening is None or not self.source.live:
+            self._stop.set()
+        self._handing_over = True
 
     def _beginning(self, mono_s: float) -> StreamTime:
         if self._resume is not None:
@@ -151,16 +176,17 @@ class Listener:
         finally:
             self._opening = None
             stream.close()
-        if self._ended and not self._stop.is_set():
+        if self._ended and not self._stop.is_set() and not self._handing_over:
             yield Ended(source=self.source.name)
 
     def _blocks(self, stream: Stream) -> Iterator[Block | None]:
         """Blocks until the end of the sound or the call to stop; None for a wait in vain."""
         heard_at_s = self._clock.mono_s()
         while not self._stop.is_set():
-            block = stream.read(_READ_WITHIN_S)
+            last = self._handing_over
+            block = stream.read(0.0 if last else _READ_WITHIN_S)
             now_s = self._clock.mono_s()
-            if isinstance(block, EndOfSound):
+            if isinstance(block, EndOfSound) or (last and block is None):
                 return
             if block is not None:
                 heard_at_s = now_s
@@ -179,8 +205,12 @@ class Listener:
         """
         if not block.is_latest or block.captured_mono_s is None or self._opening is None:
             return
-        whole_s = block.captured_mono_s + self._opening.cutter.missing_s
-        until_s = min(whole_s, self._last_yield_s + _SIGN_OF_LIFE_S)
+        if self._handing_over:
+            return
+        missing_s = self._opening.cutter.missing_s
+        if self._looks and not self._opening.looked:
+            missing_s -= _LOOK_AT * self._capture.hop_s
+        until_s = min(block.captured_mono_s + missing_s, self._last_yield_s + _GATHERS_S)
         if (left_s := until_s - self._clock.mono_s()) > 0:
             self._stop.wait(left_s)
 
@@ -197,6 +227,8 @@ class Listener:
             if block.captured_mono_s is not None:
                 self._follow_clock(self._opening, block.captured_mono_s)
             yield self._window(cut, self._opening)
+            self._opening.looked = False
+        yield from self._look(self._opening)
         if self.source.live:
             lost = block.overflows + block.dropped_blocks
             now_s, utc = self._clock.mono_s(), self._clock.utc()
@@ -241,12 +273,41 @@ class Listener:
         over = _AWAY if self.source.live else (*_AWAY, FaultKind.ALL_ZERO)
         yield from self._told(self._ledger.end(*over, now_s=self._clock.mono_s()))
 
+    def _look(self, opening: _Opening) -> Iterator[Window]:
+        """The next window as far as it has come, if something has just begun to sound.
+
+        Who waits for the whole is told of a beep half a hop later, and no surer.
+        """
+        heard_s = self._capture.hop_s - opening.cutter.missing_s  # of what the next window adds
+        if not self._looks or opening.looked or heard_s < _LOOK_FROM * self._capture.hop_s:
+            return
+        opening.looked = True
+        cut = opening.cutter.beginning(_STEP_S)
+        if opening.gate is not None and opening.gate.begins(cut.fresh):
+            self.counts.early_windows += 1
+            self._last_yield_s = self._clock.mono_s()
+            yield Window(pcm=cut.pcm.astype("<i2").tobytes(), **self._span(cut, opening))
+
     def _window(self, cut: Cut, opening: _Opening) -> Window | Quiet:
         verdict = opening.gate.step(cut.fresh, cut.first_sample) if opening.gate else None
         self.last_verdict = verdict
+        self._last_yield_s = self._clock.mono_s()
+        span = self._span(cut, opening)
+        if self.excerpt is not None:
+            before = cut.pcm.size - cut.fresh.size  # a padded end is a bit late in it
+            at = span["started_at"] + timedelta(seconds=before / opening.cutter.rate_hz)
+            self.excerpt.hear(cut.fresh, opening.cutter.rate_hz, at)
+        if verdict is None or verdict.keep:
+            self.counts.windows += 1
+            return Window(pcm=cut.pcm.astype("<i2").tobytes(), **span)
+        self.counts.quiet_windows += 1
+        return Quiet(samples=cut.pcm.size, **span)
+
+    def _span(self, cut: Cut, opening: _Opening) -> dict[str, Any]:
+        """Its place in the stream, on both clocks."""
         rate_hz = opening.cutter.rate_hz
         mono_s, utc = opening.time.at(cut.first_sample / rate_hz)
-        span: dict[str, Any] = {
+        return {
             "stream_id": opening.cutter.stream_id,
             "sequence": cut.sequence,
             "first_sample": cut.first_sample,
@@ -257,18 +318,13 @@ class Listener:
             "lost_samples": cut.lost_samples,
             "source": self.source.name,
         }
-        self._last_yield_s = self._clock.mono_s()
-        if verdict is None or verdict.keep:
-            self.counts.windows += 1
-            return Window(pcm=cut.pcm.astype("<i2").tobytes(), **span)
-        self.counts.quiet_windows += 1
-        return Quiet(samples=cut.pcm.size, **span)
 
     def _rest(self) -> Iterator[Heard]:
         """What no whole window covered; nothing if we were told to stop."""
         if self._opening is None or self._stop.is_set():
             return
-        for cut in self._opening.cutter.finish():
+        cutter = self._opening.cutter
+        for cut in cutter.leave() if self._handing_over else cutter.finish():
             yield self._window(cut, self._opening)
 
     def _lost(self, error: SourceError) -> Iterator[Heard]:

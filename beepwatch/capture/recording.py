@@ -1,13 +1,17 @@
 """The body of `beepwatch record`: training data, as the microphone heard it.
 
 What the gate lets through is written as WAV at the device's own rate, mono; a JSON beside it tells
-how the session was made.
+how the session was made. Nothing that is there is ever written over, whoever else records into the
+same folder.
 """
 
+import errno
+import itertools
 import threading
 import wave
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, Protocol
 
 import msgspec
 import structlog
@@ -18,22 +22,70 @@ from rich.text import Text
 from beepwatch.capture.listening import Heard, Listener, Speed
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.config import Capture
-from beepwatch.errors import ConfigurationError, MicrophoneNotFound
+from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
 
 _METER_FROM_DBFS = -70.0
 _METER_WIDTH = 30
 _FORBIDDEN_IN_LABELS = set('/\\:*?"<>|\0')
+_LONGEST_NAME = 80
+_BYTES_PER_KB = 1_000
+_LAST_JUDGEMENTS_S = 10.0  # for those of what was recorded last
 
 log = structlog.get_logger()
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session records: every file of it is taken for this."""
+
+    label: str
+    appliance: str = ""  # `--device`
+    room: str = ""
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is whole on the disk."""
+
+    path: Path
+    subject: Subject
+    session: str  # the stem of its JSON
+    source: str
+    rate_hz: int
+    duration_s: float
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes a file for, before anybody has listened to it."""
+
+    label: str  # the likeliest
+    score: float  # its highest frame probability
+    heard: bool  # whether that is enough for an alert
+
+
+class Clerk(Protocol):
+    """Looks after files once they are written, beside the recording."""
+
+    def take(self, recorded: Recorded) -> None:
+        """One more; does not wait."""
+        ...
+
+    def judgements(self) -> dict[str, Judgement]:
+        """Those that have come since this was last asked, by the file's name."""
+        ...
+
+    def finish(self, within_s: float) -> None:
+        """Be done with what was taken; what takes longer is left."""
+        ...
 
 
 class RecordingSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One session of recording; it is what the JSON beside the files holds."""
 
     label: str
+    appliance: str = ""
+    room: str = ""
     source: str
-    device: str
+    device: str  # which microphone
     rate_hz: int | None  # None: nothing was heard
     window_s: float
     gate: bool
@@ -42,6 +94,9 @@ class RecordingSummary(msgspec.Struct, frozen=True, kw_only=True):
     stopped: datetime | None  # UTC; None while it runs, or after a crash
     complete: bool
     files: tuple[str, ...]
+    judgements: dict[str, Judgement] = {}
+    kb: float = 0.0  # of the files
+    kb_before: float = 0.0  # of those of earlier sessions of the same
     counts: dict[str, int]
     faults: tuple[str, ...]
 
@@ -52,68 +107,135 @@ def record(
     label: str,
     minutes: float | None,
     out: Path,
+    appliance: str = "",
+    room: str = "",
+    until_kb: float | None = None,
     speed: Speed = 1.0,
     stop: threading.Event,
     console: Console,
     clock: Clock | None = None,
+    clerk: Clerk | None = None,
 ) -> RecordingSummary:
     """Write what is not silent to `out`/`label` until `stop`, the end, or `minutes` of sound.
 
-    Windows follow one another without overlap. Raises ConfigurationError for a label that is no
-    folder name or a folder that cannot be written, SourceError for a file that cannot be read,
-    MicrophoneNotFound when there is no input to begin with.
+    Or until there are `until_kb` of it, with what earlier sessions of the same label, appliance and
+    room have left in the folder: who is interrupted says the same again. Windows follow one another
+    without overlap. Raises ConfigurationError for a label that is no folder name or a folder that
+    cannot be written, SourceError for a file that cannot be read, MicrophoneNotFound when there is
+    no input to begin with, DiskFull.
     """
-    session = _Session(capture, label, out, speed, stop, console, clock or SystemClock())
-    return session.run(minutes)
+    subject = Subject(label=label, appliance=_named("--device", appliance), room=room)
+    _named("--room", room)
+    session = _Session(
+        capture, subject, _made(out, label), speed, stop, console, clock or SystemClock(), clerk
+    )
+    return session.run(minutes, until_kb)
+
+
+class _Earlier(msgspec.Struct, kw_only=True):
+    """As much of an earlier session's JSON as tells what it left."""
+
+    label: str
+    appliance: str = ""
+    room: str = ""
+    files: tuple[str, ...] = ()
+
+
+def _left_by_earlier(directory: Path, subject: Subject) -> list[Path]:
+    """The files that sessions of the same subject have left, as far as they are still there."""
+    files = []
+    for session in sorted(directory.glob("session-*.json")):
+        try:
+            written = session.read_bytes()
+            if not written:
+                continue  # just begun
+            earlier = msgspec.json.decode(written, type=_Earlier)
+        except (OSError, msgspec.MsgspecError) as error:
+            log.warning("session_not_read", file=session.name, error=str(error))
+            continue
+        same = Subject(label=earlier.label, appliance=earlier.appliance, room=earlier.room)
+        if same == subject:
+            # By their bare names: whatever stands there, nothing outside the folder is counted.
+            files += [directory / Path(name).name for name in earlier.files]
+    return [file for file in files if file.is_file()]
 
 
 class _Session:
     def __init__(
         self,
         capture: Capture,
-        label: str,
-        out: Path,
+        subject: Subject,
+        directory: Path,
         speed: Speed,
         stop: threading.Event,
         console: Console,
         clock: Clock,
+        clerk: Clerk | None,
     ) -> None:
         self._capture = msgspec.structs.replace(capture, hop_s=capture.window_s)
-        self._label = label
-        self._directory = _made(out, label)
+        self._subject = subject
+        self._directory = directory
         self._console = console
         self._clock = clock
+        self._clerk = clerk
         self._started = clock.utc()
         self._began_mono_s = clock.mono_s()
         self._files: list[str] = []
+        self._bytes = 0
+        self._judgements: dict[str, Judgement] = {}
         self._faults: list[str] = []
         self._rate_hz: int | None = None
         self._listener = Listener(self._capture, rate_hz=None, clock=clock, speed=speed, stop=stop)
-        self._json = _free(self._directory, f"session-{_stamp(self._started)}", ".json")
+        before = _left_by_earlier(directory, subject)
+        self._files_before = len(before)
+        self._bytes_before = sum(file.stat().st_size for file in before)
+        self._json, claimed = _claimed(directory, f"session-{_stamp(self._started)}", ".json")
+        claimed.close()
 
-    def run(self, minutes: float | None) -> RecordingSummary:
+    def run(self, minutes: float | None, until_kb: float | None) -> RecordingSummary:
         """Until it is over; the JSON is whole whatever ends it."""
         until_s = None if minutes is None else minutes * 60
+        until_bytes = None if until_kb is None else until_kb * _BYTES_PER_KB
         self._write_json(stopped=None)
-        self._console.print(
-            f"recording {self._label!r} from {self._listener.source.name} "
-            f"into {self._directory}; ^C stops"
-        )
+        self._say_what_begins()
         try:
             with Live(console=self._console, auto_refresh=False, transient=True) as live:
-                for heard in self._listener:
+                for heard in self._listener if not self._reached(until_bytes) else ():
                     self._note(heard)
                     if self._console.is_terminal:
                         live.update(self._meter(), refresh=True)
                     if until_s is not None and self._heard_s(heard) >= until_s:
                         break
+                    if self._reached(until_bytes):
+                        break
         finally:
+            if self._clerk is not None:
+                self._clerk.finish(_LAST_JUDGEMENTS_S)
             summary = self._write_json(stopped=self._clock.utc())
-            self._console.print(
-                f"stopped: {len(self._files)} files, "
-                f"{summary.counts['quiet_windows']} silent windows left out; {self._json}"
-            )
+            self._say_what_there_is(summary)
         return summary
+
+    def _reached(self, until_bytes: float | None) -> bool:
+        return until_bytes is not None and self._bytes_before + self._bytes >= until_bytes
+
+    def _say_what_begins(self) -> None:
+        self._console.print(
+            f"recording {self._subject.label!r} from {self._listener.source.name} "
+            f"into {self._directory}; ^C stops"
+        )
+        if self._files_before:
+            self._console.print(
+                f"goes on after {self._files_before} files of earlier sessions, "
+                f"{self._bytes_before / _BYTES_PER_KB:,.0f} kB"
+            )
+
+    def _say_what_there_is(self, summary: RecordingSummary) -> None:
+        heard = [one for one in self._judgements.values() if one.heard]
+        judged = f"; the model hears something in {len(heard)} of them" if self._judgements else ""
+        self._console.print(
+            f"stopped: {len(self._files)} files, {summary.counts['quiet_windows']} silent windows "
+            f"left out, {summary.kb:,.0f} kB{judged}; {self._json}"
+        )
 
     def _note(self, heard: Heard | None) -> None:
         match heard:
@@ -132,14 +254,31 @@ class _Session:
                 pass
 
     def _write_wav(self, window: Window) -> None:
-        path = _free(self._directory, _stamp(window.started_at), ".wav")
-        with path.open("xb") as file, wave.open(file, "wb") as wav:
-            wav.setnchannels(1)
-            wav.setsampwidth(2)
-            wav.setframerate(window.rate_hz)
-            wav.writeframes(window.pcm)
+        path, file = _claimed(self._directory, _stamp(window.started_at), ".wav")
+        try:
+            with file, wave.open(file, "wb") as wav:
+                wav.setnchannels(1)
+                wav.setsampwidth(2)
+                wav.setframerate(window.rate_hz)
+                wav.writeframes(window.pcm)
+        except OSError as error:
+            path.unlink(missing_ok=True)  # half a file is none
+            raise _not_written(path, error) from None
         self._files.append(path.name)
+        self._bytes += path.stat().st_size
         log.info("recorded", file=path.name, level_dbfs=round(window.level_dbfs, 1))
+        if self._clerk is not None:
+            self._clerk.take(
+                Recorded(
+                    path=path,
+                    subject=self._subject,
+                    session=self._json.stem,
+                    source=self._listener.source.name,
+                    rate_hz=window.rate_hz,
+                    duration_s=window.samples / window.rate_hz,
+                )
+            )
+        self._write_json(stopped=None)  # a session that is cut off is counted as well
 
     def _heard_s(self, heard: Heard | None) -> float:
         """Sound so far: a recording's own time, the clock's for what is live."""
@@ -156,12 +295,17 @@ class _Session:
         counts = self._listener.counts
         return Text(
             f"{bar} {self._listener.level_dbfs:6.1f} dBFS  {len(self._files)} files, "
+            f"{self._bytes / _BYTES_PER_KB:,.0f} kB, "
             f"{counts.quiet_windows} silent, {counts.lost_samples} samples lost"
         )
 
     def _write_json(self, stopped: datetime | None) -> RecordingSummary:
+        if self._clerk is not None:
+            self._judgements |= self._clerk.judgements()
         summary = RecordingSummary(
-            label=self._label,
+            label=self._subject.label,
+            appliance=self._subject.appliance,
+            room=self._subject.room,
             source=self._listener.source.name,
             device=self._listener.stream_text,
             rate_hz=self._rate_hz,
@@ -172,13 +316,20 @@ class _Session:
             stopped=stopped,
             complete=stopped is not None,
             files=tuple(self._files),
+            judgements=self._judgements,
+            kb=self._bytes / _BYTES_PER_KB,
+            kb_before=self._bytes_before / _BYTES_PER_KB,
             counts=self._listener.counts.as_dict(),
             faults=tuple(self._faults),
         )
         # Written beside it and moved over it, so that nobody ever reads half of it.
         draft = self._json.with_suffix(".json.part")
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
-        draft.replace(self._json)
+        try:
+            draft.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+            draft.replace(self._json)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise _not_written(self._json, error) from None
         return summary
 
 
@@ -203,11 +354,31 @@ def _stamp(utc: datetime) -> str:
     return utc.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
 
 
-def _free(directory: Path, stem: str, suffix: str) -> Path:
-    """A name that is not taken yet."""
-    path = directory / f"{stem}{suffix}"
-    number = 2
-    while path.exists():
-        path = directory / f"{stem}-{number}{suffix}"
-        number += 1
-    return path
+def _claimed(directory: Path, stem: str, suffix: str) -> tuple[Path, IO[bytes]]:
+    """A new file under a name that was not taken, whoever else takes names there."""
+    for number in itertools.count(1):
+        path = directory / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            return path, path.open("xb")
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _not_written(path, error) from None
+    raise AssertionError("there are more numbers than files")
+
+
+def _not_written(path: Path, error: OSError) -> ConfigurationError | DiskFull:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"the disk is full: {path} was not written. Free some space.")
+    return ConfigurationError(
+        f"{path} cannot be written: {error.strerror}. Name another folder with --out."
+    )
+
+
+def _named(option: str, name: str) -> str:
+    if len(name) > _LONGEST_NAME or not (name.isprintable() and name == name.strip()):
+        raise ConfigurationError(
+            f"{option} is {name!r}; give a name of up to {_LONGEST_NAME} characters, "
+            "for example: washer"
+        )
+    return name

@@ -92,6 +92,19 @@ class WindowCutter:
         missing = self.window_samples - self._pending.size - self._chunk_samples
         return max(0, missing) / self.rate_hz
 
+    def beginning(self, step_s: float) -> Cut:
+        """What has come of the next window, in whole steps. It comes again, whole."""
+        self._join()
+        step_samples = max(1, round(step_s * self.rate_hz))
+        pcm = self._pending[: self._pending.size // step_samples * step_samples]
+        return Cut(
+            sequence=self._sequence,
+            first_sample=self._first_sample,
+            pcm=pcm,
+            fresh=pcm[self._shown - self._first_sample :],
+            lost_samples=0,  # the whole window tells of them
+        )
+
     def push(self, block: Block, mono: NDArray[np.float32] | None = None) -> Iterator[Cut]:
         """The windows that this block completes; `mono` is its mix, if it is at hand."""
         self._frames += block.lost_frames + block.frames
@@ -111,6 +124,15 @@ class WindowCutter:
             pcm = np.zeros(self.window_samples, dtype=np.int16)
             pcm[: self._pending.size] = self._pending
             yield self._cut(pcm, end)
+
+    def leave(self) -> Iterator[Cut]:
+        """What no window held yet, with what came before it, shorter than a window.
+
+        For who goes on with the sound elsewhere: zeros after its end would lie where that begins.
+        """
+        self._join()
+        if self.received_samples > self._shown and self._pending.size >= self.hop_samples:
+            yield self._cut(self._pending, self.received_samples)
 
     def _take(self, samples: NDArray[np.int16]) -> None:
         self._chunks.append(samples)

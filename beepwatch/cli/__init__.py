@@ -15,7 +15,8 @@ from beepwatch.secrecy import without_secrets
 
 __all__ = ["app", "run_command_line"]
 
-for _verbs in ("running", "sound", "models", "telegram", "configuration"):  # as the help shows them
+_GROUPS = ("running", "sound", "teaching", "models", "dataset", "telegram", "configuration")
+for _verbs in _GROUPS:  # as the help shows them
     import_module(f"{__name__}.{_verbs}")
 
 

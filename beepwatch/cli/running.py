@@ -56,13 +56,13 @@ def run(
     settings, token = settings_and_token(config, source, rate)
     # On a terminal, SIGHUP says that its window was closed.
     on_terminal = sys.stdin is not None and sys.stdin.isatty()
-    read_again = None if on_terminal else partial(settings_and_token, config, source, rate)
     return running.run(
         settings,
         token=token,
         speed=speed_of(speed),
         log_level=log_level(),
-        read_again=read_again,
+        read_again=partial(settings_and_token, config, source, rate),
+        hangup_ends=on_terminal,
     )
 
 

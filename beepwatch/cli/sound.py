@@ -21,11 +21,32 @@ from beepwatch.cli.options import (
 )
 
 
-@app.command(epilog=example("beepwatch record --label beep --minutes 10 --out recordings"))
+@app.command(epilog=example("beepwatch record --label beep --device washer --until-kb 20000"))
 def record(
     label: Annotated[str, typer.Option("--label", help="What is being recorded; a folder's name.")],
-    minutes: Annotated[float | None, typer.Option("--minutes", min=0.01)] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR")] = Path("recordings"),
+    minutes: Annotated[
+        float | None, typer.Option("--minutes", min=0.01, help="Stop after so many.")
+    ] = None,
+    until_kb: Annotated[
+        float | None,
+        typer.Option(
+            "--until-kb",
+            min=1,
+            metavar="KB",
+            help="Stop when there is so much of this label, device and room, earlier sessions "
+            "included: the same command goes on where it was stopped.",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="Which appliance is to be heard.")
+    ] = "",
+    room: Annotated[str, typer.Option("--room", metavar="NAME", help="In which room.")] = "",
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The data set; dataset.csv lists it.")
+    ] = Path("recordings"),
+    pre_label: Annotated[
+        bool, typer.Option("--pre-label/--no-pre-label", help="Note what the model hears in each.")
+    ] = True,
     config: ConfigFile = None,
     source: Source = None,
     speed: Speed = "1",
@@ -35,18 +56,29 @@ def record(
     from rich.console import Console
 
     from beepwatch.capture.recording import record as record_session
+    from beepwatch.daemon.clerk import FilingClerk, opening
 
     settings, _ = settings_and_token(config, source, rate)
     start_logging()
     stop = stop_on_signals()
+    console = Console(stderr=True)
+    clerk = FilingClerk(
+        out,
+        opening(settings.model, settings.store.path, console.print) if pre_label else None,
+        console.print,
+    )
     record_session(
         settings.capture,
         label=label,
         minutes=minutes,
         out=out,
+        appliance=device,
+        room=room,
+        until_kb=until_kb,
         speed=speed_of(speed),
         stop=stop,
-        console=Console(stderr=True),
+        console=console,
+        clerk=clerk,
     )
     return 0
 
@@ -69,10 +101,12 @@ def scan(
 ) -> int:
     """Find sounds in recordings."""
     from beepwatch.classify.bundle import find_bundle
+    from beepwatch.classify.shelf import Shelf
     from beepwatch.daemon import scan as scanning
     from beepwatch.daemon.found import written
 
-    model = load_settings(config).config.model
+    settings = load_settings(config).config
+    model = settings.model
     given = scanning.recordings(paths)
     failed = False
     with scanning.quiet_decoders(), written(given, table=csv, labels=labels) as write:
@@ -80,7 +114,9 @@ def scan(
             given,
             bundle=find_bundle(model.bundle),
             model=model,
+            shelf=Shelf(settings.store.path),
             workers=workers or scanning.available_cores(),
+            say=lambda line: typer.echo(f"beepwatch: {line}", err=True),
         ):
             if scanned.problem is not None:
                 failed = True

@@ -21,7 +21,7 @@ from beepwatch.messages import AnyMessage, Finish, Heartbeat, decode, encode
 
 STALE_AFTER_S = 15.0
 STARTING_S = 60.0  # a Pi Zero loads ONNX Runtime for half a minute
-FIRST_BACKOFF_S = 0.2
+FIRST_BACKOFF_S = 0.2  # of the second death within `STORM_S`; after the first it lives at once
 LONGEST_BACKOFF_S = 30.0
 KILLED_BACKOFF_S = 0.5  # the longest for one that somebody killed: it would have lived
 STORM_DEATHS, STORM_S = 5, 60.0
@@ -162,6 +162,8 @@ class Child:
             return False
         try:
             self.connection.send_bytes(data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False  # it has gone; its last words are still to be read
         except OSError:
             self._hang_up()
             return False
@@ -198,7 +200,8 @@ class Child:
         self._deaths_s.append(now_s)
         while now_s - self._deaths_s[0] > STORM_S:
             self._deaths_s.popleft()
-        backoff_s = min(longest_backoff_s, FIRST_BACKOFF_S * 2 ** (len(self._deaths_s) - 1))
+        earlier = len(self._deaths_s) - 1
+        backoff_s = min(longest_backoff_s, FIRST_BACKOFF_S * 2 ** (earlier - 1)) if earlier else 0.0
         self._restart_at_s = now_s + backoff_s
 
     def storming(self, now_s: float) -> bool:

@@ -12,8 +12,10 @@ import msgspec
 import structlog
 
 from beepwatch.classify.bundle import load_bundle
-from beepwatch.classify.engines import open_engine
+from beepwatch.classify.shelf import Shelf
+from beepwatch.classify.taught import open_taught
 from beepwatch.clock import Clock, LocalZone, SystemClock
+from beepwatch.daemon.entry import let_in
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.pipeline import Note, Pipeline
 from beepwatch.daemon.remembering import remember
@@ -23,6 +25,7 @@ from beepwatch.daemon.timekeeping import Timekeeper
 from beepwatch.errors import DiskFull, ModelError, StoreDamaged, StoreError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import (
+    Alert,
     AlertKind,
     AnyMessage,
     Clip,
@@ -36,14 +39,19 @@ from beepwatch.messages import (
     Poke,
     Quiet,
     Ready,
+    Watch,
     Window,
 )
 from beepwatch.store.database import Database
 from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox, Written
 from beepwatch.store.timeline import Timeline
+from beepwatch.store.wishes import Wishes
 
 IDLE_S = 1.0
+LAST_TRIES_S = 30.0  # to write what is left at the end of a source, which has no other limit
+WRITE_AGAIN_S = 0.2
+HAND_OVER_S = 10.0  # an alert that cannot be written for so long is told without the store
 UNWRITTEN_NOTES = 1_000  # kept while the disk is full; hours of beeps
 UNWRITTEN_CLIPS = 20  # of them with their clips; 20 MB at most
 
@@ -55,6 +63,8 @@ def main(connection: Connection, settings: ClassifierSettings) -> None:
     configure_logging(settings.logs)
     clock = SystemClock()
     link = Link(connection, clock)
+    if settings.model.runtime == "torch":
+        let_in()
     try:
         Classifier(link, settings, clock).run()
     except (ModelError, StoreDamaged) as error:
@@ -71,12 +81,15 @@ class Classifier:
 
     def __init__(self, link: Link, settings: ClassifierSettings, clock: Clock) -> None:
         bundle = load_bundle(settings.bundle)
-        engine = open_engine(bundle, settings.model.runtime)
+        shelf = Shelf(settings.directory)
+        engine, problems = open_taught(bundle, settings.model.runtime, shelf)
+        for problem in problems:
+            _log.error("taught_sound_unusable", problem=problem)
         database = Database(settings.directory)
         # Before anything is remembered: the clock may have been set since the last life.
         self._time = Timekeeper(Timeline(database, clock.boot_id()), clock)
         memory = Memory(database)
-        remembered = remember(memory, settings, clock)
+        remembered = remember(memory, Wishes(database), settings, clock)
         self._link = link
         self._clock = clock
         self._live = settings.live
@@ -84,8 +97,8 @@ class Classifier:
         self._faulty_since: datetime | None = None
         self._pipeline = Pipeline(
             engine,
-            thresholds=bundle.info.thresholds,
-            context_s=bundle.info.context_s,
+            thresholds=engine.thresholds,
+            context_s=engine.context_s,
             rules=settings.rules,
             missing_after_s=settings.missing_after_s,
             zone=LocalZone(),
@@ -94,20 +107,32 @@ class Classifier:
             last_told_s=remembered.last_told_s,
             earlier=remembered.earlier,
         )
+        if remembered.watch is not None:
+            self._pipeline.watch(remembered.watch)
+        self._model = f"{settings.bundle.name} {engine.model_id}"
 
     def run(self) -> None:
         """Take windows until told to finish."""
-        self._link.send(Ready())
+        self._link.send(Ready(model=self._model))
         while True:
             message = self._link.receive(IDLE_S)
             if isinstance(message, Finish):
                 self._write(self._pipeline.finish() if message.for_good else [])
-                if self._writer.unwritten:
-                    _log.error("not_written", notes=self._writer.unwritten)
+                self._write_the_rest(message.within_s or LAST_TRIES_S)
                 self._link.send(Finished())
                 return
             self._handle(message)
             self._link.beat()
+
+    def _write_the_rest(self, within_s: float) -> None:
+        """A database that is locked just now is no reason to lose how the last episode ended."""
+        give_up_s = self._clock.mono_s() + within_s
+        while self._writer.unwritten and self._clock.mono_s() < give_up_s:
+            self._link.beat()
+            self._link.receive(WRITE_AGAIN_S)  # there is nothing more to say, but it may be gone
+            self._write([])
+        if self._writer.unwritten:
+            _log.error("not_written", notes=self._writer.unwritten)
 
     def _handle(self, message: AnyMessage | None) -> None:
         if self._live and isinstance(message, Window | Quiet) and self._time.is_set_anew(message):
@@ -117,6 +142,8 @@ class Classifier:
                 self._write(self._pipeline.hear(message))
             case Quiet():
                 self._write(self._pipeline.skip(message))
+            case Watch():
+                self._pipeline.watch(message)
             case None if self._live:
                 self._write(self._pipeline.tick(self._clock.mono_s(), self._clock.utc()))
         if isinstance(message, Window | Quiet):
@@ -140,6 +167,8 @@ class Classifier:
             raise  # no life of this daemon can write it; the next start puts it aside
         except StoreError as error:
             self._report(error)
+            for alert in self._writer.overdue(self._clock.mono_s()):
+                self._link.send(alert)
             return
         if wrote:
             self._link.send(Poke())
@@ -175,6 +204,8 @@ class NoteWriter:
         self._event_ids: dict[EpisodeKey, int] = {}
         self._last_alert = dict(last_alerts)  # by label
         self._unwritten: deque[Note] = deque()
+        self._unwritten_since_s: float | None = None
+        self._handed_over: set[str] = set()  # by dedupe_key, of what is unwritten
         self._clips: dict[int, tuple[Event, Clip]] = {}  # of events that were written without
         self.clips_wait_for: StoreError | None = None
 
@@ -182,6 +213,19 @@ class NoteWriter:
     def unwritten(self) -> int:
         """How many notes wait for a store that can be written."""
         return len(self._unwritten)
+
+    def overdue(self, now_s: float) -> list[Alert]:
+        """Alerts that have waited for too long, each once; the messenger tells what it cannot
+        write, and knows them again when they are written.
+        """
+        if self._unwritten_since_s is None:
+            self._unwritten_since_s = now_s
+        if now_s - self._unwritten_since_s < HAND_OVER_S:
+            return []
+        alerts = [note.alert for note in self._unwritten if note.alert is not None]
+        new = [alert for alert in alerts if alert.dedupe_key not in self._handed_over]
+        self._handed_over = {alert.dedupe_key for alert in alerts}
+        return new
 
     def write(self, notes: list[Note]) -> bool:
         """Whether there is something new for the messenger. Raises StoreError."""
@@ -193,6 +237,8 @@ class NoteWriter:
         while self._unwritten:
             self._put(self._unwritten[0])
             self._unwritten.popleft()
+        self._unwritten_since_s = None
+        self._handed_over.clear()
         return self._put_clips() or wrote
 
     def _put(self, note: Note) -> None:

@@ -6,7 +6,7 @@ start and 80 MB, and every stretch of a shared recording would have to be copied
 """
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.capture.files import decode
-from beepwatch.classify.bundle import Bundle
 from beepwatch.classify.engines import Answers, Engine, Stretch, stretches
 from beepwatch.daemon.found import Found, Given, Scanned, found
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
@@ -36,7 +35,11 @@ class Hearing:
     """
 
     def __init__(
-        self, given: Given, engine: Engine, bundle: Bundle, decode: Decode = decode
+        self,
+        given: Given,
+        engine: Engine,
+        thresholds: Mapping[str, float],
+        decode: Decode = decode,
     ) -> None:
         self._given = given
         self._engine = engine
@@ -50,7 +53,7 @@ class Hearing:
         self._scored: dict[int, Answers] = {}  # by number, not decided yet
         self._decided = 0
         self._frames = 0
-        self._tracker = EpisodeTracker(bundle.info.thresholds, context_s=0.0)
+        self._tracker = EpisodeTracker(thresholds, context_s=0.0)
         self._found: list[Found] = []
         self._answer: Scanned | None = None
 

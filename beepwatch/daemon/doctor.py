@@ -9,8 +9,10 @@ import msgspec
 
 from beepwatch.capture.diagnosis import microphone_report
 from beepwatch.classify.bundle import find_bundle, load_bundle
-from beepwatch.classify.engines import open_engine
+from beepwatch.classify.shelf import Shelf
+from beepwatch.classify.taught import open_taught, usable_heads
 from beepwatch.config import Config, Loaded, telegram_token
+from beepwatch.daemon.planning import check_rules, with_defaults
 from beepwatch.errors import BeepwatchError
 from beepwatch.store.database import Database
 
@@ -41,6 +43,7 @@ def checks(loaded: Loaded) -> Iterator[Check]:
         ("microphone", _microphone),
         ("ffmpeg", _ffmpeg),
         ("model", _model),
+        ("rules", _rules),
         ("disk", _disk),
         ("telegram", _telegram),
         ("service", _service),
@@ -95,13 +98,25 @@ def _ffmpeg(_config: Config) -> Iterator[Check]:
 
 def _model(config: Config) -> Iterator[Check]:
     bundle = load_bundle(find_bundle(config.model.bundle))
-    open_engine(bundle, config.model.runtime)
+    engine, problems = open_taught(bundle, config.model.runtime, Shelf(config.store.path))
     info = bundle.info
     yield Check(
         name="model",
         ok=True,
-        found=f"{info.name} {info.model_id} on {config.model.runtime}: {', '.join(info.labels)}",
+        found=f"{info.name} {info.model_id} on {config.model.runtime}: {', '.join(engine.labels)}",
     )
+    for problem in problems:
+        yield Check(name="taught", ok=False, found=problem)
+
+
+def _rules(config: Config) -> Iterator[Check]:
+    info = load_bundle(find_bundle(config.model.bundle)).info
+    shelf = Shelf(config.store.path)
+    check_rules(config, info.labels, shelf.digests())
+    heads, _ = usable_heads(shelf, info.model_id, info.labels)
+    named = [head.name for head in heads if head.kind == "sound"]
+    told = sorted({rule.label for rule in with_defaults(config.rules, named)})
+    yield Check(name="rules", ok=True, found=f"what is told: {', '.join(told) or 'nothing'}")
 
 
 def _disk(config: Config) -> Iterator[Check]:

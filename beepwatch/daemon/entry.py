@@ -12,6 +12,7 @@ import threading
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -28,7 +29,10 @@ ALONE_S = 4.0  # for a child to end by itself when the supervisor is gone
 # importers provide. structlog wants rich for tracebacks in colour that no daemon prints, 6 MB;
 # asyncio, which structlog brings along, wants ssl, 2 MB.
 _WITHOUT = ("rich", "ssl")
-_WITH_SSL = "beepwatch.daemon.messenger"
+# structlog imports it for methods that nobody calls where there is no event loop, and cannot do
+# without: an empty module stands in its place, 1.5 MB.
+_EMPTY = "asyncio"
+_WITH_LOOP = "beepwatch.daemon.messenger"
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +66,7 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     try:
         assignment = msgspec.msgpack.decode(connection.recv_bytes(), type=Assignment)
-    except EOFError:
+    except (EOFError, OSError):
         return  # the supervisor has died in the meantime
     threading.Thread(target=_end_if_left_alone, args=(descriptor,), daemon=True).start()
     sys.path[:] = assignment.path
@@ -93,8 +97,16 @@ def _end_if_left_alone(descriptor: int) -> None:
 def keep_out(module: str) -> None:
     """Spare this process the imports that `module` does without."""
     for name in _WITHOUT:
-        if name != "ssl" or module != _WITH_SSL:
+        if name != "ssl" or module != _WITH_LOOP:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # documented meaning
+    if module != _WITH_LOOP:
+        sys.modules.setdefault(_EMPTY, ModuleType(_EMPTY))
+
+
+def let_in() -> None:
+    """Whoever imports asyncio from now on gets it: torch does."""
+    if not hasattr(sys.modules.get(_EMPTY), "run"):
+        sys.modules.pop(_EMPTY, None)
 
 
 def _simpler(value: Any) -> str:  # noqa: ANN401 - msgspec's hook

@@ -28,6 +28,10 @@ class Letters:
         key = f"{kind}:{now.isoformat()}:{text}"
         self._unsent.append(Alert(kind=kind, text=text, created_at=now, due_at=now, dedupe_key=key))
 
+    def pass_on(self, alert: Alert) -> None:
+        """An alert that the classifier could not write."""
+        self._unsent.append(alert)
+
     def post(self, messenger: Child) -> None:
         """Send what waits, as far as somebody takes it."""
         while self._unsent and messenger.send(self._unsent[0]):

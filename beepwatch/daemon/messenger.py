@@ -2,43 +2,46 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from beepwatch.clock import LocalZone, SystemClock
+from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.daemon.threads import SteadyThreads
+from beepwatch.daemon.unwritten import Unwritten
 from beepwatch.errors import StoreError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import (
     Alert,
     AlertKind,
+    Condition,
     Fault,
     Finish,
     Finished,
     Heartbeat,
     Noted,
+    Piece,
     Poke,
     Ready,
 )
-from beepwatch.notify.captions import status
 from beepwatch.notify.channels import Channel, ConsoleChannel
 from beepwatch.notify.clips import Encoder
 from beepwatch.notify.dispatcher import Dispatcher
+from beepwatch.store.corrections import Corrections
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
+from beepwatch.store.wishes import Wishes
 
 if TYPE_CHECKING:
     from beepwatch.notify.door import Door
 
 TIDY_EVERY_S = 3_600.0
 LOOK_FOR_ROOM_S = 30.0
-STORE_AGAIN_S = 1.0
 _THREADS = 32
 _THREADS_BESIDES = 4  # the channels': tidying, filing, encoding, and a name to be resolved
 
@@ -67,11 +70,24 @@ class Messenger:
         self._clock = SystemClock()
         self._outbox = Outbox(database)
         self._library = Library(database)
+        self._corrections = Corrections(database)
+        self._wishes = Wishes(database)
+        self._inquiries = Inquiries(link.send)
         self._channels = settings.channels
+        channels = _open_channels(settings)
+        self._unwritten = Unwritten(
+            self._outbox,
+            channels,
+            clock=self._clock,
+            room=settings.notify.room,
+            zone=LocalZone(),
+            noted=lambda key: link.send(Noted(dedupe_key=key)),
+            written=self._poke,
+        )
         self._dispatcher = Dispatcher(
             self._outbox,
             self._library,
-            _open_channels(settings),
+            channels,
             clock=self._clock,
             encode=Encoder().encode,
             room=settings.notify.room,
@@ -80,9 +96,8 @@ class Messenger:
             beat=lambda: link.beat(self._counts),
         )
         self._door = self._open_door()
+        self._chosen = asyncio.Event()
         self._finish: asyncio.Future[Finish] | None = None
-        self._unwritten: list[tuple[Alert, Sequence[str]]] = []  # each with its channels
-        self._write_again: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Deliver until told to finish, then for as long as was allowed."""
@@ -125,11 +140,14 @@ class Messenger:
             return
         match message:
             case Alert():
-                self._write(message, self._channels)
+                self._unwritten.write(message, self._channels)
             case Finish():
                 self._end(message)
             case Poke():
-                self._dispatcher.poke()
+                self._unwritten.write_all()  # first: of what was told, nothing is sent again
+                self._poke()
+            case Condition() | Piece():
+                self._inquiries.hears(message)
 
     def _end(self, reason: Finish | SupervisorGone) -> None:
         if self._finish is None or self._finish.done():
@@ -147,57 +165,58 @@ class Messenger:
         key = f"{kind}:{now.isoformat()}:{fault.text}"
         alert = Alert(kind=kind, text=fault.text, created_at=now, due_at=now, dedupe_key=key)
         if others := [name for name in self._channels if name != channel]:
-            self._write(alert, others)
+            self._unwritten.write(alert, others)
 
     def _open_door(self) -> "Door | None":
-        """Where the configured chats can ask; None without any."""
+        """Where the configured chats can ask; None without any, or where nobody is to answer."""
         settings, telegram = self._settings, self._settings.notify.telegram
-        if not telegram.chat_ids or settings.token is None:
+        if not telegram.chat_ids or not telegram.commands or settings.token is None:
             return None
-        from beepwatch.notify.door import Door  # as expensive as the channel below
+        # As expensive as the channel below.
+        from beepwatch.daemon.desk import BotDesk, Stores
+        from beepwatch.notify.door import Door
 
-        return Door(
-            settings.token,
-            telegram.base_url,
-            telegram.chat_ids,
-            clock=self._clock,
-            answer=lambda: status(
-                self._outbox.last_heard(),
-                sum(self._outbox.waiting().values()),
-                settings.notify.room,
-                LocalZone(),
+        desk = BotDesk(
+            Stores(
+                outbox=self._outbox,
+                library=self._library,
+                corrections=self._corrections,
+                wishes=self._wishes,
             ),
+            self._inquiries,
+            clock=self._clock,
+            zone=LocalZone(),
+            room=settings.notify.room,
+            sound=self._dispatcher.sound,
+            encode=Encoder().encode,
+            watch=self._link.send,
+            changed=self._on_choice,
+        )
+        return Door(
+            settings.token, telegram.base_url, telegram.chat_ids, clock=self._clock, desk=desk
         )
 
-    def _write(self, alert: Alert, channels: Sequence[str]) -> None:
-        self._unwritten.append((alert, channels))
-        self._write_all()
+    def _on_choice(self) -> None:
+        """Messages have something new to show, and there may be a clip to keep."""
+        self._dispatcher.poke()
+        self._chosen.set()
 
-    def _write_all(self) -> None:
-        """Put notices and faults into the outbox, in order."""
-        if self._write_again is not None:
-            self._write_again.cancel()
-        try:
-            while self._unwritten:
-                alert, channels = self._unwritten[0]
-                self._outbox.write(alert=alert, channels=channels)
-                self._unwritten.pop(0)
-                self._link.send(Noted(dedupe_key=alert.dedupe_key))
-        except StoreError as error:
-            _log.warning("notice_not_written", error=str(error))
-            loop = asyncio.get_running_loop()
-            self._write_again = loop.call_later(STORE_AGAIN_S, self._write_all)
-            return
+    def _poke(self) -> None:
         self._dispatcher.poke()
 
     async def _tidy(self) -> None:
-        """Keep the clips within their limits: every hour, and whenever the disk gets full."""
+        """Keep the clips within their limits: every hour, and whenever the disk gets full. Before
+        that, and after a correction, those of corrected events are kept apart.
+        """
         store = self._settings.store
         tidied_s = float("-inf")
         while True:
             now_s = self._clock.mono_s()
             try:
                 overdue = now_s - tidied_s >= TIDY_EVERY_S
+                if overdue or self._chosen.is_set():
+                    self._chosen.clear()
+                    await asyncio.to_thread(self._corrections.keep_clips)
                 if overdue or self._library.is_short_of_room(store.min_free_mb):
                     await asyncio.to_thread(
                         self._library.tidy,
@@ -222,7 +241,12 @@ def _open_channels(settings: MessengerSettings) -> list[Channel]:
         from beepwatch.notify.telegram import TelegramChannel
 
         channels += [
-            TelegramChannel(settings.token, chat_id, notify.telegram.base_url)
+            TelegramChannel(
+                settings.token,
+                chat_id,
+                notify.telegram.base_url,
+                buttons=notify.telegram.commands,
+            )
             for chat_id in notify.telegram.chat_ids
         ]
     return channels

@@ -3,6 +3,7 @@
 No I/O and no clock: the daemon's classifier, `scan` and the benchmarks run the same chain.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -12,11 +13,12 @@ import numpy as np
 from beepwatch.classify.engines import Engine
 from beepwatch.config import Rule
 from beepwatch.daemon.resuming import Earlier, EpisodeKey
-from beepwatch.decide.deadman import DeadMansSwitch
+from beepwatch.decide import deadman
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
-from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Window
+from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Watch, Window
 from beepwatch.store.trail import AudioTrail
+from beepwatch.store.wishes import absence_key
 
 CLIP_MARGIN_S = 1.0  # before the first pulse and after the last
 LONGEST_CLIP_S = 30.0
@@ -67,8 +69,12 @@ class Pipeline:
             RuleMachine(rule, zone=zone, last_told_s=told_s.get(number))
             for number, rule in enumerate(rules)
         ]
+        self._told_keys = told_keys(rules)
+        self._texts = [rule.text or rule.label for rule in rules]
         self._watched = {rule.label for rule in rules}
-        self._deadman = DeadMansSwitch(missing_after_s, since_s=since_s, missed=missed)
+        self._deadman = deadman.DeadMansSwitch(missing_after_s, since_s=since_s, missed=missed)
+        self._watch: deadman.Watch | None = None
+        self._watch_number = 0
         self._earlier = earlier or Earlier()
         self._heard_until_s = since_s
         self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
@@ -97,11 +103,21 @@ class Pipeline:
 
     def tick(self, now_s: float, at: datetime) -> list[Note]:
         """Time passes without sound."""
-        missed = self._deadman.tick(now_s)
-        if missed is None:
-            return []
-        text = f"nothing heard for {missed.for_s / 60:.0f} min"
-        return [Note(alert=_alert(AlertKind.MISSED, text, at, at))]
+        notes = []
+        if (missed := self._deadman.tick(now_s)) is not None:
+            text = f"nothing heard for {missed.for_s / 60:.0f} min"
+            notes.append(Note(alert=_alert(AlertKind.MISSED, text, at, at)))
+        if self._watch is not None and (missed := self._watch.tick(now_s)) is not None:
+            text = f"nothing heard for {missed.for_s / 60:.0f} min since you asked"
+            alert = _alert(AlertKind.MISSED, text, at, at)
+            key = absence_key(self._watch_number)
+            notes.append(Note(alert=msgspec.structs.replace(alert, dedupe_key=key)))
+        return notes
+
+    def watch(self, wish: Watch) -> None:
+        """Tell once if nothing is heard for so long; takes the place of an earlier wish."""
+        self._watch_number = wish.number
+        self._watch = deadman.Watch(wish.since_mono_s, wish.for_s) if wish.for_s else None
 
     def finish(self) -> list[Note]:
         """The sound is over: end what is open."""
@@ -159,6 +175,8 @@ class Pipeline:
         if episode.label not in self._watched:
             return []
         pulse = episode.pulses[-1]
+        if self._watch is not None:
+            self._watch.heard(pulse.onset_s)
         again = self._deadman.heard(pulse.onset_s)
         if again is None:
             return []
@@ -175,8 +193,8 @@ class Pipeline:
             episode=(episode.label, episode.onset),
             clip=clip,
             alert=msgspec.structs.replace(
-                _alert(AlertKind.HEARD, episode.label, tell.at, tell.due_at),
-                dedupe_key=told_key(rule_number, episode.label) + tell.at.isoformat(),
+                _alert(AlertKind.HEARD, self._texts[rule_number], tell.at, tell.due_at),
+                dedupe_key=self._told_keys[rule_number] + tell.at.isoformat(),
             ),
         )
 
@@ -217,9 +235,17 @@ class Pipeline:
         return self._earlier.join(event, episode)
 
 
-def told_key(rule_number: int, label: str) -> str:
-    """How the `dedupe_key` of every alert begins that this rule makes."""
-    return f"heard:{rule_number}:{label}:"
+def told_keys(rules: Sequence[Rule]) -> list[str]:
+    """How the `dedupe_key` of every alert begins that each rule makes.
+
+    A rule's number counts those of its own label: those of others may come and go.
+    """
+    counts: Counter[str] = Counter()
+    keys = []
+    for rule in rules:
+        keys.append(f"heard:{counts[rule.label]}:{rule.label}:")
+        counts[rule.label] += 1
+    return keys
 
 
 def score(engine: Engine, window: Window) -> Scores:

@@ -3,14 +3,15 @@
 SIGHUP reads the configuration again. What cannot be carried out leaves the daemon as it is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 import structlog
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
-from beepwatch.config import Capture, Config, Notify, source_kind
+from beepwatch.classify.shelf import Shelf
+from beepwatch.config import Capture, Config, Notify, Rule, source_kind
 from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
 from beepwatch.daemon.supervisor import Plan, Terms
 from beepwatch.errors import BeepwatchError, ConfigurationError
@@ -39,7 +40,8 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
         """What it means. Raises ConfigurationError and ModelError."""
         channels = channel_names(config.notify, token)
         bundle = load_bundle(find_bundle(config.model.bundle))
-        _check_rules(config, bundle.info.labels)
+        taught = Shelf(config.store.path).digests()
+        check_rules(config, bundle.info.labels, taught)
         kind, _ = source_kind(config.capture.source)
         logs = self.logs(None)
         capture = msgspec.structs.replace(config.capture, queue_windows=Capture().queue_windows)
@@ -49,13 +51,14 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
         classifier = ClassifierSettings(
             bundle=bundle.directory,
             model=config.model,
-            rules=config.rules,
+            rules=with_defaults(config.rules, taught),
             missing_after_s=config.watchdog.missing_after_min * 60,
             directory=config.store.path,
             channels=channels,
             since_s=self.since_s,
             live=kind not in _PATIENT,
             logs=logs,
+            taught=taught,
         )
         messenger = MessengerSettings(
             notify=config.notify,
@@ -98,6 +101,8 @@ class Reloader:
         if token != self._token:
             changed.append("the bot token")
             configure_logging(self._planner.logs(token))
+        if _taught(plan) != _taught(self._plan):
+            changed.append("the taught sounds")
         self._config, self._token, self._plan = config, token, plan
         _log.info("config_reloaded", changed=changed)
         return plan
@@ -145,10 +150,24 @@ def channel_names(notify: Notify, token: Secret | None) -> tuple[str, ...]:
     return (*console, *(f"telegram:{chat_id}" for chat_id in chats))
 
 
-def _check_rules(config: Config, labels: tuple[str, ...]) -> None:
+def with_defaults(rules: tuple[Rule, ...], taught: Iterable[str]) -> tuple[Rule, ...]:
+    """The rules with one for each taught sound that has none: who teaches wants to be told."""
+    ruled = {rule.label for rule in rules}
+    return (*rules, *(Rule(label=name) for name in sorted(taught) if name not in ruled))
+
+
+def check_rules(config: Config, labels: Iterable[str], taught: Iterable[str]) -> None:
+    """Raise ConfigurationError for a rule that nothing could ever satisfy."""
+    known = [*labels, *taught]
     for rule in config.rules:
-        if rule.label not in labels:
+        if rule.label not in known:
             raise ConfigurationError(
                 f"rules.label is {rule.label!r}, but the model {config.model.bundle} knows "
-                f"{', '.join(labels)}. Use one of these, or another model.bundle."
+                f"{', '.join(labels)}, and taught are: {', '.join(taught) or 'none'}. Use one of "
+                f"these, teach it first (beepwatch teach {rule.label} FILES), or take another "
+                "model.bundle."
             )
+
+
+def _taught(plan: Plan) -> Any:  # noqa: ANN401 - each child has its own settings
+    return plan.settings["classifier"].taught

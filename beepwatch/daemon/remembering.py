@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 import msgspec
 
 from beepwatch.clock import Clock
-from beepwatch.daemon.pipeline import told_key
+from beepwatch.daemon.pipeline import told_keys
 from beepwatch.daemon.resuming import Earlier
 from beepwatch.daemon.settings import ClassifierSettings
-from beepwatch.messages import AlertKind
+from beepwatch.messages import AlertKind, Watch
 from beepwatch.store.memory import Memory
+from beepwatch.store.wishes import Wishes
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,14 +20,17 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     missed: bool  # whether it has told of this absence
     last_told_s: dict[int, float]  # of each rule, by its number
     earlier: Earlier
+    watch: Watch | None  # somebody waits for a sound
 
 
-def remember(memory: Memory, settings: ClassifierSettings, clock: Clock) -> Remembered:
+def remember(
+    memory: Memory, wishes: Wishes, settings: ClassifierSettings, clock: Clock
+) -> Remembered:
     """Of a live source everything; of a recording, whose time is its own, what this run wrote."""
     past = _Past(settings, clock)
     told_s = {}
-    for number, rule in enumerate(settings.rules):
-        at_s = past.mono_s(memory.last_told(told_key(number, rule.label)))
+    for number, key in enumerate(told_keys(settings.rules)):
+        at_s = past.mono_s(memory.last_told(key))
         if at_s is not None:
             told_s[number] = at_s
     since_s, missed = _waiting(memory, settings, past)
@@ -35,6 +39,7 @@ def remember(memory: Memory, settings: ClassifierSettings, clock: Clock) -> Reme
         missed=missed,
         last_told_s=told_s,
         earlier=Earlier(memory.recent_events(), memory.open_events()),
+        watch=_watch(wishes, settings, past),
     )
 
 
@@ -51,6 +56,18 @@ def _waiting(memory: Memory, settings: ClassifierSettings, past: "_Past") -> tup
     if since_s is None:
         return settings.since_s, missed
     return since_s if missed else max(settings.since_s, since_s), missed
+
+
+def _watch(wishes: Wishes, settings: ClassifierSettings, past: "_Past") -> Watch | None:
+    """What was wished and has neither been heard nor told of as absent."""
+    watching = wishes.watching()
+    if watching is None:
+        return None
+    since_s = past.mono_s(watching.since)
+    labels = frozenset(rule.label for rule in settings.rules)
+    if since_s is None or wishes.heard_since(watching.since, labels):
+        return None
+    return Watch(number=watching.number, since_mono_s=since_s, for_s=watching.for_s)
 
 
 class _Past:

@@ -1,18 +1,22 @@
 """`beepwatch run`: the whole daemon in the foreground, put together from its configuration."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.config import Config, service_manager, tell_libraries
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
 from beepwatch.daemon.supervisor import Supervisor, Wiring
 from beepwatch.daemon.systemd import ServiceManager
+from beepwatch.daemon.watching import ShelfWatch
 from beepwatch.errors import BeepwatchError, DiskFull
 from beepwatch.logs import configure_logging
 from beepwatch.messages import Alert, AlertKind
 from beepwatch.secrecy import Secret, leave_no_core
+from beepwatch.store.claim import claimed
 from beepwatch.store.damage import put_aside_if_damaged
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox
@@ -29,8 +33,12 @@ def run(
     speed: float | Literal["max"] = 1.0,
     log_level: str = "info",
     read_again: Read | None = None,
+    hangup_ends: bool = False,
 ) -> int:
-    """Run until the source ends or a signal comes; the exit code. SIGHUP calls `read_again`.
+    """Run until the source ends or a signal comes; the exit code.
+
+    SIGHUP has the configuration read by `read_again`, and so has another taught sound. Without
+    `read_again`, or with `hangup_ends`, SIGHUP is the end.
 
     Raises ConfigurationError, ModelError, StoreError before anything is started, and
     BeepwatchError afterwards if the source cannot be read.
@@ -40,22 +48,22 @@ def run(
     planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
     configure_logging(planner.logs(token))
     clock = SystemClock()
+    watch = ShelfWatch(Shelf(config.store.path))
     plan = planner.plan(config, token)
-    _prepare_store(config.store.path, channel_names(config.notify, token), clock)
     wiring = Wiring(
         recorder=Child("recorder", "beepwatch.daemon.recorder", plan.settings["recorder"]),
         classifier=Child("classifier", "beepwatch.daemon.classifier", plan.settings["classifier"]),
         messenger=Child("messenger", "beepwatch.daemon.messenger", plan.settings["messenger"]),
         terms=plan.terms,
         state=config.store.path,
-        reload=Reloader(read_again, planner, config, token) if read_again else None,
+        reload=Reloader(read_again or (lambda: (config, token)), planner, config, token),
+        hangup_reloads=read_again is not None and not hangup_ends,
+        shelf_changed=watch.changed,
     )
-    manager = ServiceManager(*service_manager())
-    try:
+    with claimed(config.store.path), closing(ServiceManager(*service_manager())) as manager:
+        _prepare_store(config.store.path, channel_names(config.notify, token), clock)
         supervisor = Supervisor(wiring, clock, manager)
         exit_code = supervisor.run()
-    finally:
-        manager.close()
     if supervisor.failure is not None:
         error = BeepwatchError(supervisor.failure.text)
         error.exit_code = exit_code  # of the error in the child

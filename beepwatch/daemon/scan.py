@@ -2,20 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from pathlib import Path
 
+from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.classify.bundle import load_bundle
-from beepwatch.classify.engines import open_engine
+from beepwatch.classify.shelf import Shelf
+from beepwatch.classify.taught import open_taught
 from beepwatch.config import Model
 from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
 
-AUDIO_SUFFIXES = frozenset(
-    {".aac", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mka", ".mp3", ".mp4"}
-    | {".oga", ".ogg", ".opus", ".wav", ".webm", ".wma"}
-)
 _STANDARD_ERROR = 2  # its file descriptor
 
 
@@ -43,15 +41,27 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def scan(given: Sequence[Given], *, bundle: Path, model: Model, workers: int) -> Iterator[Scanned]:
-    """Scan recordings in order; one that cannot be read costs one line. Raises ModelError."""
-    loaded = load_bundle(bundle)
-    engine = open_engine(loaded, model.runtime)
+def scan(
+    given: Sequence[Given],
+    *,
+    bundle: Path,
+    model: Model,
+    shelf: Shelf,
+    workers: int,
+    say: Callable[[str], None],
+) -> Iterator[Scanned]:
+    """Scan recordings in order; one that cannot be read costs one line. Raises ModelError.
+
+    A taught sound that cannot be used is said, and the others are looked for.
+    """
+    engine, problems = open_taught(load_bundle(bundle), model.runtime, shelf)
+    for problem in problems:
+        say(problem)
     for one in given:
         if one.problem is not None:
             yield Scanned(given=one, problem=one.problem)
     files = [one for one in given if one.problem is None]
-    yield from Crew(files, lambda one: Hearing(one, engine, loaded)).answers(workers)
+    yield from Crew(files, lambda one: Hearing(one, engine, engine.thresholds)).answers(workers)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):
     since_s: float  # monotonic start of the daemon
     live: bool  # time passes without sound; else only with it
     logs: LogSettings
+    taught: dict[str, str] = {}  # digest of each sound on the shelf, by its name
 
 
 class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):

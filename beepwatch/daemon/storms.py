@@ -22,7 +22,9 @@ class Storms:
 
     def watch(self, child: Child, now_s: float) -> Fault | None:
         """The end of a fault, if the child has lived for long enough."""
-        if child.name not in self._since or not child.fresh(now_s) or child.storming(now_s):
+        if child.name not in self._since or child.storming(now_s):
+            return None
+        if not child.fresh(now_s) or not child.heard_of:  # who is only just started may die again
             return None
         since = self._since.pop(child.name)
         text = f"the {child.name} lives again"

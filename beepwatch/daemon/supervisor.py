@@ -25,8 +25,10 @@ from beepwatch.daemon.poison import Poison
 from beepwatch.daemon.queue import CRASHED, KILLED, WindowQueue
 from beepwatch.daemon.readiness import Readiness
 from beepwatch.daemon.storms import Storms
+from beepwatch.daemon.switchboard import Switchboard
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.messages import (
+    Alert,
     AlertKind,
     AnyMessage,
     Done,
@@ -75,7 +77,9 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     messenger: Child
     terms: Terms
     state: Path  # the state directory
-    reload: Callable[[], Plan | None] | None = None  # on SIGHUP; without it, that ends the daemon
+    reload: Callable[[], Plan | None] | None = None
+    hangup_reloads: bool = True  # SIGHUP asks for that; else, or where nothing can, it ends all
+    shelf_changed: Callable[[float], bool] | None = None  # asks for it too; takes monotonic time
 
 
 class Supervisor:
@@ -94,6 +98,13 @@ class Supervisor:
         self._letters = Letters(clock)
         self._storms = Storms()
         self._readiness = Readiness(manager)
+        self._switchboard = Switchboard(
+            recorder=wiring.recorder,
+            classifier=wiring.classifier,
+            messenger=wiring.messenger,
+            queue=self.queue,
+            clock=clock,
+        )
         self._classifier_ready = False
         self._pinged_s = float("-inf")
         self._ending: Ending | None = None
@@ -138,6 +149,7 @@ class Supervisor:
             self._fault(self._storms.watch(child, now_s))
         self._hand_out()
         self._letters.post(self._wiring.messenger)
+        self._switchboard.post()
         if not self._terms.patient:
             self._fault(self._backlog.watch(now_s, self._clock.utc()))
         self._announce()
@@ -171,6 +183,7 @@ class Supervisor:
         match message:
             case Window() | Quiet():
                 self.queue.push(message)
+                self._switchboard.heard(message)
                 if self._terms.resumable:
                     child.settings = with_place(child.settings, message)
             case Done():
@@ -190,6 +203,9 @@ class Supervisor:
         match message:
             case Ready() if child is self._wiring.classifier:
                 self._classifier_ready = not child.dismissed
+                self._switchboard.model = message.model
+            case Alert():
+                self._letters.pass_on(message)
             case Listening():
                 self._readiness.listens(message)
             case Ended():
@@ -200,6 +216,8 @@ class Supervisor:
                 self.failure = self.failure or message
                 child.retired = True
                 self._begin_end(within_s=STOPS_WITHIN_S, drain_s=STOPS_WITHIN_S)
+            case _:
+                self._switchboard.handle(message)
 
     def _announce(self) -> None:
         """Say once that all is up."""
@@ -245,6 +263,7 @@ class Supervisor:
             self._take_back(child, exit_code)
         if child is self._wiring.messenger:
             self._letters.take_back()
+            self._switchboard.messenger_died()
         if child.dismissed or self._leaving(child) or child.retired:
             return
         if self._source_over(child, exit_code):
@@ -294,6 +313,8 @@ class Supervisor:
 
     def _reload(self, now_s: float) -> None:
         """Children whose settings are others are replaced; meanwhile the queue keeps the sound."""
+        if self._wiring.shelf_changed is not None and self._wiring.shelf_changed(now_s):
+            self._reload_asked = True
         if not self._reload_asked or self._ending is not None or self._wiring.reload is None:
             return
         self._reload_asked = False
@@ -364,7 +385,8 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP and self._wiring.reload is not None:
+        reloads = self._wiring.hangup_reloads and self._wiring.reload is not None
+        if number == signal.SIGHUP and reloads:
             self._reload_asked = True
         else:
             self._signals_seen += 1

@@ -43,3 +43,26 @@ class DeadMansSwitch:
             return None
         self._missed = True
         return Missed(for_s=for_s)
+
+
+class Watch:
+    """The dead man's switch for one time: armed by a person, over with the first sound or alarm.
+
+    All times monotonic.
+    """
+
+    def __init__(self, since_s: float, for_s: float) -> None:
+        self.over = False
+        self._since_s = since_s
+        self._for_s = for_s
+
+    def heard(self, at_s: float) -> None:
+        """A sound came at `at_s`; one from before the watch does not count."""
+        self.over = self.over or at_s >= self._since_s
+
+    def tick(self, now_s: float) -> Missed | None:
+        """Time has come to `now_s`; an answer once, if nothing was heard."""
+        if self.over or now_s - self._since_s < self._for_s:
+            return None
+        self.over = True
+        return Missed(for_s=self._for_s)

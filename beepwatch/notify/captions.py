@@ -18,18 +18,23 @@ _HEADING_ROOM = 80  # characters: the heading with a count of any length, and th
 def caption(
     alert: Alert, events: Sequence[Event], room: str = "", zone: tzinfo | None = None
 ) -> str:
-    """What the phone shows: label and room, then local time, pulses and score.
+    """What the phone shows: what the rule says and room, then local time, pulses and score.
 
     `events` are those that the alert tells of, by onset; the episodes of a burst are summed. The
     count is said to be open until every one of them is final. The day is named, since a message
     may arrive long after an outage.
     """
     when = (events[0].onset if events else alert.created_at).astimezone(zone)
-    day_and_time = _day_and_time(when)
     if alert.kind is not AlertKind.HEARD or not events:
-        return f"{alert.text}\n{_DOT.join(part for part in (room, day_and_time) if part)}"
-    heading = _DOT.join(part for part in (_labels(events), room) if part)
-    details = (day_and_time, _extent(events), f"score {_score(events):.2f}")
+        return f"{alert.text}\n{_DOT.join(part for part in (room, day_and_time(when)) if part)}"
+    return heard(alert.text, events, room, zone)
+
+
+def heard(text: str, events: Sequence[Event], room: str = "", zone: tzinfo | None = None) -> str:
+    """What was heard, and where; when, how often, how surely. `events` by onset, at least one."""
+    when = events[0].onset.astimezone(zone)
+    heading = _DOT.join(part for part in (text, room) if part)
+    details = (day_and_time(when), _extent(events), f"score {_score(events):.2f}")
     return f"{heading}\n{_DOT.join(details)}"
 
 
@@ -37,11 +42,11 @@ def digest_line(alert: Alert, events: Sequence[Event], zone: tzinfo | None = Non
     """One alert of many: "Sat 1 Mar 13:00:00 · beep · 5 pulses in 4.1 s", or a notice's words."""
     when = (events[0].onset if events else alert.created_at).astimezone(zone)
     if alert.kind is AlertKind.HEARD and events:
-        what = f"{_labels(events)}{_DOT}{_extent(events)}"
+        what = f"{alert.text}{_DOT}{_extent(events)}"
     else:
         what = " ".join(alert.text.split())
         what = what if len(what) <= _LONGEST_NOTICE else what[: _LONGEST_NOTICE - 1] + "…"
-    return f"{_day_and_time(when)}{_DOT}{what}"
+    return f"{day_and_time(when)}{_DOT}{what}"
 
 
 def digest(lines: Iterable[str], room: str, longest: int) -> tuple[int, str]:
@@ -63,17 +68,6 @@ def digest(lines: Iterable[str], room: str, longest: int) -> tuple[int, str]:
     return len(taken), "\n".join([first, *taken, *more])
 
 
-def status(
-    last_heard: datetime | None, waiting: int, room: str = "", zone: tzinfo | None = None
-) -> str:
-    """The answer to a chat that asks: where this is, what was heard last, what is to be told."""
-    heard = "nothing heard yet"
-    if last_heard is not None:
-        heard = f"last heard {_day_and_time(last_heard.astimezone(zone))}"
-    untold = f"{waiting} alert{'' if waiting == 1 else 's'} still to be told"
-    return f"{_DOT.join(part for part in ('beepwatch', room) if part)}\n{heard}{_DOT}{untold}"
-
-
 def console_line(
     alert: Alert, events: Sequence[Event], path: Path | None, zone: tzinfo | None = None
 ) -> str:
@@ -83,17 +77,14 @@ def console_line(
         parts = [f"{when:%H:%M:%S}", alert.kind.value, " ".join(alert.text.split())]
     else:
         score = f"score {_score(events):.2f}"
-        parts = [f"{when:%H:%M:%S}", _labels(events), _extent(events), score]
+        parts = [f"{when:%H:%M:%S}", alert.text, _extent(events), score]
         parts.append(str(path) if path else "no clip")
     return _GAP.join(parts)
 
 
-def _day_and_time(when: datetime) -> str:
+def day_and_time(when: datetime) -> str:
+    """ "Sat 1 Mar 13:00:00", of a local time."""
     return f"{when:%a} {when.day} {when:%b %H:%M:%S}"
-
-
-def _labels(events: Sequence[Event]) -> str:
-    return ", ".join(dict.fromkeys(event.label for event in events))
 
 
 def _score(events: Sequence[Event]) -> float:

@@ -22,6 +22,13 @@ class Sound(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float | None = None
 
 
+class Button(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to choose under a message; `data` comes back with the tap."""
+
+    text: str
+    data: str  # at most 64 bytes
+
+
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """One alert as it is told: the words, what they were made of, and the sound."""
 
@@ -29,6 +36,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     alert: Alert
     events: tuple[Event, ...] = ()  # by onset; several for a burst
     sound: Sound | None = None
+    buttons: tuple[tuple[Button, ...], ...] = ()  # by rows
 
 
 class NotSent(Exception):

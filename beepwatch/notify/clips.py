@@ -30,13 +30,21 @@ with warnings.catch_warnings():
 BITRATE = "64k"
 
 _log = structlog.get_logger()
-_one_at_a_time = threading.Lock()
-_opened: list[IO[bytes]] = []
+
+
+class _Opened(threading.local):
+    """pydub's temporary files, by the thread that encodes: none waits for another."""
+
+    def __init__(self) -> None:
+        self.files: list[IO[bytes]] = []
+
+
+_opened = _Opened()
 
 
 def _remembered_file(*args: Any, **kwargs: Any) -> IO[bytes]:  # noqa: ANN401 - NamedTemporaryFile's
     file: IO[bytes] = NamedTemporaryFile(*args, **kwargs)  # noqa: SIM115 - closed by `_to_mp3`
-    _opened.append(file)
+    _opened.files.append(file)
     return file
 
 
@@ -80,14 +88,13 @@ def as_wav(clip: Clip) -> Sound:
 
 def _to_mp3(clip: Clip) -> bytes:
     content = io.BytesIO()
-    with _one_at_a_time:
-        try:
-            AudioSegment(data=clip.pcm, sample_width=2, frame_rate=clip.rate_hz, channels=1).export(
-                content, format="mp3", bitrate=BITRATE, parameters=["-threads", "1"]
-            )
-        finally:
-            while _opened:
-                _discard(_opened.pop())
+    try:
+        AudioSegment(data=clip.pcm, sample_width=2, frame_rate=clip.rate_hz, channels=1).export(
+            content, format="mp3", bitrate=BITRATE, parameters=["-threads", "1"]
+        )
+    finally:
+        while _opened.files:
+            _discard(_opened.files.pop())
     return content.getvalue()
 
 

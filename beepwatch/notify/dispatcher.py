@@ -73,6 +73,10 @@ class Dispatcher:
             lane.pause.poke()
         self._filing.poke()
 
+    async def sound(self, event_id: int) -> Sound | None:
+        """An event's clip, as far as it is known."""
+        return await self._shelf.sound(event_id)
+
     async def run(self, stop: asyncio.Event, finish_within_s: float = 5.0) -> None:
         """Deliver until `stop` is set; a message on its way then has `finish_within_s` to arrive.
 

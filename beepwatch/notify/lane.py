@@ -16,6 +16,7 @@ from beepwatch.clock import Clock
 from beepwatch.errors import StoreError
 from beepwatch.messages import Delivery, Fault, FaultKind
 from beepwatch.notify.backoff import Backoff, Waits, is_given_up
+from beepwatch.notify.buttons import rows
 from beepwatch.notify.captions import caption, digest, digest_line
 from beepwatch.notify.channels import (
     CannotEdit,
@@ -200,12 +201,15 @@ class Lane:
         sound = None
         if alert.event_id is not None:
             sound = await self._shelf.sound(alert.event_id)
-        events = await self._stored(lambda: self._outbox.events_of(alert.id or 0))
+        alert_id, name = alert.id or 0, self._channel.name
+        events = await self._stored(lambda: self._outbox.events_of(alert_id))
+        chosen = await self._stored(lambda: self._outbox.chosen(alert_id, name))
         message = Outgoing(
             text=caption(alert, events, self._room, self._zone),
             alert=alert,
             events=tuple(events),
             sound=sound,
+            buttons=rows(alert, chosen, self._zone),
         )
         return message, delivery.revision
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from beepwatch.messages import Clip, Delivery, Event
+from beepwatch.messages import Chosen, Clip, Delivery, Event
 
 
 class OutboxReader(Protocol):
@@ -65,6 +65,10 @@ class OutboxReader(Protocol):
 
     def events_of(self, alert_id: int) -> list[Event]:
         """The episodes that an alert tells of."""
+        ...
+
+    def chosen(self, alert_id: int, channel: str) -> Chosen:
+        """What was chosen under an alert's message on this channel."""
         ...
 
 

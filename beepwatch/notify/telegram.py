@@ -2,21 +2,14 @@
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from telegram import Bot, InputFile, Message
-from telegram.constants import FileSizeLimit, MessageLimit
-from telegram.error import (
-    BadRequest,
-    ChatMigrated,
-    Forbidden,
-    InvalidToken,
-    NetworkError,
-    TelegramError,
-)
+from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
+from telegram.constants import MessageLimit
+from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, TelegramError
 from telegram.error import RetryAfter as FloodControl
 from telegram.request import HTTPXRequest
 from telegram.warnings import PTBDeprecationWarning
@@ -31,22 +24,20 @@ from beepwatch.notify.channels import (
     Sound,
     Unreachable,
 )
+from beepwatch.notify.posting import NO_SUCH_CHAT, Parcel, post, short
 from beepwatch.secrecy import Secret
 
 _Answer = TypeVar("_Answer")
 _log = structlog.get_logger()
 
-#: What the server says when it is the chat that is wrong, and not the kind of message.
-_NO_SUCH_CHAT = ("chat not found", "chat_id is empty", "peer_id_invalid", "user not found")
 _NO_JSON = "Parsing the server response"
 _LONGEST_ANSWER = 200  # characters of a page that end up in the log
-#: … or what the bot may do there: nothing is taken until somebody mends that.
-_ABOUT_THE_CHAT = (*_NO_SUCH_CHAT, "chat", "right", "peer", "topic")
+#: What the server says when it is the chat that is wrong, or what the bot may do there: nothing is
+#: taken until somebody mends that.
+_ABOUT_THE_CHAT = (*NO_SUCH_CHAT, "chat", "right", "peer", "topic")
 #: What httpx calls an end that came after the request had begun to leave, and before an answer.
 _NO_ANSWER = ("ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout")
 _TRIES_WITH_CLIP = 3  # that end without an answer; then the words go alone rather than nothing
-#: Kinds that a chat's owner can forbid one by one, as they appear in the server's words.
-_KIND_WORDS = ("voice", "audio", "document", "media", "music", "file")
 
 
 def redact(text: str, secret: Secret) -> str:
@@ -62,6 +53,7 @@ def open_bot(
     connect_s: float = 10.0,
     answer_s: float = 20.0,
     upload_s: float = 60.0,
+    connections: int = 2,
 ) -> Bot:
     """A client with its own limits on waiting; does not touch the network.
 
@@ -73,7 +65,7 @@ def open_bot(
         "ignore", message=".*retry_after", category=PTBDeprecationWarning, append=False
     )
     request = HTTPXRequest(
-        connection_pool_size=2,
+        connection_pool_size=connections,
         connect_timeout=connect_s,
         read_timeout=answer_s,
         write_timeout=answer_s,
@@ -104,10 +96,12 @@ class TelegramChannel:
         answer_s: float = 20.0,
         upload_s: float = 60.0,
         whole_s: float = 120.0,
+        buttons: bool = True,
     ) -> None:
         self.name = f"telegram:{chat_id}"
         self.fallbacks = 0  # kinds of message that were refused while a later one may be taken
         self._chat_id = chat_id
+        self._buttons = buttons
         self._token = token
         self._unanswered = 0  # tries in a row whose fate is unknown
         self._whole_s = whole_s  # of one message: the other limits begin anew with every byte
@@ -144,7 +138,7 @@ class TelegramChannel:
         kind, _, message_id = (reference or "").partition(":")
         if not message_id.isdecimal():
             raise CannotEdit(f"{reference!r} names no message")
-        await self._answered(self._edit(kind, int(message_id), message.text))
+        await self._answered(self._edit(kind, int(message_id), message))
 
     async def _ask(self) -> None:
         try:
@@ -169,63 +163,53 @@ class TelegramChannel:
             text = f"no whole answer within {self._whole_s:g} s"
             raise Unreachable(text, in_doubt=True) from None
 
-    async def _edit(self, kind: str, message_id: int, text: str) -> None:
+    async def _edit(self, kind: str, message_id: int, message: Outgoing) -> None:
+        text, markup = message.text, self._markup(message)
         try:
             if kind == "text":
                 await self._bot.edit_message_text(
-                    _short(text, MessageLimit.MAX_TEXT_LENGTH),
+                    short(text, MessageLimit.MAX_TEXT_LENGTH),
                     chat_id=self._chat_id,
                     message_id=message_id,
+                    reply_markup=markup,  # without, the buttons would go
                 )
             else:
                 await self._bot.edit_message_caption(
                     chat_id=self._chat_id,
                     message_id=message_id,
-                    caption=_short(text, MessageLimit.CAPTION_LENGTH),
+                    caption=short(text, MessageLimit.CAPTION_LENGTH),
+                    reply_markup=markup,
                 )
         except BadRequest as error:
             if "not modified" not in error.message.lower():
                 raise CannotEdit(self._redacted(error)) from None
 
     async def _send(self, message: Outgoing) -> str:
-        for kind, send in self._kinds(message):
-            try:
-                sent = await send()
-            except TelegramError as error:
-                if not _refuses_kind(error):
-                    raise
-                self.fallbacks += 1
-                _log.warning("kind_refused", channel=self.name, kind=kind, error=error.message)
-            else:
-                return f"{kind}:{sent.message_id}"
-        sent = await self._bot.send_message(
-            self._chat_id, _short(message.text, MessageLimit.MAX_TEXT_LENGTH)
-        )
-        return f"text:{sent.message_id}"
-
-    def _kinds(self, message: Outgoing) -> list[tuple[str, Callable[[], Awaitable[Message]]]]:
-        """Ways to send the sound, best first. Telegram plays mp3, and takes a WAV as a file."""
         sound = message.sound
-        if sound is None or len(sound.content) > FileSizeLimit.FILESIZE_UPLOAD:
-            return []
-        if self._unanswered >= _TRIES_WITH_CLIP:
+        if sound is not None and self._unanswered >= _TRIES_WITH_CLIP:
             _log.warning("clip_left_out", channel=self.name, size_bytes=len(sound.content))
-            return []
-        bot, chat_id = self._bot, self._chat_id
-        caption = _short(message.text, MessageLimit.CAPTION_LENGTH)
-        length_s = round(sound.duration_s) if sound.duration_s is not None else None
-        file = InputFile(sound.content, filename=_file_name(message, sound))
-        as_document = (
-            "document",
-            lambda: bot.send_document(chat_id, document=file, caption=caption),
+            sound = None
+        parcel = Parcel(
+            text=message.text,
+            sound=sound,
+            file_name=_file_name(message, sound) if sound else "",
+            markup=self._markup(message),
         )
-        if sound.suffix != ".mp3":
-            return [as_document]
-        return [
-            ("voice", lambda: bot.send_voice(chat_id, file, duration=length_s, caption=caption)),
-            ("audio", lambda: bot.send_audio(chat_id, file, duration=length_s, caption=caption)),
-            as_document,
-        ]
+        return await post(self._bot, self._chat_id, parcel, self._note_refused)
+
+    def _note_refused(self, kind: str, error: TelegramError) -> None:
+        self.fallbacks += 1
+        _log.warning("kind_refused", channel=self.name, kind=kind, error=error.message)
+
+    def _markup(self, message: Outgoing) -> InlineKeyboardMarkup | None:
+        if not self._buttons or not message.buttons:
+            return None
+        return InlineKeyboardMarkup(
+            [
+                [InlineKeyboardButton(one.text, callback_data=one.data) for one in row]
+                for row in message.buttons
+            ]
+        )
 
     def _explained(self, error: TelegramError) -> NotSent:
         """What the server's answer means for the message."""
@@ -235,7 +219,7 @@ class TelegramChannel:
             return RetryAfter(wait.total_seconds() if isinstance(wait, timedelta) else float(wait))
         if _NO_JSON in said:
             # A captive portal or a proxy answers with a page and any code: not Telegram's word.
-            return Unreachable(_short(said, _LONGEST_ANSWER))
+            return Unreachable(short(said, _LONGEST_ANSWER))
         if isinstance(error, InvalidToken):
             return Shut(f"{_WRONG_TOKEN} It said: {said}.")
         if isinstance(error, Forbidden):
@@ -260,20 +244,6 @@ _WRONG_TOKEN = (
     "Telegram does not know this bot token. Copy it again from @BotFather and run "  # noqa: S105
     "`beepwatch telegram pair`."
 )
-
-
-def _refuses_kind(error: TelegramError) -> bool:
-    """Whether the answer is about voice, audio or document, so that the next kind may be taken."""
-    said = error.message.lower()
-    if isinstance(error, BadRequest):
-        return not any(words in said for words in _NO_SUCH_CHAT)
-    if isinstance(error, Forbidden):
-        return any(word in said for word in _KIND_WORDS)
-    return isinstance(error, NetworkError) and "too large" in said
-
-
-def _short(text: str, most_characters: int) -> str:
-    return text if len(text) <= most_characters else text[: most_characters - 1] + "…"
 
 
 def _file_name(message: Outgoing, sound: Sound) -> str:

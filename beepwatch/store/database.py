@@ -16,7 +16,7 @@ from beepwatch.errors import DiskFull, StoreDamaged, StoreError
 from beepwatch.store.schema import MIGRATIONS
 
 FILE_NAME = "beepwatch.db"
-USERS = "beepwatch.lock"  # locked, shared, by everybody who has the database open
+USERS = "beepwatch.lock"  # locked, shared, by everybody who has the database open; see claim.py
 RESERVE = "beepwatch.reserve"
 RESERVE_BYTES = 1_000_000  # some hundred alerts without their clips
 _CACHE_KIB = 512  # of pages, for each process; SQLite's own 2 MB fill within the first day
@@ -49,7 +49,7 @@ class Database:
         self.path = directory / FILE_NAME
         self._turn = threading.RLock()
         with self._explained():
-            _make_private_directory(directory)
+            make_private_directory(directory)
             with alone(directory), ExitStack() as unless_open:
                 self._use: int | None = open_users(directory)
                 unless_open.callback(os.close, self._use)
@@ -229,7 +229,7 @@ def open_users(directory: Path) -> int:
     return os.open(directory / USERS, os.O_RDWR | os.O_CREAT, _OWNER_ONLY_FILE)
 
 
-def _make_private_directory(directory: Path) -> None:
+def make_private_directory(directory: Path) -> None:
     """An existing directory keeps its mode: it may be the user's own, with other things in it."""
     missing = [path for path in (directory, *directory.parents) if not path.is_dir()]
     for path in reversed(missing):  # `parents=True` would give those above the umask's mode

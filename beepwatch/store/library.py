@@ -96,7 +96,7 @@ class Library:
         if event["path"] is not None:
             # The onset may have been refined since: a path once printed stays valid.
             relative = str(Path(event["path"]).with_suffix(suffix))
-        with _explained(self._directory / relative):
+        with explained(self._directory / relative):
             _write_whole(self._directory, Path(relative), sound)
         with self._database.transaction() as sql:
             sql.execute("UPDATE clips SET path = ? WHERE event_id = ?", (relative, event_id))
@@ -105,13 +105,13 @@ class Library:
                 (event_id, revision),
             )
         if event["path"] not in (None, relative):
-            with _explained(self._directory / event["path"]):
+            with explained(self._directory / event["path"]):
                 (self._directory / event["path"]).unlink(missing_ok=True)
         return self._directory / relative
 
     def is_short_of_room(self, min_free_mb: float) -> bool:
         """Whether less than `min_free_mb` is free, so that `tidy` has something to do."""
-        return self._free_bytes() < min_free_mb * _BYTES_PER_MB
+        return self.free_bytes() < min_free_mb * _BYTES_PER_MB
 
     def tidy(self, now: datetime, *, keep_days: float, max_mb: float, min_free_mb: float) -> Tidied:
         """Delete clips that are too old, then the oldest while they are too many or the disk full.
@@ -126,7 +126,7 @@ class Library:
         sizes_bytes = {row["event_id"]: self._size_bytes(row["path"]) for row in kept}
         surplus_bytes = max(
             sum(sizes_bytes.values()) - max_mb * _BYTES_PER_MB,
-            min_free_mb * _BYTES_PER_MB - self._free_bytes(),
+            min_free_mb * _BYTES_PER_MB - self.free_bytes(),
         )
         oldest_us = stored_us(now - timedelta(days=keep_days))
         doomed = []
@@ -152,8 +152,9 @@ class Library:
         if size_bytes:
             _log.info("database_shortened", size_bytes=size_bytes)
 
-    def _free_bytes(self) -> int:
-        with _explained(self._directory):
+    def free_bytes(self) -> int:
+        """What is free on the disk of the state directory."""
+        with explained(self._directory):
             return shutil.disk_usage(self._directory).free
 
     def _size_bytes(self, path: str) -> int:
@@ -167,7 +168,7 @@ class Library:
         # tidying clears; the other way round the files would stay for ever.
         for row in rows:
             path = self._directory / row["path"]
-            with _explained(path):
+            with explained(path):
                 path.unlink(missing_ok=True)
                 for parent in list(path.parents)[:3]:
                     with contextlib.suppress(OSError):  # not empty yet: other clips of that day
@@ -193,16 +194,26 @@ _KEPT_CLIPS = """
 
 
 def _relative_path(event_id: int, label: str, onset: datetime, suffix: str) -> str:
-    safe_label = _NOT_IN_A_FILE_NAME.sub("_", label).strip(".") or "sound"
-    return f"{CLIPS}/{onset:%Y/%m/%d/%H%M%S}-{safe_label}-{event_id}{suffix}"
+    return f"{CLIPS}/{onset:%Y/%m/%d/%H%M%S}-{file_name(label)}-{event_id}{suffix}"
 
 
-def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
-    """Write, sync, rename: a reader sees the old file or the new one, after a power cut too."""
+def file_name(label: str) -> str:
+    """A label as part of a path: no separators, nothing hidden."""
+    return _NOT_IN_A_FILE_NAME.sub("_", label).strip(".") or "sound"
+
+
+def make_private_folders(directory: Path, relative: Path) -> Path:
+    """The folder that `relative`, a path below `directory`, lies in."""
     folder = directory
     for part in relative.parent.parts:
         folder = folder / part
         folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
+    """Write, sync, rename: a reader sees the old file or the new one, after a power cut too."""
+    folder = make_private_folders(directory, relative)
     path = directory / relative
     unfinished = path.with_name(f".{path.name}.new")
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -223,7 +234,8 @@ def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """What the disk refuses becomes a StoreError that says what to do."""
     try:
         yield
     except OSError as error:

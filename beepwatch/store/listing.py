@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from beepwatch.errors import ConfigurationError
-from beepwatch.messages import AlertKind, DeliveryState
+from beepwatch.messages import AlertKind, DeliveryState, Verdict
 from beepwatch.store.database import Database
 from beepwatch.store.schema import stored_us_or_none, utc_from_us
 
@@ -33,7 +33,8 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `alerts` holds every alert that told of the event: the one that an earlier event of the same
     burst caused, and the later ones of an event that outlasted the cooldown. `clip` is the absolute
-    path, null until the messenger has encoded the sound and after retention took it.
+    path, null until the messenger has encoded the sound and after retention took it. `verdict` is
+    what a person said of it: "right", "wrong" or null.
     """
 
     id: int
@@ -44,6 +45,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     clip: str | None
     alerts: list[ToldRow]
+    verdict: Verdict | None = None
 
 
 class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +84,9 @@ def event_rows(database: Database, since: datetime | None = None) -> list[EventR
     """Events whose last pulse ended at `since` or later, by onset; all of them without `since`."""
     with database.reading() as sql:
         events = sql.execute(
-            "SELECT events.*, clips.path FROM events "
+            "SELECT events.*, clips.path, verdict FROM events "
             "LEFT JOIN clips ON clips.event_id = events.id "
+            "LEFT JOIN corrections ON corrections.event_id = events.id "
             "WHERE offset >= coalesce(?, offset) ORDER BY onset, events.id",
             (stored_us_or_none(since),),
         ).fetchall()
@@ -103,6 +106,7 @@ def event_rows(database: Database, since: datetime | None = None) -> list[EventR
                 for alert_id in sorted({row["told_by"] or 0, *own.get(row["id"], [])})
                 for one in told.get(alert_id, [])
             ],
+            verdict=Verdict(row["verdict"]) if row["verdict"] else None,
         )
         for row in events
     ]
@@ -136,7 +140,7 @@ def table(events: Sequence[EventRow], notices: Sequence[NoticeRow]) -> Table:
     """Events and notices for people, in local time, oldest first."""
     shown = Table(box=None)
     shown.add_column("when", no_wrap=True)
-    for name in ("what", "pulses", "lasted", "score", "told"):
+    for name in ("what", "pulses", "lasted", "score", "told", "verdict"):
         shown.add_column(name)
     shown.add_column("clip", overflow="fold")  # whole, so that it can be copied
     lines: list[tuple[datetime, tuple[str, ...]]] = [
@@ -148,13 +152,14 @@ def table(events: Sequence[EventRow], notices: Sequence[NoticeRow]) -> Table:
                 f"{(row.offset - row.onset).total_seconds():.1f} s",
                 f"{row.score:.2f}",
                 _told_words(row.alerts),
+                row.verdict.value if row.verdict else "",
                 row.clip or "",
             ),
         )
         for row in events
     ]
     lines += [
-        (row.created_at, (row.text, "", "", "", _told_words(row.alerts), "")) for row in notices
+        (row.created_at, (row.text, "", "", "", _told_words(row.alerts), "", "")) for row in notices
     ]
     for when, cells in sorted(lines, key=lambda line: line[0]):
         shown.add_row(f"{when.astimezone():%Y-%m-%d %H:%M:%S}", *(Text(cell) for cell in cells))

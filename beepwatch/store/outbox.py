@@ -6,8 +6,18 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from beepwatch.messages import Alert, AlertKind, Clip, Delivery, DeliveryState, Event
+from beepwatch.messages import (
+    Alert,
+    AlertKind,
+    Chosen,
+    Clip,
+    Delivery,
+    DeliveryState,
+    Event,
+    Verdict,
+)
 from beepwatch.store.database import Database
+from beepwatch.store.entering import known_alert, link, put_alert, put_clip, put_event
 from beepwatch.store.schema import stored_us, utc_from_us, utc_or_none
 
 # Quiet hours end within a day. An alert due later than that was dated by a clock set back since.
@@ -70,13 +80,13 @@ class Outbox:
         if alert is not None and told_by is not None:
             raise ValueError(f"the event cannot be told by alert {told_by} and by a new one")
         with self._database.transaction() as sql:
-            known = _known_alert(sql, alert)
-            event_id = _put_event(sql, event, known)
+            known = known_alert(sql, alert)
+            event_id = put_event(sql, event, known)
             if clip is not None:
-                _put_clip(sql, event_id, clip)
-            alert_id = known["id"] if known else _put_alert(sql, alert, event_id, channels)
+                put_clip(sql, event_id, clip)
+            alert_id = known["id"] if known else put_alert(sql, alert, event_id, channels)
             if event_id is not None:
-                _link(sql, event_id, alert_id, told_by)
+                link(sql, event_id, alert_id, told_by)
         return Written(
             event_id=event_id, alert_id=alert_id, new_alert=alert is not None and known is None
         )
@@ -212,6 +222,39 @@ class Outbox:
             ).fetchall()
         return [event_from_row(row) for row in rows]
 
+    def chosen(self, alert_id: int, channel: str) -> Chosen:
+        """What was chosen under an alert's message on this channel."""
+        with self._database.reading() as sql:
+            verdict = sql.execute(
+                "SELECT verdict FROM corrections JOIN alerts USING (event_id) WHERE alerts.id = ?",
+                (alert_id,),
+            ).fetchone()
+            mute = sql.execute(
+                "SELECT until FROM mutes WHERE channel = ? AND alert_id = ?", (channel, alert_id)
+            ).fetchone()
+        return Chosen(
+            verdict=Verdict(verdict[0]) if verdict else None,
+            quiet_until=utc_from_us(mute[0]) if mute else None,
+        )
+
+    def alert(self, alert_id: int) -> Alert | None:
+        """An alert by its number; None when there is none."""
+        with self._database.reading() as sql:
+            row = sql.execute(
+                "SELECT *, id AS alert_id FROM alerts WHERE id = ?", (alert_id,)
+            ).fetchone()
+        return None if row is None else _alert(row)
+
+    def last_event(self) -> Event | None:
+        """The newest event, by onset."""
+        with self._database.reading() as sql:
+            row = sql.execute(
+                "SELECT events.*, clips.path FROM events "
+                "LEFT JOIN clips ON clips.event_id = events.id "
+                "ORDER BY onset DESC, events.id DESC LIMIT 1"
+            ).fetchone()
+        return None if row is None else event_from_row(row)
+
     def waiting(self) -> dict[str, int]:
         """How many deliveries are still to be made, by channel."""
         with self._database.reading() as sql:
@@ -276,100 +319,6 @@ def event_from_row(row: sqlite3.Row) -> Event:
     )
 
 
-def _known_alert(sql: sqlite3.Connection, alert: Alert | None) -> sqlite3.Row | None:
-    if alert is None:
-        return None
-    row: sqlite3.Row | None = sql.execute(
-        "SELECT id, event_id FROM alerts WHERE dedupe_key = ?", (alert.dedupe_key,)
-    ).fetchone()
-    return row
-
-
-def _put_event(
-    sql: sqlite3.Connection, event: Event | None, known: sqlite3.Row | None
-) -> int | None:
-    if event is None:
-        return None
-    event_id = event.id
-    if event_id is None and known is not None:
-        event_id = known["event_id"]
-    rows = sql.execute(
-        "INSERT INTO events (id, label, onset, offset, pulses, peak_score, model_id, final) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-        "label = excluded.label, onset = excluded.onset, offset = excluded.offset, "
-        "pulses = excluded.pulses, peak_score = excluded.peak_score, "
-        "model_id = excluded.model_id, final = max(final, excluded.final), "
-        "revision = revision + 1 RETURNING id",
-        (
-            event_id,
-            event.label,
-            stored_us(event.onset),
-            stored_us(event.offset),
-            event.pulses,
-            event.peak_score,
-            event.model_id,
-            int(event.final),
-        ),
-    ).fetchall()
-    return int(rows[0][0])
-
-
-def _put_clip(sql: sqlite3.Connection, event_id: int | None, clip: Clip) -> None:
-    """A longer clip takes the place of the one before; the file keeps its path."""
-    sql.execute(
-        "INSERT INTO clips (event_id, rate_hz, started_at, pcm) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (event_id) DO UPDATE SET rate_hz = excluded.rate_hz, "
-        "started_at = excluded.started_at, pcm = excluded.pcm, revision = revision + 1",
-        (event_id, clip.rate_hz, stored_us(clip.started_at), clip.pcm),
-    )
-
-
-def _put_alert(
-    sql: sqlite3.Connection, alert: Alert | None, event_id: int | None, channels: Sequence[str]
-) -> int | None:
-    if alert is None:
-        return None
-    cursor = sql.execute(
-        "INSERT INTO alerts (kind, text, created_at, due_at, dedupe_key, event_id, revision) "
-        "VALUES (?, ?, ?, ?, ?, (SELECT id FROM events WHERE id = ?), 0)",
-        (
-            alert.kind.value,
-            alert.text,
-            stored_us(alert.created_at),
-            stored_us(alert.due_at),
-            alert.dedupe_key,
-            event_id if event_id is not None else alert.event_id,
-        ),
-    )
-    alert_id = cursor.lastrowid
-    sql.executemany(
-        "INSERT INTO deliveries (alert_id, channel) VALUES (?, ?)",
-        [(alert_id, channel) for channel in channels],
-    )
-    return alert_id
-
-
-def _link(
-    sql: sqlite3.Connection, event_id: int, alert_id: int | None, told_by: int | None
-) -> None:
-    """Note which alert tells of this event; whatever alert does has something new to say.
-
-    An episode that outlasts the cooldown is told again: the first alert keeps its link, the later
-    ones hold it by their own `event_id`. An alert from before the database was put aside is
-    unknown here; the event still counts.
-    """
-    sql.execute(
-        "UPDATE events SET told_by = coalesce((SELECT id FROM alerts WHERE id = ?), told_by, ?) "
-        "WHERE id = ?",
-        (told_by, alert_id, event_id),
-    )
-    sql.execute(
-        "UPDATE alerts SET revision = revision + 1 "
-        "WHERE id = (SELECT told_by FROM events WHERE id = ?1) OR event_id = ?1",
-        (event_id,),
-    )
-
-
 def _waits(row: sqlite3.Row, now_us: int) -> bool:
     if row["next_try_at"] is None:
         return False
@@ -377,8 +326,8 @@ def _waits(row: sqlite3.Row, now_us: int) -> bool:
     return row["next_try_at"] > now_us and not clock_set_back
 
 
-def _delivery(row: sqlite3.Row) -> Delivery:
-    alert = Alert(
+def _alert(row: sqlite3.Row) -> Alert:
+    return Alert(
         id=row["alert_id"],
         kind=AlertKind(row["kind"]),
         text=row["text"],
@@ -387,9 +336,12 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         dedupe_key=row["dedupe_key"],
         event_id=row["event_id"],
     )
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
     return Delivery(
         id=row["id"],
-        alert=alert,
+        alert=_alert(row),
         channel=row["channel"],
         state=DeliveryState(row["state"]),
         attempts=row["attempts"],

@@ -82,6 +82,35 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        """
+        CREATE TABLE corrections (
+            event_id INTEGER PRIMARY KEY REFERENCES events (id),
+            verdict TEXT NOT NULL,
+            chat_id INTEGER NOT NULL,
+            judged_at INTEGER NOT NULL,
+            path TEXT,  -- of the clip that is kept, below the state directory
+            used_at INTEGER  -- when something was taught with it as it stands
+        ) STRICT
+        """,
+        """
+        CREATE TABLE mutes (
+            channel TEXT PRIMARY KEY,
+            since INTEGER NOT NULL,
+            until INTEGER NOT NULL,
+            alert_id INTEGER REFERENCES alerts (id),  -- under which it was chosen
+            boot_id TEXT NOT NULL  -- whose clock the times are of
+        ) STRICT
+        """,
+        """
+        CREATE TABLE watches (  -- the newest one counts
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            since INTEGER NOT NULL,
+            for_us INTEGER NOT NULL,  -- 0: called off
+            boot_id TEXT NOT NULL
+        ) STRICT
+        """,
+    ),
 )
 
 

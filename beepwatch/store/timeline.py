@@ -67,6 +67,7 @@ def _move(sql: sqlite3.Connection, boot: sqlite3.Row, by_us: int, now_us: int) -
     # already. After a step back new and old times cannot be told apart; the moment is short.
     values = {
         "by": by_us,
+        "boot": boot["boot_id"],
         "event": boot["first_event_id"],
         "alert": boot["first_alert_id"],
         "before": now_us - by_us // 2 if by_us > 0 else now_us - 2 * by_us,
@@ -79,6 +80,9 @@ def _move(sql: sqlite3.Connection, boot: sqlite3.Row, by_us: int, now_us: int) -
         "UPDATE deliveries SET sent_at = sent_at + :by, tried_at = tried_at + :by, "
         "next_try_at = next_try_at + :by "
         "WHERE alert_id >= :alert AND coalesce(sent_at, tried_at) < :before",
+        "UPDATE mutes SET since = since + :by, until = until + :by "
+        "WHERE boot_id = :boot AND since < :before",
+        "UPDATE watches SET since = since + :by WHERE boot_id = :boot AND since < :before",
     ):
         sql.execute(statement, values)
     sql.execute("UPDATE boots SET pin = pin + ?", (by_us,))

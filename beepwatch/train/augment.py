@@ -5,7 +5,6 @@ import math
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 Sound = NDArray[np.float32]
 
@@ -25,6 +24,8 @@ def ready_room(response: Sound, rate_hz: int, longest_s: float = 0.8) -> Sound:
 
 def in_room(sound: Sound, room: Sound) -> Sound:
     """The sound as the room gives it back, same length, no delay."""
+    from scipy.signal import fftconvolve  # here: what else is here is used without scipy
+
     return np.asarray(fftconvolve(sound, room)[: len(sound)], dtype=np.float32)
 
 

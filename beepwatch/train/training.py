@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from beepwatch.train import history
+from beepwatch.train.banking import make_bank
 from beepwatch.train.calibration import calibrate, find_temperature
 from beepwatch.train.checkpoints import (
     Learner,
@@ -101,6 +102,7 @@ def train(
             found,
             categories=Counter(recording.category for recording in used),
         )
+        make_bank(out, data, left_out=recipe.data.left_out)
     display.say(f"bundle {info.name} {info.model_id} in {out}, thresholds {thresholds}")
     return out
 

@@ -6,19 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.household import Beep
-from benchmarks.soak import (
-    Feeder,
-    ForgetfulApi,
-    Sample,
-    Told,
-    course,
-    heard_of,
-    judge_processes,
-    judge_work,
-    names_of,
-    start,
-    watch,
-)
+from benchmarks.soak import Feeder, ForgetfulApi, names_of, start, watch
+from benchmarks.soak_verdict import Sample, Told, course, heard_of, judge_processes, judge_work
 from tests.end_to_end.daemon import daemon
 
 ZERO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -83,7 +72,7 @@ def test_the_real_daemon_hears_three_minutes_while_each_process_is_looked_at(
         inherited = Path(f"/proc/{messenger}/environ").read_bytes().split(b"\0")
         feeder = Feeder(pipe, one.state, hours=0.05, seed=1)
         samples = watch(one, names, feeder, every_s=0.05)
-        judge_work(told, one, api, feeder)
+        judge_work(told, one, api.counts, feeder)
     assert b"MALLOC_ARENA_MAX=1" in inherited  # else each of its threads keeps its largest clip
     assert feeder.fed_h == pytest.approx(0.05)
     for name in ("supervisor", "recorder", "classifier", "messenger"):

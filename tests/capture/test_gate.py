@@ -154,7 +154,7 @@ def test_a_tone_that_swells_is_dropped_and_one_that_begins_at_once_is_kept_to_it
     assert [index for index, keep in enumerate(kept(sudden)) if keep] == list(range(18, 29))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(1, 9_000), max_size=30))
 def test_the_gate_ignores_block_boundaries(cuts: list[int]) -> None:
     sound, _ = with_beeps(noise(6, 30, seed=13), tone(2_000, 0.08, 60), 2, from_s=1)
@@ -185,6 +185,54 @@ def test_steps_shorter_than_a_frame_hear_the_same_beep() -> None:
     assert not verdicts[0].keep
     assert any(verdict.keep for verdict in verdicts[950:])
     assert not any(verdict.keep for verdict in verdicts[330:950])
+
+
+@settings(max_examples=20)
+@given(looks=st.lists(st.integers(0, 16_000), max_size=30))
+def test_to_be_asked_what_begins_changes_no_verdict(looks: list[int]) -> None:
+    """One second after the other; before some, the gate is asked about their beginnings."""
+    sound, _ = with_beeps(noise(12, 30, seed=16), tone(2_000, 0.08, 60), 2, from_s=3)
+
+    def verdicts(looks: list[int]) -> list[Verdict]:
+        gate = Gate(rate_hz=RATE_HZ, window_s=3, over_floor_db=6)
+        told = [gate.step(sound[:WINDOW], 0)]
+        for second in range(3, 12):
+            coming = sound[second * RATE_HZ : (second + 1) * RATE_HZ]
+            for size in looks[second::9]:
+                gate.begins(coming[:size])
+            told.append(gate.step(coming, (second - 2) * RATE_HZ))
+        return told
+
+    assert verdicts(looks) == verdicts([])
+
+
+def test_what_has_begun_is_told_for_a_second_and_a_steady_tone_no_longer() -> None:
+    """A tone from 6.2 s on, asked about every half second."""
+    sound = noise(12, 30, seed=17)
+    sound[round(6.2 * RATE_HZ) :] += tone(2_000, 5.8, 100)
+    pcm = np.rint(sound).astype(np.int16)
+    gate = Gate(rate_hz=RATE_HZ, window_s=3, over_floor_db=6)
+    gate.step(pcm[:WINDOW], 0)
+    begins = {}
+    for second in range(3, 12):
+        coming = pcm[second * RATE_HZ : (second + 1) * RATE_HZ]
+        begins[second + 0.5] = gate.begins(coming[: RATE_HZ // 2])
+        begins[second + 1.0] = gate.begins(coming)
+        assert gate.step(coming, (second - 2) * RATE_HZ).keep == (second >= 6)
+
+    assert [at_s for at_s, has_begun in begins.items() if has_begun] == [6.5, 7.0]
+
+
+def test_nothing_begins_in_a_room_of_steady_noise() -> None:
+    sound = np.rint(noise(60, 30, seed=18)).astype(np.int16)
+    gate = Gate(rate_hz=RATE_HZ, window_s=3, over_floor_db=6)
+    gate.step(sound[:WINDOW], 0)
+
+    for second in range(3, 60):
+        coming = sound[second * RATE_HZ : (second + 1) * RATE_HZ]
+        assert not gate.begins(coming[: RATE_HZ // 2])
+        assert not gate.begins(coming[:0])
+        gate.step(coming, (second - 2) * RATE_HZ)
 
 
 # What people use today: a frame of 1,024 samples at 44.1 kHz is silent if its peak is under 300; a

@@ -130,7 +130,7 @@ def told_in_a_day(away_s: float, there_s: float) -> int:
     return told
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(away_s=floats(5, 600), there_s=floats(1, 1_790))
 def test_a_device_that_comes_and_goes_all_day_is_no_storm_of_alerts(
     away_s: float, there_s: float

@@ -2,18 +2,28 @@
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from beepwatch.capture.recording import RecordingSummary, record
+from beepwatch.capture.recording import (
+    Judgement,
+    Recorded,
+    RecordingSummary,
+    Subject,
+    record,
+)
 from beepwatch.clock import ManualClock
 from beepwatch.config import Capture
 from beepwatch.errors import ConfigurationError, UnreadableAudio
@@ -35,14 +45,22 @@ def room(tmp_path: Path) -> Path:
 
 
 def recorded(
-    room: Path, out: Path, *, minutes: float | None = None, terminal: bool = False
+    sound: Path,
+    out: Path,
+    /,
+    *,
+    minutes: float | None = None,
+    terminal: bool = False,
+    gate: bool = True,
+    **more: Any,  # noqa: ANN401 - whatever `record` takes
 ) -> tuple[RecordingSummary, str]:
     output = io.StringIO()
     summary = record(
-        Capture(source=f"file:{room}"),
+        Capture(source=f"file:{sound}", gate=gate),
         label="beep",
         minutes=minutes,
         out=out,
+        **more,
         speed="max",
         stop=threading.Event(),
         console=Console(file=output, force_terminal=terminal, width=200),
@@ -80,6 +98,160 @@ def test_nothing_is_overwritten(room: Path, tmp_path: Path) -> None:
     assert summary.files[0] == "20260101T120009.000Z-2.wav"
     assert len(list((tmp_path / "out" / "beep").glob("*.wav"))) == 4
     assert len(list((tmp_path / "out" / "beep").glob("*.json"))) == 2
+
+
+def test_recorders_in_one_folder_at_once_leave_each_other_alone(room: Path, tmp_path: Path) -> None:
+    """Five, at the same moments by the same clock: every name is wanted five times."""
+    start = threading.Barrier(5)
+
+    def one(number: int) -> RecordingSummary:
+        start.wait()
+        return recorded(room, tmp_path / "out", gate=False, appliance=f"machine {number}")[0]
+
+    with ThreadPoolExecutor(5) as pool:
+        summaries = list(pool.map(one, range(5)))
+
+    folder = tmp_path / "out" / "beep"
+    files = sorted(file.name for file in folder.glob("*.wav"))
+    assert [len(summary.files) for summary in summaries] == [7] * 5
+    assert sorted(name for summary in summaries for name in summary.files) == files
+    sessions = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    assert {told["appliance"]: told["files"] for told in sessions} == {
+        summary.appliance: list(summary.files) for summary in summaries
+    }
+    assert len(sessions) == 5
+    for name in files:
+        with wave.open(str(folder / name)) as wav:
+            assert wav.getnframes() == 132_300
+
+
+def test_so_many_kb_are_of_all_sessions_of_the_same(room: Path, tmp_path: Path) -> None:
+    """A file has 264,644 bytes, and 600 kB are reached by the third of what would be seven."""
+    same: dict[str, Any] = {
+        "gate": False,
+        "until_kb": 600,
+        "appliance": "washer",
+        "room": "laundry",
+    }
+    first, _ = recorded(room, tmp_path, minutes=3 / 60, **same)
+    second, said = recorded(room, tmp_path, **same)
+    third, _ = recorded(room, tmp_path, **same)
+    other, _ = recorded(room, tmp_path, **{**same, "appliance": "dryer"})
+
+    assert [len(one.files) for one in (first, second, third, other)] == [1, 2, 0, 3]
+    assert (second.kb, second.kb_before) == pytest.approx((529.288, 264.644))
+    assert "goes on after 1 files of earlier sessions, 265 kB" in said
+    assert third.counts["openings"] == 0
+
+
+def test_what_somebody_deleted_is_recorded_anew(room: Path, tmp_path: Path) -> None:
+    first, _ = recorded(room, tmp_path, gate=False, until_kb=600)
+    (tmp_path / "beep" / first.files[0]).unlink()
+    (tmp_path / "beep" / "somebody's own.wav").write_bytes(bytes(1_000_000))
+
+    second, _ = recorded(room, tmp_path, gate=False, until_kb=600)
+
+    assert len(second.files) == 1
+
+
+def files_told(folder: Path) -> list[str]:
+    """Of the only session."""
+    (session,) = folder.glob("session-*.json")
+    return list(json.loads(session.read_text())["files"])
+
+
+def test_a_session_that_was_killed_counts_as_far_as_it_came(room: Path, tmp_path: Path) -> None:
+    words = ["record", "--label", "beep", "--source", f"file:{room}", "--no-pre-label"]
+    command = [sys.executable, "-m", "beepwatch", *words, "--out", str(tmp_path), "--speed", "5"]
+    environment = {**os.environ, "BEEPWATCH_CAPTURE__GATE": "false"}  # noqa: TID251 - the child's
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as recorder:
+        folder = tmp_path / "beep"
+        while not list(folder.glob("*Z.wav")) or not files_told(folder):
+            assert recorder.poll() is None
+            threading.Event().wait(0.02)
+        recorder.send_signal(signal.SIGKILL)
+
+    (session,) = folder.glob("session-*.json")
+    left = json.loads(session.read_text())
+    summary, _ = recorded(room, tmp_path, gate=False, until_kb=600)
+    assert not left["complete"]
+    assert len(left["files"]) in (1, 2)
+    assert len(left["files"]) + len(summary.files) == 3
+
+
+def test_a_damaged_json_costs_its_session_and_no_recording(room: Path, tmp_path: Path) -> None:
+    recorded(room, tmp_path, gate=False, until_kb=600)
+    (session,) = (tmp_path / "beep").glob("session-*.json")
+    session.write_text('{"label": "be')
+
+    assert len(recorded(room, tmp_path, gate=False, until_kb=600)[0].files) == 3
+
+
+@pytest.mark.parametrize("name", ["two\nlines", " washer", "w" * 81])
+@pytest.mark.parametrize("option", ["appliance", "room"])
+def test_names_are_names(option: str, name: str, room: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--device" if option == "appliance" else "--room"):
+        recorded(room, tmp_path, **dict[str, Any]({option: name}))
+
+    assert not list(tmp_path.glob("beep/*"))
+
+
+def test_a_file_that_cannot_be_written_whole_is_none(room: Path, tmp_path: Path) -> None:
+    """The system lets no file of the process grow over 100 kB."""
+    command = "import resource, signal, sys; from beepwatch.__main__ import main; "
+    command += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    command += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); main()"
+    words = ["record", "--label", "beep", "--source", f"file:{room}", "--speed", "max"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, *words, "--out", str(tmp_path), "--no-pre-label"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "cannot be written: File too large" in done.stderr.splitlines()[-1]
+    (session,) = (tmp_path / "beep").iterdir()
+    assert json.loads(session.read_text())["files"] == []
+
+
+class Slow:
+    """A clerk whose judgements take until the end."""
+
+    def __init__(self) -> None:
+        self.taken: list[Recorded] = []
+        self.finished = False
+
+    def take(self, recorded: Recorded) -> None:
+        self.taken.append(recorded)
+
+    def judgements(self) -> dict[str, Judgement]:
+        if not self.finished:
+            return {}
+        return {
+            one.path.name: Judgement(label="beep", score=0.5, heard=False) for one in self.taken
+        }
+
+    def finish(self, within_s: float) -> None:
+        del within_s
+        self.finished = True
+
+
+def test_files_are_handed_to_the_clerk_when_they_are_whole(room: Path, tmp_path: Path) -> None:
+    clerk = Slow()
+    summary, said = recorded(room, tmp_path, appliance="washer", room="laundry", clerk=clerk)
+
+    assert [one.path.name for one in clerk.taken] == list(summary.files)
+    subject = Subject(label="beep", appliance="washer", room="laundry")
+    assert [(one.subject, one.rate_hz, one.duration_s) for one in clerk.taken] == [
+        (subject, 44_100, 3.0)
+    ] * 2
+    told = json.loads((tmp_path / f"beep/{clerk.taken[0].session}.json").read_text())
+    assert (told["appliance"], told["room"]) == ("washer", "laundry")
+    assert told["judgements"] == {
+        name: {"label": "beep", "score": 0.5, "heard": False} for name in summary.files
+    }
+    assert "the model hears something in 0 of them" in said
 
 
 def test_minutes_are_minutes_of_sound(room: Path, tmp_path: Path) -> None:
@@ -127,7 +299,12 @@ def test_a_folder_that_cannot_be_made_is_named(room: Path, tmp_path: Path) -> No
 
 def test_stops_when_told(tmp_path: Path) -> None:
     stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
+
+    class StopsOnceItListens(io.StringIO):
+        def write(self, text: str) -> int:
+            if "listening at" in text:
+                stop.set()
+            return super().write(text)
 
     summary = record(
         Capture(source=f"file:{DATA / 'appliance_far_away.flac'}"),
@@ -135,11 +312,12 @@ def test_stops_when_told(tmp_path: Path) -> None:
         minutes=None,
         out=tmp_path,
         stop=stop,
-        console=Console(file=io.StringIO()),
+        console=Console(file=StopsOnceItListens()),
     )
 
     assert summary.complete
     assert summary.counts["openings"] == 1
+    assert summary.counts["windows"] + summary.counts["quiet_windows"] <= 1
 
 
 @pytest.mark.mic

@@ -36,13 +36,13 @@ def as_values(windows: list[Cut]) -> list[tuple[int, int, bytes, bytes, int]]:
 block_cuts = st.lists(st.integers(0, 7_000), max_size=30)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(cuts=block_cuts)
 def test_windows_do_not_depend_on_the_blocks(cuts: list[int]) -> None:
     assert as_values(cut_up(SOUND, cuts)) == as_values(cut_up(SOUND, []))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(cuts=block_cuts, from_hz=st.sampled_from([8_000, 44_100, 48_000]))
 def test_windows_do_not_depend_on_the_blocks_through_the_resampler(
     cuts: list[int], from_hz: int
@@ -52,7 +52,7 @@ def test_windows_do_not_depend_on_the_blocks_through_the_resampler(
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(samples=st.integers(1, SOUND.size))
 def test_fresh_samples_joined_are_the_sound_itself(samples: int) -> None:
     fresh = np.concatenate([cut.fresh for cut in cut_up(SOUND[:samples], [])])
@@ -65,6 +65,20 @@ def test_each_window_holds_the_samples_that_its_number_says() -> None:
         expected = SOUND[cut.first_sample : cut.first_sample + 4_800]
         assert cut.first_sample == 1_600 * cut.sequence
         np.testing.assert_array_equal(cut.pcm, expected)
+
+
+def test_the_beginning_of_a_window_is_what_has_come_of_it_in_whole_steps() -> None:
+    """6,000 samples: a window up to 4,800, then 4,400 of the next, of which 1,200 are new."""
+    cutter = WindowCutter(from_hz=RATE_HZ, rate_hz=RATE_HZ, window_s=0.3, hop_s=0.1)
+    (first,) = cutter.push(block(SOUND[:6_000]))
+    beginning = cutter.beginning(step_s=0.04)
+    (second,) = cutter.push(block(SOUND[6_000:6_400]))
+
+    assert (first.sequence, beginning.sequence, second.sequence) == (0, 1, 1)
+    assert (beginning.first_sample, second.first_sample) == (1_600, 1_600)
+    np.testing.assert_array_equal(beginning.pcm, SOUND[1_600 : 1_600 + 3_840])
+    np.testing.assert_array_equal(beginning.fresh, SOUND[4_800 : 1_600 + 3_840])
+    np.testing.assert_array_equal(second.fresh, SOUND[4_800:6_400])
 
 
 def test_the_end_of_the_sound_comes_as_one_padded_window() -> None:

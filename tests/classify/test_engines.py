@@ -137,7 +137,7 @@ def test_no_frame_depends_on_sound_beyond_its_context(shipped: Engine) -> None:
     assert np.abs(difference[settled:]).max() > 1e-6, "the context is said to be longer than it is"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     cuts=st.lists(st.integers(1, 30_000), max_size=12),
     stretch_s=st.sampled_from([0.04, 0.5, 1.0, 20.0]),

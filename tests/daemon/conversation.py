@@ -7,13 +7,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import beepwatch.daemon
-from beepwatch.config import Capture
-from beepwatch.daemon import recorder
-from beepwatch.daemon.settings import RecorderSettings
+from beepwatch.config import Capture, Console, Notify, Store, Telegram
+from beepwatch.daemon import messenger, recorder
+from beepwatch.daemon.settings import MessengerSettings, RecorderSettings
 from beepwatch.errors import StoreError
 from beepwatch.logs import LogSettings
 from beepwatch.messages import AnyMessage, Heartbeat, Place, decode, encode
+from beepwatch.secrecy import Secret
 from beepwatch.store.outbox import Outbox, Written
+from tests.bot_api import BotApi
 
 RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
 QUIET_LOGS = LogSettings(level="critical")
@@ -77,6 +79,30 @@ def recording(
         resume=resume,
     )
     return Conversation(lambda connection: recorder.main(connection, settings))
+
+
+def messaging(
+    directory: Path,
+    api: BotApi | None = None,
+    chat_ids: tuple[int, ...] = (7,),
+    *,
+    commands: bool = True,
+) -> Conversation:
+    """To the console; with a Bot API server, to chats there instead."""
+    notify = Notify()
+    channels: tuple[str, ...] = ("console",)
+    if api is not None:
+        telegram = Telegram(chat_ids=chat_ids, base_url=api.base_url, commands=commands)
+        notify = Notify(console=Console(enabled=False), telegram=telegram)
+        channels = tuple(f"telegram:{chat_id}" for chat_id in chat_ids)
+    settings = MessengerSettings(
+        notify=notify,
+        store=Store(directory=str(directory), min_free_mb=0),
+        token=Secret(api.token) if api else None,
+        channels=channels,
+        logs=QUIET_LOGS,
+    )
+    return Conversation(lambda connection: messenger.main(connection, settings))
 
 
 class FullDisk(Outbox):

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from beepwatch.classify.engines import Engine
 from beepwatch.daemon import classifier
 from beepwatch.daemon.pipeline import Note, Pipeline
 from beepwatch.daemon.settings import ClassifierSettings
@@ -86,10 +85,10 @@ def _raise() -> None:
 
 def _slow(_settings: ClassifierSettings) -> None:
     module: Any = classifier
-    open_engine = module.open_engine
+    open_taught = module.open_taught
 
-    def opened(*arguments: Any) -> Engine:  # noqa: ANN401 - as open_engine takes them
-        engine: Engine = open_engine(*arguments)
+    def opened(*arguments: Any) -> Any:  # noqa: ANN401 - as open_taught takes and gives them
+        engine, problems = open_taught(*arguments)
         answers = engine.answers
 
         def slowly(pcm: Any) -> Any:  # noqa: ANN401 - as answers takes and gives them
@@ -98,10 +97,10 @@ def _slow(_settings: ClassifierSettings) -> None:
             threading.Event().wait((SLOWER - 1) * (time.monotonic() - begun_s))
             return answer
 
-        engine.answers = slowly  # type: ignore[method-assign] # nobody else has this engine
-        return engine
+        engine.answers = slowly  # nobody else has this engine
+        return engine, problems
 
-    module.open_engine = opened
+    module.open_taught = opened
 
 
 ILLNESSES: dict[str, Callable[[ClassifierSettings], None]] = {

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.child import Child
@@ -37,6 +38,7 @@ class Stage:
         patient: bool = True,
         notices: bool = False,
         reload: Callable[[], Plan | None] | None = None,
+        **more: Any,  # noqa: ANN401 - of the wiring
     ) -> int:
         """The exit code."""
         module = "tests.daemon.children"
@@ -52,6 +54,7 @@ class Stage:
             ),
             state=self.directory,
             reload=reload,
+            **more,
         )
         manager = self.manager or ServiceManager("", None)
         self.supervisor = Supervisor(wiring, SystemClock(), manager)
@@ -83,6 +86,11 @@ class Stage:
         """What the children have written so far."""
         path = self.directory / "journal"
         return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def taken(self) -> list[int]:
+        """The numbers of the windows that classifiers have had."""
+        return [int(line.split()[1]) for line in self.journal if line.startswith("took ")]
 
     def count(self, line: str) -> int:
         """How often this line, or one that begins so, is in the journal."""

@@ -1,7 +1,10 @@
 """The classifier's main over its connection, and what it writes when it can and cannot."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,13 +35,17 @@ from beepwatch.messages import (
     Poke,
     Quiet,
     Ready,
+    Watch,
     Window,
 )
-from beepwatch.store.database import Database
+from beepwatch.store.database import FILE_NAME, Database
 from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox
+from beepwatch.store.wishes import Wishes, absence_key
 from tests.daemon.conversation import QUIET_LOGS, Conversation, FullDisk, recording, without_beats
 from tests.daemon.loud import START
+
+NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def classifying(directory: Path, bundle: Path | None = None, **more: object) -> Conversation:
@@ -48,8 +55,13 @@ def classifying(directory: Path, bundle: Path | None = None, **more: object) -> 
         rules=(Rule(label="beep", cooldown_s=5),),
         channels=("console",),
         directory=directory,
-        logs=QUIET_LOGS,
-        **{"missing_after_s": 0.0, "since_s": SystemClock().mono_s(), "live": False, **more},  # type: ignore[arg-type]
+        **{  # type: ignore[arg-type]
+            "missing_after_s": 0.0,
+            "since_s": SystemClock().mono_s(),
+            "live": False,
+            "logs": QUIET_LOGS,
+            **more,
+        },
     )
     return Conversation(lambda connection: classifier.main(connection, settings))
 
@@ -83,6 +95,30 @@ def test_the_classifier_answers_every_window_and_writes_before_it_pokes(
     database.close()
 
 
+def test_the_end_of_the_last_episode_is_written_though_the_database_is_locked_just_then(
+    tmp_path: Path, kitchen: list[Window | Quiet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another program, for longer than SQLite waits."""
+    patient = partial(Database, busy_timeout_s=0.1)
+    monkeypatch.setattr(beepwatch.daemon.classifier, "Database", patient)
+    child = classifying(tmp_path)
+    child.hear_until(Ready)
+    for span in kitchen:
+        child.say(span)
+        if any(isinstance(answer, Poke) for answer in child.hear_until(Done)):
+            break
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        child.say(Finish(within_s=60.0))
+        (*_, fault) = child.hear_until(Fault)
+    assert isinstance(fault, Fault)
+    assert "locked" in fault.text
+    assert isinstance(without_beats(child.hear())[-1], Finished)
+    with closing(Database(tmp_path)) as database:
+        (event,) = Outbox(database).events_of(1)
+    assert event.final
+
+
 def test_a_live_classifier_minds_the_dead_mans_switch_without_any_sound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +130,42 @@ def test_a_live_classifier_minds_the_dead_mans_switch_without_any_sound(
     delivery = Outbox(database).due("console", datetime(2100, 1, 1, tzinfo=UTC))
     assert delivery is not None
     assert delivery.alert.kind is AlertKind.MISSED
+    database.close()
+
+
+def test_a_watch_that_a_chat_wished_for_is_told_of_once_with_its_own_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.classifier, "IDLE_S", 0.05)
+    child = classifying(tmp_path, live=True)
+    (ready,) = without_beats(child.hear_until(Ready))
+    assert isinstance(ready, Ready)
+    assert ready.model.startswith("beep ")
+    now_s = SystemClock().mono_s()
+    child.say(Watch(number=3, since_mono_s=now_s - 9_000, for_s=0))
+    child.say(Watch(number=4, since_mono_s=now_s - 9_000, for_s=9_000.1))
+    child.hear_until(Poke)
+    child.close()
+    database = Database(tmp_path)
+    (alert,) = [one.alert for one in Outbox(database).tellable("console", NEVER, 9)]
+    assert (alert.kind, alert.dedupe_key) == (AlertKind.MISSED, absence_key(4))
+    assert alert.text == "nothing heard for 150 min since you asked"
+    database.close()
+
+
+def test_a_watch_from_before_its_life_is_told_of_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.classifier, "IDLE_S", 0.05)
+    database = Database(tmp_path)
+    number = Wishes(database).watch(
+        SystemClock().utc() - timedelta(hours=2), 3_600, boot_id=SystemClock().boot_id()
+    )
+    child = classifying(tmp_path, live=True)
+    child.hear_until(Poke)
+    child.close()
+    (alert,) = [one.alert for one in Outbox(database).tellable("console", NEVER, 9)]
+    assert alert.dedupe_key == absence_key(number)
     database.close()
 
 

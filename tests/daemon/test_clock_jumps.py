@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from beepwatch.classify.taught import TaughtEngine
 from beepwatch.clock import ManualClock
 from beepwatch.config import Model, Rule
 from beepwatch.daemon import classifier
@@ -111,7 +112,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     monkeypatch.setattr(classifier, "LocalZone", lambda: UTC)
     monkeypatch.setattr(classifier, "IDLE_S", 60.0)
     monkeypatch.setattr(classifier, "load_bundle", lambda _path: SimpleNamespace(info=info))
-    monkeypatch.setattr(classifier, "open_engine", lambda *_what: Loudness())
+    engine = TaughtEngine(Loudness(), THRESHOLDS, [])
+    monkeypatch.setattr(classifier, "open_taught", lambda *_what: (engine, []))
     return one
 
 

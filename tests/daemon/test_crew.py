@@ -68,7 +68,10 @@ def scanned(
     names: list[str], engine: Engine, bundle: Bundle, workers: int, shelf: Shelf | None = None
 ) -> list[Scanned]:
     decode = (shelf or Shelf()).decode
-    crew = Crew([given(name) for name in names], lambda one: Hearing(one, engine, bundle, decode))
+    crew = Crew(
+        [given(name) for name in names],
+        lambda one: Hearing(one, engine, bundle.info.thresholds, decode),
+    )
     return list(crew.answers(workers))
 
 
@@ -124,7 +127,7 @@ def test_who_asks_no_further_leaves_no_decoder_and_no_thread(
     threads = threading.active_count()
     crew = Crew(
         [given(str(number)) for number in range(40)],
-        lambda one: Hearing(one, engine, bundle, shelf.decode),
+        lambda one: Hearing(one, engine, bundle.info.thresholds, shelf.decode),
     )
     answers = crew.answers(2)
     next(answers)
@@ -158,7 +161,7 @@ def test_more_sound_than_the_threads_are_at_is_never_held(engine: Engine, bundle
             read = start + RATE_HZ
             yield EVENING[start : start + RATE_HZ]
 
-    hearing = Hearing(given("evening"), engine, bundle, decode)
+    hearing = Hearing(given("evening"), engine, bundle.info.thresholds, decode)
     while hearing.step():
         heard.append(read)
     steps = np.diff(heard)

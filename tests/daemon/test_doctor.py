@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from beepwatch.classify.shelf import Shelf
 from beepwatch.config import load
 from beepwatch.daemon.doctor import Check, checks
 from tests.bot_api import TOKEN, UNAUTHORIZED, BotApi
+from tests.classify.pitched import pitched
+from tests.daemon.loud import START
 from tests.end_to_end.sounds import BEEPS
 
 
@@ -30,10 +33,40 @@ def test_all_is_well_with_a_sound_a_model_and_a_disk(tmp_path: Path) -> None:
     found = _checks(tmp_path)
     assert [name for name, check in found.items() if not check.ok] == []
     assert list(found) == [
-        *("config", "microphone", "level", "ffmpeg", "model", "disk", "telegram", "service"),
+        *(
+            "config",
+            "microphone",
+            "level",
+            "ffmpeg",
+            "model",
+            "rules",
+            "disk",
+            "telegram",
+            "service",
+        ),
     ]
     assert "16000 Hz" in found["microphone"].found
     assert found["model"].as_line().startswith("ok   model       beep ")
+
+
+def test_taught_sounds_are_named_and_a_broken_one_is_bad(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "state")
+    shelf.put(pitched("washer", 2_000.0), START)
+    found = _checks(tmp_path)
+    assert found["model"].found.endswith("beep, washer")
+    assert found["rules"].found == "what is told: beep, washer"
+    assert "taught" not in found
+    (shelf.directory / "washer" / "head.json").write_text("{")
+    found = _checks(tmp_path)
+    assert found["model"].ok
+    assert not found["taught"].ok
+    assert "washer is left out" in found["taught"].as_line()
+
+
+def test_a_rule_for_a_sound_that_is_not_there_is_bad(tmp_path: Path) -> None:
+    rules = _checks(tmp_path, '[[rules]]\nlabel = "dryer"\n')["rules"]
+    assert not rules.ok
+    assert "beepwatch teach dryer FILES" in rules.found
 
 
 def test_a_missing_input_is_named(tmp_path: Path) -> None:

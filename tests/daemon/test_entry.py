@@ -1,5 +1,8 @@
 """How a child begins: its assignment, and what becomes of a crash."""
 
+import asyncio
+import subprocess
+import sys
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -49,3 +52,27 @@ def test_settings_arrive_as_they_were_sent_secrets_included(tmp_path: Path) -> N
 def test_what_cannot_travel_to_a_child_is_refused() -> None:
     with pytest.raises(TypeError, match="object does not travel"):
         entry.encode_assignment("beepwatch.daemon.messenger", object())
+
+
+@pytest.mark.parametrize("module", ["recorder", "classifier", "supervisor"])
+def test_what_has_no_event_loop_does_without_its_modules_and_can_have_them(module: str) -> None:
+    """asyncio is 30 modules, and ssl with it; `let_in` is for torch."""
+    program = f"""
+import importlib, sys
+from beepwatch.daemon import entry
+entry.keep_out("beepwatch.daemon.{module}")
+importlib.import_module("beepwatch.daemon.{module}")
+import structlog
+assert "asyncio.events" not in sys.modules and not sys.modules["ssl"]
+entry.let_in()
+import asyncio
+async def answer(): return 42
+print(asyncio.run(answer()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout == b"42\n"
+
+
+def test_an_asyncio_that_is_there_stays() -> None:
+    entry.let_in()
+    assert sys.modules["asyncio"] is asyncio

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.daemon.classifier import UNWRITTEN_CLIPS, NoteWriter
+from beepwatch.daemon.classifier import HAND_OVER_S, UNWRITTEN_CLIPS, NoteWriter
 from beepwatch.daemon.pipeline import Note
 from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AlertKind, Clip, Event
@@ -163,6 +163,9 @@ def test_a_disk_that_turns_read_only_keeps_what_it_has_and_the_notes_wait(tmp_pa
             with pytest.raises(StoreError):
                 writer.write([note(number)])
         assert writer.unwritten == 2
+        assert writer.overdue(100.0) == []
+        assert [alert.dedupe_key for alert in writer.overdue(100.0 + HAND_OVER_S)] == ["2", "3"]
+        assert writer.overdue(101.0 + HAND_OVER_S) == []  # the messenger has them
         assert Outbox(database).waiting() == {"console": 1}
         with suppress(StoreError):
             database.close()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from beepwatch.config import Rule
 from beepwatch.daemon.pipeline import Note, Pipeline
-from beepwatch.messages import AlertKind, Clip, Event, Quiet, Window
+from beepwatch.messages import AlertKind, Clip, Event, Quiet, Watch, Window
+from beepwatch.store.wishes import absence_key
 from tests.daemon.loud import (
     CONTEXT_S,
     RATE_HZ,
@@ -195,6 +197,13 @@ def test_every_rule_of_a_label_tells_for_itself() -> None:
     assert kinds(notes) == [AlertKind.HEARD, AlertKind.HEARD]
 
 
+def test_an_alert_says_what_its_rule_says_and_its_event_keeps_the_label() -> None:
+    rules = (Rule(label="beep", text="the washing is done"), Rule(label="beep", pulses=2))
+    notes = told(pipeline(rules), windows(sound(20, [(8.0, 0.4), (9.0, 0.4)])))
+    assert [note.alert.text for note in notes if note.alert] == ["the washing is done", "beep"]
+    assert {note.event.label for note in notes if note.event} == {"beep"}
+
+
 def test_without_a_satisfied_rule_the_event_is_kept_and_nobody_told() -> None:
     notes = told(pipeline(()), windows(sound(20, [(8.0, 0.4)])))
     assert kinds(notes) == []
@@ -256,7 +265,7 @@ def _laid_out(parts: list[tuple[int, int]]) -> list[tuple[float, float]]:
     return beeps
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     beeps=beeps_anywhere,
     hops=st.integers(1, 4),
@@ -280,6 +289,38 @@ def test_how_the_stream_is_cut_makes_neither_other_events_nor_other_alerts(
         np.testing.assert_allclose(place(other), place(one), atol=0.002)
 
 
+@settings(max_examples=30)
+@given(beeps=beeps_anywhere, early_s=st.floats(0.1, 0.9))
+def test_beginnings_of_windows_make_alerts_earlier_and_no_other_events(
+    beeps: list[tuple[float, float]], early_s: float
+) -> None:
+    """Each window comes once more before, as far as it was `early_s` earlier, gated or not."""
+    pcm = sound(float(np.ceil(beeps[-1][0] + beeps[-1][1] + 10)), beeps)
+    for gated in (False, True):
+        whole = list(windows(pcm, gated=gated))
+        spans: list[Window | Quiet] = []
+        for one in whole:
+            if isinstance(one, Window) and spans:
+                kept = one.pcm[: -2 * round(early_s * RATE_HZ)]
+                spans.append(msgspec.structs.replace(one, pcm=kept))
+            spans.append(one)
+        early, once = told(pipeline(), spans), told(pipeline(), whole)
+
+        assert [_rounded(event) for event in events(early)] == [
+            _rounded(event) for event in events(once)
+        ]
+        assert kinds(early) == kinds(once)
+        for other, one_clip in zip(_final_clips(early), _final_clips(once), strict=True):
+            np.testing.assert_array_equal(samples(other), samples(one_clip))
+        for other_note, note in zip(_told(early), _told(once), strict=True):
+            assert place(other_note.clip)[1] <= place(note.clip)[1] + 0.002
+
+
+def _told(notes: Iterable[Note]) -> list[Note]:
+    """Those that alert."""
+    return [note for note in notes if note.alert is not None]
+
+
 def _rounded(event: Event) -> tuple[int, int, int]:
     """To 2 ms."""
     onset, offset = (
@@ -290,3 +331,25 @@ def _rounded(event: Event) -> tuple[int, int, int]:
 
 def _final_clips(notes: list[Note]) -> list[Clip | None]:
     return [note.clip for note in notes if note.event is not None and note.event.final]
+
+
+@pytest.mark.parametrize(("since_s", "is_told"), [(0.0, False), (9.0, True)])
+def test_a_watch_waits_for_the_next_beep_after_it_was_wished_for(
+    since_s: float, is_told: bool
+) -> None:
+    """The beep at 8 s ends the watch since 0 s and does not concern the one since 9 s."""
+    chain = pipeline()
+    chain.watch(Watch(number=7, since_mono_s=START_S + since_s, for_s=12.0))
+    notes = told(chain, windows(sound(40, [(8.0, 0.4)])))
+    missed = [note.alert for note in notes if note.alert and note.alert.kind is AlertKind.MISSED]
+    assert [alert.dedupe_key for alert in missed] == ([absence_key(7)] if is_told else [])
+    assert [(alert.created_at - START).total_seconds() for alert in missed] == (
+        [21.0] if is_told else []
+    )
+
+
+def test_a_watch_that_is_called_off_tells_nothing() -> None:
+    chain = pipeline()
+    chain.watch(Watch(number=7, since_mono_s=START_S, for_s=5.0))
+    chain.watch(Watch(number=8, since_mono_s=START_S, for_s=0.0))
+    assert told(chain, windows(sound(20, []))) == []

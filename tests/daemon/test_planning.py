@@ -1,5 +1,6 @@
 """What another configuration means: which keys have changed, and whom it concerns."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -7,11 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 import beepwatch.daemon.planning
-from beepwatch.config import Capture, Config, Notify, Store, Watchdog
+from beepwatch.classify.shelf import Shelf
+from beepwatch.config import Capture, Config, Notify, Rule, Store, Watchdog
 from beepwatch.daemon.planning import Planner, Reloader, changed_keys
 from beepwatch.errors import ConfigurationError
 from beepwatch.logs import LogSettings
 from beepwatch.secrecy import Secret
+from tests.classify.pitched import pitched
+from tests.daemon.loud import START
 
 PLANNER = Planner(speed=1.0, log_level="info", since_s=0.0)
 TOKEN, OTHER_TOKEN = Secret("1:a"), Secret("1:b")
@@ -96,3 +100,64 @@ def test_what_is_refused_is_said_and_changes_nothing(tmp_path: Path) -> None:
     assert logs[0]["reason"] == "capture.hop_s is wrong."
     assert "Restart beepwatch" in logs[1]["reason"]
     assert logs[2]["changed"] == []
+
+
+# Taught sounds
+
+
+def test_a_sound_that_is_taught_changed_or_removed_concerns_the_classifier_alone(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path)
+    plans = [PLANNER.plan(config(tmp_path), TOKEN)]
+    changes: list[Callable[[], object]] = [
+        lambda: shelf.put(pitched("washer", 2_000.0), START),
+        lambda: shelf.put(pitched("washer", 2_010.0), START),
+        lambda: shelf.remove("washer"),
+    ]
+    for change in changes:
+        change()
+        plans.append(PLANNER.plan(config(tmp_path), TOKEN))
+        before, after = plans[-2].settings, plans[-1].settings
+        assert {name for name in before if before[name] != after[name]} == {"classifier"}
+    assert plans[0] == plans[-1]
+
+
+def test_a_taught_sound_without_a_rule_has_the_default_one(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    for name in ("washer", "dryer", "bell"):
+        shelf.put(pitched(name, 2_000.0), START)
+    rules = (Rule(label="beep", pulses=3), Rule(label="dryer", cooldown_s=5))
+    plan = PLANNER.plan(config(tmp_path, rules=rules), TOKEN)
+    assert plan.settings["classifier"].rules == (*rules, Rule(label="bell"), Rule(label="washer"))
+
+
+def test_a_rule_for_what_nobody_knows_names_what_is_known_and_how_to_teach_it(
+    tmp_path: Path,
+) -> None:
+    Shelf(tmp_path).put(pitched("washer", 2_000.0), START)
+    wrong = config(tmp_path, rules=(Rule(label="dryer"),))
+    with pytest.raises(ConfigurationError) as caught:
+        PLANNER.plan(wrong, TOKEN)
+    said = "rules.label is 'dryer', but the model beep knows beep, and taught are: washer."
+    assert str(caught.value).startswith(said)
+    assert "beepwatch teach dryer FILES" in str(caught.value)
+
+
+def test_a_rule_for_a_sound_that_cannot_be_used_does_not_stop_the_daemon(tmp_path: Path) -> None:
+    """After another model has come, or a disk has spoiled the head."""
+    shelf = Shelf(tmp_path)
+    shelf.put(pitched("washer", 2_000.0), START)
+    (shelf.directory / "washer" / "head.json").write_text("{")
+    plan = PLANNER.plan(config(tmp_path, rules=(Rule(label="washer"),)), TOKEN)
+    assert [*plan.settings["classifier"].taught] == ["washer"]
+
+
+def test_a_reload_says_that_the_taught_sounds_are_others(tmp_path: Path) -> None:
+    one = config(tmp_path)
+    reload = Reloader(lambda: (one, TOKEN), PLANNER, one, TOKEN)
+    Shelf(tmp_path).put(pitched("washer", 2_000.0), START)
+    with capture_logs() as logs:
+        plans = [reload(), reload()]
+    assert None not in plans
+    assert [line["changed"] for line in logs] == [["the taught sounds"], []]

@@ -211,6 +211,24 @@ def test_what_was_dealt_with_after_all_is_blamed_no_more() -> None:
     assert queue.take_back(blame=CRASHED) is None
 
 
+def test_the_beginning_of_a_window_and_the_whole_are_done_one_by_one() -> None:
+    """They have one name; the beginning, handed out first, is what is done first."""
+    queue = WindowQueue(CAPACITY)
+    queue.push(span(0, size_bytes=40_000))
+    queue.push(span(0, size_bytes=48_000))
+    beginning, whole = queue.hand_out(), queue.hand_out()
+    assert beginning is not None
+    assert whole is not None
+
+    queue.done(done(beginning, at_rest=False))
+    assert not queue.idle
+    queue.take_back()
+    assert [queue.hand_out(), queue.hand_out()] == [beginning, whole]
+    queue.done(done(beginning))
+    queue.done(done(whole))
+    assert queue.idle
+
+
 def test_how_far_the_classifier_is_behind() -> None:
     queue = WindowQueue(9)
     assert queue.lag_s == 0.0

@@ -1,16 +1,30 @@
 """The recorder's main, spoken to over its connection as the supervisor does."""
 
+import time
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from beepwatch.config import Capture
+from beepwatch.daemon.child import Child
+from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.messages import (
+    PIECE_BYTES,
     Ended,
     Failed,
     Finish,
     Heartbeat,
+    Listen,
     Listening,
+    Piece,
     Place,
     Quiet,
     Window,
 )
-from tests.daemon.conversation import recording, without_beats
+from benchmarks.gap import spans
+from tests.daemon.conversation import QUIET_LOGS, recording, without_beats
+from tests.sound_server import sound_server
 
 
 def test_the_recorder_sends_a_recording_whole_and_its_last_counts() -> None:
@@ -58,3 +72,56 @@ def test_a_source_that_is_none_is_told_with_its_exit_code() -> None:
     assert isinstance(failed, Failed)
     assert failed.exit_code == 2
     assert "'gramophone'" in failed.text
+
+
+@pytest.mark.mic
+@pytest.mark.slow
+def test_a_recorder_that_makes_room_sends_what_it_has_heard_before_the_next_one_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for other settings, on a real sound server: the end of what it heard, and no zeros."""
+    with sound_server(tmp_path) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        capture = Capture(gate=False)
+        settings = RecorderSettings(capture=capture, rate_hz=16_000, speed=1.0, logs=QUIET_LOGS)
+        child = Child("recorder", "beepwatch.daemon.recorder", settings)
+        heard = []
+        try:
+            child.start(time.monotonic())
+            for span in spans(child, time.monotonic() + 45):
+                heard.append(span)
+                if len(heard) == 2:
+                    child.dismiss(time.monotonic(), 30)
+                if span.stream_id != heard[0].stream_id:
+                    break
+        finally:
+            child.put_to_rest()
+    before, after = (list(one) for _, one in groupby(heard, key=lambda span: span.stream_id))
+    assert [span.samples for span in before[:-1]] == [48_000] * (len(before) - 1)
+    assert 32_000 <= before[-1].samples < 48_000
+    assert after[0].started_mono_s > before[-1].started_mono_s + before[-1].samples / 16_000
+
+
+def test_who_wants_to_hear_the_room_hears_it_gate_or_no_gate() -> None:
+    """What the gate drops comes too, unbroken, sample for sample, and no more than was asked."""
+    child = recording(speed=30.0)
+    child.hear_until(Listening)
+    child.say(Listen(number=5, length_s=29.5))
+    heard = without_beats(child.hear())
+    pieces = [message for message in heard if isinstance(message, Piece)]
+    spans = [message for message in heard if isinstance(message, Window | Quiet)]
+    pcm = b"".join(piece.pcm for piece in pieces)
+    assert len(pcm) == 2 * round(29.5 * 16_000)
+    assert {(piece.number, piece.rate_hz) for piece in pieces} == {(5, 16_000)}
+    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert max(len(piece.pcm) for piece in pieces) <= PIECE_BYTES
+    began = pieces[0].started_at
+    compared = 0
+    for span in spans:
+        start = 2 * round((span.started_at - began).total_seconds() * 16_000)
+        if isinstance(span, Window) and 0 <= start <= len(pcm) - len(span.pcm):
+            assert pcm[start : start + len(span.pcm)] == span.pcm
+            compared += 1
+    assert compared
+    assert any(isinstance(span, Quiet) for span in spans[:20])

@@ -25,6 +25,7 @@ from beepwatch.messages import Done, Event, Quiet, Window
 from beepwatch.store.database import Database
 from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox
+from beepwatch.store.wishes import Wishes
 from tests.daemon.loud import CONTEXT_S, START, START_S, THRESHOLDS, Loudness, sound, windows
 
 RULES = (Rule(label="beep", cooldown_s=6), Rule(label="beep", pulses=2, within_s=5, cooldown_s=9))
@@ -56,7 +57,9 @@ class Lives:
     def live(self, windows_heard: int | None, *, answers: bool = True) -> bool:
         """Hear so many windows, then die, before or after the last answer; whether all is heard."""
         memory = Memory(self._database)
-        remembered = remember(memory, self._settings, ManualClock(START, START_S))
+        remembered = remember(
+            memory, Wishes(self._database), self._settings, ManualClock(START, START_S)
+        )
         writer = NoteWriter(Outbox(self._database), ("console",), memory.last_alerts())
         chain = Pipeline(
             Loudness(),
@@ -130,7 +133,7 @@ beeps_somewhere = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @example(beeps=[(0.12, 2), (3.2, 2)], deaths=[(2, False)], gated=False)  # both in one window
 @example(  # the cooldown ends just when the last one sounds
     beeps=[(0.12, 2), (0.36, 2), (0.56, 2), (0.76, 2), (4.4, 4), (9.36, 2)],

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from beepwatch.classify.bundle import find_bundle
+from beepwatch.classify.shelf import Shelf
 from beepwatch.config import Model
 from beepwatch.daemon.scan import available_cores, quiet_decoders, recordings, scan
 from tests.capture.sounds import DATA
+from tests.classify.pitched import pitched
+from tests.daemon.loud import START
 
 
 def test_recordings_are_the_files_given_and_the_audio_below_directories(tmp_path: Path) -> None:
@@ -40,7 +43,9 @@ def test_every_problem_is_told_once_and_the_rest_is_scanned(tmp_path: Path) -> N
             recordings([tmp_path, tmp_path / "none"]),
             bundle=find_bundle("beep"),
             model=Model(),
+            shelf=Shelf(tmp_path),
             workers=3,
+            say=pytest.fail,
         )
     )
     problems = [one for one in answers if one.problem is not None]
@@ -52,6 +57,25 @@ def test_every_problem_is_told_once_and_the_rest_is_scanned(tmp_path: Path) -> N
     ]
     assert all(one.problem and str(one.given.file) in one.problem for one in problems)
     assert len(answers) == 201
+
+
+def test_taught_sounds_are_found_by_their_names_and_a_broken_one_is_said(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "state")
+    shelf.put(pitched("alarm", 3_085.0), START)
+    shelf.put(pitched("torn", 2_000.0), START)
+    (shelf.directory / "torn" / "head.json").write_text("{")
+    said: list[str] = []
+    (answer,) = scan(
+        recordings([DATA / "smoke-alarm-16k.flac"]),
+        bundle=find_bundle("beep"),
+        model=Model(),
+        shelf=shelf,
+        workers=1,
+        say=said.append,
+    )
+    assert {one.label for one in answer.found} == {"alarm"}
+    assert len(said) == 1
+    assert "torn is left out" in said[0]
 
 
 def test_what_libraries_write_to_standard_error_is_not_heard(

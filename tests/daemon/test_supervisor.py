@@ -3,36 +3,20 @@
 import os
 import re
 import signal
-import socket
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import beepwatch.daemon.child
-import beepwatch.daemon.ending
 import beepwatch.daemon.supervisor
-from beepwatch.daemon.supervisor import Plan, Terms
-from beepwatch.daemon.systemd import ServiceManager
-from tests.daemon.children import Part
 from tests.daemon.stage import Stage
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
-
-
-def taken(stage: Stage) -> list[int]:
-    return [int(line.split()[1]) for line in stage.journal if line.startswith("took ")]
 
 
 def test_windows_go_from_recorder_to_classifier_in_order_and_the_end_follows(stage: Stage) -> None:
     exit_code = stage.play(lambda: stage.put("end"), windows=30, queue_windows=4)
     assert exit_code == 0
-    assert taken(stage) == list(range(30))
+    assert stage.taken == list(range(30))
 
 
 def test_the_end_goes_from_the_recorder_to_the_messenger(stage: Stage) -> None:
@@ -59,7 +43,7 @@ def test_a_recorder_that_is_gone_has_its_last_words_heard(stage: Stage) -> None:
         windows=6,
         queue_windows=2,
     )
-    assert taken(stage) == list(range(6))
+    assert stage.taken == list(range(6))
     assert stage.count("hasty_recorder began") == 1
 
 
@@ -74,7 +58,7 @@ def test_a_killed_classifier_is_back_and_takes_again_the_window_in_flight_and_th
         classifier="holding_classifier",
         windows=12,
     )
-    assert taken(stage) == [0, 1, *range(1, 12)]
+    assert stage.taken == [0, 1, *range(1, 12)]
     assert stage.count("holding_classifier began") == 2
 
 
@@ -103,7 +87,7 @@ def test_a_child_that_hangs_or_babbles_is_killed_and_started_again(
         classifier=classifier,
         windows=3,
     )
-    assert taken(stage) == [0, 1, 2]
+    assert stage.taken == [0, 1, 2]
     assert stage.count(f"{classifier} began") == 2
 
 
@@ -112,10 +96,11 @@ def test_a_child_that_keeps_dying_is_told_once_and_so_is_its_recovery(
 ) -> None:
     monkeypatch.setattr(beepwatch.daemon.child, "STORM_DEATHS", 3)
     monkeypatch.setattr(beepwatch.daemon.child, "FIRST_BACKOFF_S", 0.01)
-    monkeypatch.setattr(beepwatch.daemon.child, "STORM_S", 5.0)
     stage.play(
+        lambda: stage.wait_for("fault: the classifier keeps dying"),
         lambda: stage.wait_for("dying_classifier began", times=5),
         lambda: stage.put("well"),
+        lambda: monkeypatch.setattr(beepwatch.daemon.child, "STORM_S", 0.0),  # it was a minute ago
         lambda: stage.wait_for("recovered: the classifier lives again"),
         lambda: stage.put("end"),
         classifier="dying_classifier",
@@ -156,7 +141,7 @@ def test_a_patient_source_waits_and_nothing_is_dropped(stage: Stage) -> None:
         windows=60,
         queue_windows=3,
     )
-    assert taken(stage) == list(range(60))
+    assert stage.taken == list(range(60))
     assert stage.count("fault") == 0
 
 
@@ -172,7 +157,7 @@ def test_a_live_source_never_waits_and_what_it_loses_is_counted_and_told(stage: 
         queue_windows=10,
         patient=False,
     )
-    heard = taken(stage)
+    heard = stage.taken
     assert heard == sorted(heard)
     windows = [sequence for sequence in range(40) if sequence % 4 != 3]
     lost = len(set(windows) - set(heard))
@@ -242,83 +227,7 @@ def test_a_child_that_cannot_be_started_is_tried_again(
     monkeypatch.setattr(subprocess, "Popen", refuse)
     stage.play(lambda: stage.put("end"), windows=3)
     assert len(refused) == 4
-    assert taken(stage) == [0, 1, 2]
-
-
-# Another configuration
-
-
-def plan(stage: Stage, **plays: str) -> Plan:
-    """As the stage's own wiring, but for what is given."""
-    parts = {name: name for name in ("recorder", "classifier", "messenger")} | plays
-    return Plan(
-        terms=Terms(queue_windows=100, patient=True, resumable=False, notices=False),
-        settings={
-            name: Part(plays=part, directory=stage.directory, windows=8 * (name == "recorder"))
-            for name, part in parts.items()
-        },
-    )
-
-
-def test_only_children_whose_settings_are_others_are_replaced(stage: Stage) -> None:
-    """The classifier leaves in peace, and no window comes twice but the one before."""
-    stage.play(
-        lambda: stage.wait_for("took 7"),
-        lambda: os.kill(os.getpid(), signal.SIGHUP),
-        lambda: stage.wait_for("waiting_classifier began"),
-        lambda: stage.put("go"),
-        lambda: stage.wait_for("took 7", times=2),
-        lambda: stage.put("end"),
-        windows=8,
-        reload=lambda: plan(stage, classifier="waiting_classifier"),
-    )
-    assert stage.count("classifier was told to finish") == 2
-    assert stage.count("classifier ended") == 1
-    assert stage.count("recorder began") == stage.count("messenger began") == 1
-    assert taken(stage) == [*range(8), 7]
-
-
-def test_a_child_that_does_not_make_room_for_its_next_life_is_killed(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(beepwatch.daemon.supervisor, "STOPS_WITHIN_S", 0.3)
-    stage.play(
-        lambda: stage.wait_for("took 7"),
-        lambda: os.kill(os.getpid(), signal.SIGHUP),
-        lambda: stage.wait_for("messenger began"),
-        lambda: stage.put("end"),
-        messenger="stubborn_messenger",
-        windows=8,
-        reload=lambda: plan(stage),
-    )
-    assert stage.count("stubborn_messenger ended") == 0
-    assert stage.count("fault") == 0
-
-
-def test_settings_that_cannot_be_used_change_nothing(stage: Stage) -> None:
-    asked: list[None] = []
-    stage.play(
-        lambda: stage.wait_for("took 7"),
-        lambda: os.kill(os.getpid(), signal.SIGHUP),
-        lambda: stage.wait_until(lambda: bool(asked), "the reading"),
-        lambda: stage.put("end"),
-        windows=8,
-        reload=lambda: asked.append(None),
-    )
-    assert len(asked) == 1
-    assert [stage.count(f"{one} began") for one in ("recorder", "classifier", "messenger")] == [
-        1,
-        1,
-        1,
-    ]
-
-
-def test_without_settings_to_read_again_a_hangup_ends_the_daemon(stage: Stage) -> None:
-    """A terminal that was closed."""
-    stage.play(
-        lambda: stage.wait_for("messenger began"), lambda: os.kill(os.getpid(), signal.SIGHUP)
-    )
-    assert stage.count("recorder was told to finish") == 1
+    assert stage.taken == [0, 1, 2]
 
 
 def test_a_signal_shortens_an_end_that_has_begun(
@@ -334,128 +243,3 @@ def test_a_signal_shortens_an_end_that_has_begun(
         messenger="stubborn_messenger",
     )
     assert stage.count("stubborn_messenger began") == 1
-
-
-# systemd
-
-
-@pytest.fixture(params=["path", "abstract"])
-def service_manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.socket]:
-    """A real socket in systemd's place."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        name = f"{tmp_path.name}-{os.getpid()}"
-        listening.bind(str(tmp_path / "notify") if request.param == "path" else f"\0{name}")
-        listening.settimeout(30)
-        yield listening
-
-
-def address_of(listening: socket.socket) -> str:
-    name = listening.getsockname()
-    return name if isinstance(name, str) else "@" + name[1:].decode()
-
-
-def all_said(listening: socket.socket) -> list[str]:
-    """What has come so far."""
-    said = []
-    listening.setblocking(False)
-    try:
-        while True:
-            said.append(listening.recv(1_000).decode())
-    except BlockingIOError:
-        listening.settimeout(30)
-        return said
-
-
-@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
-def test_the_watchdog_is_put_off_only_while_all_children_are_well(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, service_manager: socket.socket
-) -> None:
-    monkeypatch.setattr(beepwatch.daemon.child, "STALE_AFTER_S", 2.0)
-    monkeypatch.setattr(beepwatch.daemon.supervisor, "STOPS_WITHIN_S", 0.1)
-    monkeypatch.setattr(beepwatch.daemon.ending, "KILLED_AFTER_S", 0.1)
-    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=0.15)
-    said: list[str] = []
-
-    def hear_that_all_is_well() -> None:
-        while "READY=1" not in said or said[-1] != "WATCHDOG=1":
-            said.append(service_manager.recv(1_000).decode())
-
-    def stop_a_child() -> None:
-        monkeypatch.setattr(beepwatch.daemon.child, "FIRST_BACKOFF_S", 3_600.0)
-        monkeypatch.setattr(beepwatch.daemon.child, "LONGEST_BACKOFF_S", 3_600.0)
-        pid = stage.pid("classifier")
-        os.kill(pid, signal.SIGSTOP)
-        stage.wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the classifier's end")
-
-    def hear_nothing_more() -> None:
-        said.extend(all_said(service_manager))
-        service_manager.settimeout(1.0)
-        with pytest.raises(TimeoutError):
-            service_manager.recv(1_000)
-
-    stage.play(
-        lambda: stage.wait_for("messenger began"),
-        hear_that_all_is_well,
-        stop_a_child,
-        hear_nothing_more,
-        stage.signal,
-    )
-    assert said.count("READY=1") == 1
-    assert "STATUS=listening to test" in said
-
-
-@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
-def test_the_start_is_complete_without_a_microphone(
-    stage: Stage, service_manager: socket.socket
-) -> None:
-    """A service that waits for its microphone is no failed start; the user hears of it later."""
-    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=None)
-    said: list[str] = []
-
-    def hear(what: str) -> None:
-        while what not in said:
-            said.append(service_manager.recv(1_000).decode())
-
-    stage.play(
-        lambda: hear("STATUS=waiting for the microphone"),
-        lambda: stage.put("microphone"),
-        lambda: hear("STATUS=listening to test"),
-        lambda: stage.wait_for("started: "),
-        stage.signal,
-        recorder="waiting_recorder",
-        notices=True,
-    )
-    assert said.index("READY=1") < said.index("STATUS=waiting for the microphone")
-    assert said.count("READY=1") == 1
-
-
-@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
-def test_a_microphone_that_goes_away_is_in_the_status(
-    stage: Stage, service_manager: socket.socket
-) -> None:
-    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=None)
-    stage.play(
-        lambda: stage.wait_for("recovered"), lambda: stage.put("end"), recorder="faulty_recorder"
-    )
-    said = [text for text in all_said(service_manager) if text.startswith("STATUS=")]
-    assert said[-1] == "STATUS=listening to test"
-
-
-def test_systemd_is_told_of_the_end(stage: Stage, service_manager: socket.socket) -> None:
-    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=None)
-    stage.play(lambda: stage.wait_for("messenger began"), lambda: stage.put("end"))
-    said = all_said(service_manager)
-    assert said.count("STOPPING=1") == 1
-    assert "WATCHDOG=1" not in said
-
-
-def test_a_status_is_one_line_and_a_service_manager_that_is_gone_is_no_error(
-    tmp_path: Path,
-) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        manager = ServiceManager(str(tmp_path / "notify"), None)
-        manager.status("listening to a\nWATCHDOG=1")
-        assert re.fullmatch(r"STATUS=[^\n]+", listening.recv(1_000).decode())
-    manager.ready()
-    manager.close()

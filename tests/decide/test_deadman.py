@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beepwatch.decide.deadman import DeadMansSwitch, HeardAgain, Missed
+from beepwatch.decide.deadman import DeadMansSwitch, HeardAgain, Missed, Watch
 
 
 def test_an_absence_is_told_once() -> None:
@@ -56,3 +56,22 @@ def test_an_absence_that_an_earlier_life_has_told_of_is_not_told_again() -> None
     assert switch.tick(50) is None
     assert switch.heard(60) == HeardAgain(after_s=560)
     assert switch.tick(160) == Missed(for_s=100)
+
+
+def test_a_watch_tells_once_and_is_over() -> None:
+    watch = Watch(since_s=10, for_s=100)
+    assert [watch.tick(now_s) for now_s in (10, 109.9, 110, 500)] == [
+        None,
+        None,
+        Missed(for_s=100),
+        None,
+    ]
+    assert watch.over
+
+
+def test_a_watch_is_over_with_the_next_sound_and_not_with_the_one_before() -> None:
+    watch = Watch(since_s=10, for_s=100)
+    watch.heard(9.9)
+    assert not watch.over
+    watch.heard(10)
+    assert watch.tick(1_000) is None

@@ -43,6 +43,7 @@ class Daemon:
         *arguments: str,
         program: Path | None = None,
         command: Sequence[str] = (sys.executable, "-m", "beepwatch"),
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         """`beepwatch run` with the configuration; `program` is another installation's script.
 
@@ -53,7 +54,7 @@ class Daemon:
             self.process = subprocess.Popen(
                 [*begin, "run", "--config", self.config, *arguments],
                 env=self.environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -96,10 +97,10 @@ class Daemon:
         )
         return done.stdout
 
-    def wait_for_log(self, text: str) -> None:
-        """Until the log holds `text`."""
+    def wait_for_log(self, text: str, times: int = 1) -> None:
+        """Until the log holds `text` so often."""
         deadline_s = time.monotonic() + WITHIN_S
-        while text not in self.log.read_text():
+        while self.log.read_text().count(text) < times:
             ended = self.process is not None and self.process.poll() is not None
             if ended or time.monotonic() > deadline_s:
                 raise AssertionError(f"no {text!r} in the log:\n{self.log.read_text()}")

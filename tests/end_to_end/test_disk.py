@@ -133,3 +133,29 @@ def test_on_a_disk_that_the_kernel_has_made_read_only_the_start_is_one_line(
     assert done.returncode == 1
     assert "Read-only file system" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_what_sounds_on_a_disk_that_turns_read_only_is_told_all_the_same_and_so_is_the_disk(
+    tmp_path: Path,
+) -> None:
+    """ext4 after an error, while the daemon runs: nothing can be written until the next start."""
+    sound = with_silence(BEEPS, tmp_path / "room.wav", QUIET_BEFORE_S, 60.0)
+    with (
+        BotApi() as api,
+        broken_disk(tmp_path) as disk,
+        daemon(tmp_path) as beepwatch,
+    ):
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure("[notify.console]\nenabled = false\n", api)
+        beepwatch.start(*file_source(sound))
+        api.wait_for_message(1, within_s=30)
+        disk.break_it()
+        fault = wait_for(api, "be written")
+        beep = wait_for(api, "beep (")
+        assert beepwatch.stop() == 0
+        log = beepwatch.log.read_text()
+    assert fault.kind == beep.kind == "text"
+    assert "told without the store" in beep.text
+    assert [text.startswith("beep (") for text in texts(api)].count(True) == 1
+    assert "process_died" not in log

@@ -1,5 +1,6 @@
 """The main job: a beep in the room, through a real sound server, arrives as an mp3 on the phone."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -58,6 +59,8 @@ def test_a_beep_played_into_the_room_arrives_on_the_phone_as_mp3(tmp_path: Path)
         "console": "sent",
         f"telegram:{CHAT_ID}": "sent",
     }
+    (counted,) = (line for line in beepwatch.log.read_text().splitlines() if '"stopped"' in line)
+    assert json.loads(counted)["recorder"]["early_windows"] >= 1  # nobody waited for the whole
     whole = decoded(Path(event["clip"]).read_bytes())
     assert loudest_hz(whole) == pytest.approx(BEEPS_HZ, rel=0.02)
     onset, offset = (datetime.fromisoformat(event[end]) for end in ("onset", "offset"))

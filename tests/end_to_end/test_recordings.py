@@ -1,6 +1,8 @@
 """A file instead of the microphone: the same daemon, the same events at any speed."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -10,17 +12,23 @@ from typing import Any
 
 import pytest
 
+from beepwatch.classify.bundle import find_bundle
 from tests.bot_api import BotApi
 from tests.end_to_end.daemon import daemon
 from tests.end_to_end.sounds import BEEPS, with_silence
 
 
-def _heard(directory: Path, sound: Path, speed: str, api: BotApi) -> list[dict[str, Any]]:
+def _heard(
+    directory: Path, sound: Path, speed: str, model: Path, api: BotApi
+) -> list[dict[str, Any]]:
     directory.mkdir()
     with daemon(directory) as beepwatch:
-        beepwatch.configure("[notify]\nnotices = false\n", api)
+        beepwatch.configure(f'[notify]\nnotices = false\n[model]\nbundle = "{model}"\n', api)
         beepwatch.start("--source", f"file:{sound}", "--speed", speed)
         assert beepwatch.wait() == 0, beepwatch.log.read_text()
+        log = beepwatch.log.read_text()
+        accidents = re.findall(r'"event": "(?:process_|fault|not_written|config_)\w*"', log)
+        assert not accidents, log
         return beepwatch.events()
 
 
@@ -43,9 +51,11 @@ def _relative(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 def test_the_fastest_speed_gives_the_same_events_as_normal_speed(tmp_path: Path) -> None:
     twice = with_silence(BEEPS, tmp_path / "once.wav", before_s=2.0, after_s=5.0)
+    model = tmp_path / "model"  # the same for both, whatever happens to the shipped one meanwhile
+    shutil.copytree(find_bundle("beep"), model)
     with BotApi() as api:
-        normal = _heard(tmp_path / "normal", twice, "1", api)
-        fastest = _heard(tmp_path / "fastest", twice, "max", api)
+        normal = _heard(tmp_path / "normal", twice, "1", model, api)
+        fastest = _heard(tmp_path / "fastest", twice, "max", model, api)
         voices = api.calls("sendVoice")
     assert len(normal) >= 1
     assert _relative(fastest) == _relative(normal)

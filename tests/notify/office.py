@@ -55,7 +55,8 @@ class Office:
         self, base_url: str = "", chat_id: int = CHAT, **limits_s: float
     ) -> TelegramChannel:
         limits_s = {"answer_s": 1.0, **limits_s}
-        return TelegramChannel(Secret(TOKEN), chat_id, base_url or self.api.base_url, **limits_s)
+        url = base_url or self.api.base_url
+        return TelegramChannel(Secret(TOKEN), chat_id, url, buttons=True, **limits_s)
 
     @asynccontextmanager
     async def open(

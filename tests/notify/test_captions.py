@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from beepwatch.messages import Alert, AlertKind
-from beepwatch.notify.captions import caption, console_line, digest, digest_line, status
+from beepwatch.notify.captions import caption, console_line, digest, digest_line
 from tests.notify.laundry import NOON, beep, heard, notice
 
 PARIS = timezone(timedelta(hours=1))
@@ -18,6 +18,14 @@ def test_a_caption_holds_label_room_local_time_pulses_and_score() -> None:
     assert caption(heard(), [event], "laundry room", PARIS) == (
         "beep · laundry room\nSat 1 Mar 13:00:00 · 5 pulses in 4.1 s · score 0.98"
     )
+
+
+def test_what_the_rule_says_stands_for_the_label_wherever_it_is_told() -> None:
+    alert = msgspec.structs.replace(heard(), text="the washing is done")
+    event = beep(pulses=5, lasting_s=4.1, final=True)
+    assert caption(alert, [event], "attic", PARIS).startswith("the washing is done · attic\n")
+    assert "  the washing is done  5 pulses" in console_line(alert, [event], None, PARIS)
+    assert " · the washing is done · 5 pulses" in digest_line(alert, [event], PARIS)
 
 
 def test_an_episode_that_goes_on_is_counted_so_far() -> None:
@@ -93,10 +101,3 @@ def test_a_notice_in_a_list_is_one_line_and_no_novel() -> None:
     assert line.startswith("Sat 1 Mar 13:00:00 · no device: plug it in plug")
     assert len(line) == len("Sat 1 Mar 13:00:00 · ") + 120
     assert line.endswith("…")
-
-
-def test_who_asks_hears_what_was_heard_last_and_what_is_untold() -> None:
-    assert status(None, 0) == "beepwatch\nnothing heard yet · 0 alerts still to be told"
-    assert status(NOON, 1, "attic", PARIS) == (
-        "beepwatch · attic\nlast heard Sat 1 Mar 13:00:00 · 1 alert still to be told"
-    )

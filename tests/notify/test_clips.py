@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,18 @@ def test_importing_without_ffmpeg_warns_of_nothing() -> None:
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_clips_that_are_encoded_at_the_same_time_do_not_take_each_others_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert's clip does not wait for one that somebody asked for."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lengths_s = (0.5, 1.0, 1.5, 2.0)
+    with ThreadPoolExecutor(len(lengths_s)) as threads:
+        sounds = list(threads.map(lambda length_s: Encoder().encode(tone(length_s)), lengths_s))
+    assert [sound.suffix for sound in sounds] == [".mp3"] * 4
+    assert [len(sound.content) * 8 / 64_000 for sound in sounds] == pytest.approx(
+        lengths_s, abs=0.2
+    )
+    assert list(tmp_path.iterdir()) == []

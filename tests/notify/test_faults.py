@@ -190,8 +190,8 @@ async def test_what_waited_for_the_network_arrives_in_order_when_it_is_back(
         good = office.telegram()
         chat = Rerouted(dead, good)
         async with office.open(chat, ConsoleChannel(office.console), encode=as_mp3) as dispatcher:
+            await office.until(lambda: office.console.getvalue().count("\n") == 4)
             await office.until(lambda: dispatcher.counts["failed"] >= 3)
-            assert office.console.getvalue().count("\n") == 4
             (head,) = office.outbox.tellable(TELEGRAM, NOW, 1)
             assert error in (head.last_error or "")
             chat.way = good

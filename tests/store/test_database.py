@@ -48,7 +48,7 @@ def test_a_file_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     sql = sqlite3.connect(tmp_path / "beepwatch.db")
     sql.execute("PRAGMA user_version = 99")
     sql.close()
-    with pytest.raises(StoreError, match=r"version 99.*up to 2.*store.directory"):
+    with pytest.raises(StoreError, match=rf"version 99.*up to {len(MIGRATIONS)}.*store.directory"):
         Database(tmp_path)
 
 

@@ -232,9 +232,7 @@ class Kept(NamedTuple):
     told: bool
 
 
-@settings(
-    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     clips=st.lists(
         st.builds(Kept, st.integers(0, 60), st.integers(0, 5_000), st.booleans()), max_size=12

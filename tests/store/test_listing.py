@@ -23,7 +23,8 @@ def test_an_event_is_one_line_with_the_names_of_the_contract(
         '{"id":1,"label":"beep","onset":"2025-03-01T12:00:00.250000Z",'
         '"offset":"2025-03-01T12:00:04.450000Z","pulses":5,"score":0.97,'
         f'"clip":"{path}",'
-        '"alerts":[{"id":1,"kind":"heard","channel":"console","state":"pending","attempts":0}]}\n'
+        '"alerts":[{"id":1,"kind":"heard","channel":"console","state":"pending","attempts":0}],'
+        '"verdict":null}\n'
     )
 
 

@@ -10,7 +10,7 @@ from beepwatch.store.database import Database
 from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
 from beepwatch.store.timeline import Timeline
-from tests.store.messages_of_a_day import NOON, at, beep, heard, sound
+from tests.store.messages_of_a_day import NOON, at, beep, heard, notice, sound
 
 PIN = NOON - timedelta(hours=1)  # the machine was started an hour before noon
 DAY = timedelta(days=1)
@@ -52,6 +52,22 @@ def test_all_times_of_this_boot_move_by_what_the_clock_was_set_by(
     with database.reading() as sql:
         (started_us,) = sql.execute("SELECT started_at FROM clips").fetchone()
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=started_us) == at(0) + by
+
+
+@pytest.mark.parametrize(("by", "dated"), [(-DAY, at(30) - 2 * DAY), (DAY, at(30) + DAY)])
+def test_a_notice_of_the_moment_after_a_setting_back_is_moved_with_the_rest(
+    database: Database, outbox: Outbox, by: timedelta, dated: datetime
+) -> None:
+    """It has the new time, which looks like an old one, and is dated too early by as much; after
+    a step forward the two are told apart.
+    """
+    timeline = Timeline(database, "boot")
+    timeline.follow(PIN, at(0))
+    outbox.write(alert=notice(created_s=30 + by.total_seconds()), channels=["console"])
+    timeline.follow(PIN + by, at(31) + by)
+    delivery = outbox.due("console", at(60) + 2 * abs(by))
+    assert delivery is not None
+    assert delivery.alert.created_at == dated
 
 
 def test_what_earlier_boots_wrote_stays(database: Database, outbox: Outbox) -> None:

@@ -1,0 +1,124 @@
+"""A taught sound in one file, for a friend: a zip of its head and its examples.
+
+Whoever made the file, nothing of it is believed: names, numbers and sizes are checked before and
+while it is read, and what is put on the shelf is written anew.
+"""
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from beepwatch.classify import examples, heads
+from beepwatch.classify.bundle import content_of
+from beepwatch.classify.heads import Head
+from beepwatch.classify.shelf import EXAMPLES, HEAD, MOST_HEAD_BYTES, Shelf
+from beepwatch.errors import ModelError, StoreError
+from beepwatch.validation import shortened
+
+MOST_EXAMPLES = 200
+MOST_BYTES = 64_000_000  # of the file, and of what is in it
+_EXAMPLE = re.compile(rf"{EXAMPLES}/[A-Za-z0-9][A-Za-z0-9._-]{{0,59}}\.wav")
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # so that the same sound is the same file
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file holds, all of it checked."""
+
+    head: Head
+    files: tuple[bytes, ...]  # WAV files of its examples
+
+
+def export(shelf: Shelf, name: str, file: Path) -> int:
+    """Write the sound into a file that was not there before; how many examples went with it.
+
+    Raises ModelError for a sound that is not there or damaged, StoreError for the file.
+    """
+    head = shelf.head(name)
+    try:
+        sounds = [
+            (path.name, examples.cleaned(content_of(path, examples.MOST_BYTES)))
+            for path in shelf.examples(name)
+        ]
+        with file.open("xb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as parcel:
+            _pack(parcel, HEAD, heads.encode(head))
+            for sound_name, content in sounds:
+                _pack(parcel, f"{EXAMPLES}/{sound_name}", content)
+    except FileExistsError:
+        raise StoreError(f"{file} is there already. Give another name, or delete it.") from None
+    except OSError as error:
+        raise StoreError(f"cannot write {file}: {error.strerror}. Give another place.") from error
+    return len(sounds)
+
+
+def open_parcel(file: Path) -> Parcel:
+    """What `export` has written. Raises ModelError, which names what is wrong with it."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content_of(file, MOST_BYTES))) as parcel:
+            entries = parcel.infolist()
+            _check(entries)
+            return Parcel(
+                head=heads.decode(_unpack(parcel, HEAD, MOST_HEAD_BYTES)),
+                files=tuple(
+                    examples.cleaned(_unpack(parcel, entry.filename, examples.MOST_BYTES))
+                    for entry in sorted(entries, key=lambda entry: entry.filename)
+                    if entry.filename != HEAD
+                ),
+            )
+    except OSError as error:
+        raise ModelError(f"cannot read {file}: {error.strerror}. Give another file.") from error
+    except ModelError as error:
+        raise ModelError(f"{file} cannot be imported: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ModelError(
+            f"{file} is no exported sound: {shortened(str(error))}. "
+            "Make one with: beepwatch teach --export NAME FILE."
+        ) from error
+
+
+def take_in(shelf: Shelf, parcel: Parcel, now: datetime, *, replace: bool) -> None:
+    """Put it on the shelf. Raises ModelError if a sound of its name is there and not to go."""
+    name = parcel.head.name
+    if name in shelf.digests() and not replace:
+        raise ModelError(
+            f"there is a taught sound {name} already. To replace it, add --force; "
+            f"to keep it, export it first: beepwatch teach --export {name} FILE."
+        )
+    shelf.put_files(parcel.head, now, parcel.files)
+
+
+def _pack(parcel: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _LONG_AGO)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o600 << 16
+    parcel.writestr(entry, content)
+
+
+def _check(entries: Sequence[zipfile.ZipInfo]) -> None:
+    names = [entry.filename for entry in entries]
+    strange = [name for name in names if name != HEAD and not _EXAMPLE.fullmatch(name)]
+    if strange or len(set(names)) < len(names) or HEAD not in names:
+        shown = shortened(repr(strange or names))
+        raise ModelError(f"it holds {shown}, expected one {HEAD} and {EXAMPLES}/*.wav.")
+    if len(names) - 1 > MOST_EXAMPLES:
+        raise ModelError(f"it holds {len(names) - 1} examples, more than {MOST_EXAMPLES}.")
+    whole_bytes = sum(entry.file_size for entry in entries)
+    if whole_bytes > MOST_BYTES:
+        raise ModelError(f"it holds {whole_bytes} bytes, more than {MOST_BYTES}.")
+    if any(entry.compress_type not in _PACKED or entry.flag_bits & 1 for entry in entries):
+        raise ModelError("it is encrypted, or packed in a way that no export is.")
+
+
+def _unpack(parcel: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
+    """Not more than that, whatever the file says of its size."""
+    with parcel.open(name) as entry:
+        content = entry.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ModelError(f"{name} in it has more than {most_bytes} bytes.")
+    return content

@@ -1,0 +1,134 @@
+"""Verbs about data sets: label."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from beepwatch.cli.app import app
+from beepwatch.cli.options import ConfigFile, example, load_settings, start_logging
+from beepwatch.errors import ConfigurationError, UnreadableAudio
+
+if TYPE_CHECKING:
+    from beepwatch.train.impressions import Impression
+
+dataset_app = typer.Typer(help="Turn recordings into training data.", no_args_is_help=True)
+app.add_typer(dataset_app, name="dataset")
+
+_LABELS = "beep,spin,wash,human"
+_LONGEST_LABEL = 64
+
+
+@dataset_app.command("label", epilog=example("beepwatch dataset label recordings"))
+def dataset_label(
+    directory: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", exists=True, file_okay=False, help="Clips, in any folders."),
+    ],
+    labels: Annotated[
+        str, typer.Option("--labels", metavar="A,B,…", help="In the order of keys 1 to 9.")
+    ] = _LABELS,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="BUNDLE", help="What groups them. Default: model.bundle."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Where the page is served; anyone there can label.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any.")] = 8766,
+    config: ConfigFile = None,
+) -> int:
+    """A page to label clips with eyes, ears and keyboard; every label is saved at once."""
+    labelling = _web_extra("beepwatch.web.labelling")
+    from beepwatch.train.catalogue import Catalogue
+    from beepwatch.web.guard import Guard
+    from beepwatch.web.serving import address_of, listen, serve
+
+    names = _names(labels)
+    settings = load_settings(config).config
+    start_logging()
+    catalogue = Catalogue(directory)
+    others = sorted(set(catalogue.labels().values()) - set(names))
+    with listen(host, port) as listening:  # first, as it takes no time
+        heard, failed = _heard(directory, model or settings.model.bundle)
+        clips = labelling.Clips(directory, [*names, *others], heard)
+
+        def say_where() -> None:
+            typer.echo(f"{len(heard)} clips in {len(clips.groups)} groups: {address_of(listening)}")
+            if not _is_loopback(listening.getsockname()[0]):
+                typer.echo("Anyone who reaches this address can listen and label.", err=True)
+            typer.echo("^C ends; every label is saved as it is given.", err=True)
+
+        serve(
+            lambda ending: Guard(labelling.application(clips, catalogue, ending), [host]),
+            listening,
+            say_where,
+        )
+    return 1 if failed else 0
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    unfit = [n for n in names if not n or len(n) > _LONGEST_LABEL or not n.isprintable()]
+    if unfit or len(set(names)) < len(names) or len(names) > 9:
+        raise ConfigurationError(
+            f"--labels is {text!r}; give one to nine different names with commas between them."
+        )
+    return names
+
+
+def _heard(directory: Path, model: str) -> "tuple[list[Impression], bool]":
+    """What can be heard, and whether there is more that cannot, which is told."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from beepwatch.classify.bundle import find_bundle, load_bundle
+    from beepwatch.classify.engines import open_engine
+    from beepwatch.daemon.scan import available_cores, quiet_decoders
+    from beepwatch.train.catalogue import clips_below
+    from beepwatch.train.impressions import Impression, hear
+
+    paths = clips_below(directory)
+    if not paths:
+        raise UnreadableAudio(
+            f"{directory} holds no audio files. "
+            "Record some with `beepwatch record`, or name another directory."
+        )
+    engine = open_engine(load_bundle(find_bundle(model)))
+    console = Console(stderr=True)
+    with quiet_decoders(), Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("listening", total=len(paths))
+        answers = list(
+            hear(
+                directory,
+                paths,
+                engine,
+                workers=available_cores(),
+                report=lambda done: bar.update(task, completed=done),
+            )
+        )
+    heard = [one for one in answers if isinstance(one, Impression)]
+    problems = [one.problem for one in answers if not isinstance(one, Impression)]
+    if not heard:
+        raise UnreadableAudio(problems[0])
+    for problem in problems:
+        typer.echo(f"beepwatch: {problem}", err=True)
+    return heard, bool(problems)
+
+
+def _is_loopback(address: str) -> bool:
+    from ipaddress import ip_address
+
+    return ip_address(address).is_loopback
+
+
+def _web_extra(module: str) -> Any:  # noqa: ANN401 - a module
+    """A module of `web/`. Raises ConfigurationError without what it needs."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the labelling page needs {error.name}, which is not installed. "
+            "Install it with: pip install 'beepwatch[web]'."
+        ) from error

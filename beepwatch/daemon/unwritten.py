@@ -1,0 +1,184 @@
+"""Alerts on their way into the outbox, told without it when it cannot be written.
+
+On a disk that the kernel has made read-only nothing gets into the outbox any more, and so nothing
+out of it: not even that. What has waited for long enough is told from memory, and marked as sent
+as soon as it can be written.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, tzinfo
+
+import msgspec
+import structlog
+
+from beepwatch.clock import Clock
+from beepwatch.errors import StoreError
+from beepwatch.messages import Alert
+from beepwatch.notify.backoff import Backoff, Waits
+from beepwatch.notify.captions import caption
+from beepwatch.notify.channels import Channel, NotSent, Outgoing, Unreachable
+from beepwatch.store.outbox import Outbox
+
+STORE_AGAIN_S = 1.0
+TELL_ANYWAY_S = 10.0  # a database that is locked is free again by then
+KEPT = 1_000  # hours of beeps; the oldest go
+WITHOUT_STORE = "told without the store, which cannot be written; it may come again"
+
+_log = structlog.get_logger()
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """That a channel has taken an alert."""
+
+    reference: str | None
+    at: datetime
+
+
+class Waiting:
+    """One alert, and what has become of it on each of its channels."""
+
+    def __init__(self, alert: Alert, channels: Sequence[str], now_s: float) -> None:
+        self.alert = alert
+        self.channels = tuple(channels)
+        self.told: dict[str, Told] = {}
+        self.attempts = 0
+        self.next_try_s = now_s + TELL_ANYWAY_S
+        self.on_its_way = False
+
+    @property
+    def untold(self) -> list[str]:
+        """The channels that have not taken it."""
+        return [name for name in self.channels if name not in self.told]
+
+
+class Unwritten:
+    """Keeps alerts in order until they are written.
+
+    `noted` is called with the key of one that was written or told everywhere, `written` when there
+    is something new in the outbox.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Iterable[Channel],
+        *,
+        clock: Clock,
+        room: str,
+        zone: tzinfo | None,
+        noted: Callable[[str], None],
+        written: Callable[[], None],
+    ) -> None:
+        self._outbox = outbox
+        self._channels = {channel.name: channel for channel in channels}
+        self._clock = clock
+        self._room = room
+        self._zone = zone
+        self._noted = noted
+        self._written = written
+        self._waiting: dict[str, Waiting] = {}  # by dedupe_key
+        self._backoff = Backoff(Waits(first_s=STORE_AGAIN_S))
+        self._trying: asyncio.Task[None] | None = None
+        self._reason = ""  # why nothing could be written the last time
+
+    def write(self, alert: Alert, channels: Sequence[str]) -> None:
+        """Put it into the outbox, now or as soon as that is possible."""
+        known = self._waiting.get(alert.dedupe_key)
+        if known is None:
+            waiting = Waiting(alert, channels, self._clock.mono_s())
+            self._waiting[alert.dedupe_key] = waiting
+        elif not known.untold:
+            self._noted(alert.dedupe_key)
+        while len(self._waiting) > KEPT:
+            del self._waiting[next(iter(self._waiting))]
+        self.write_all()
+
+    def write_all(self) -> None:
+        """Write what waits, in order; what was told already is marked so before it can be sent."""
+        # What is on its way to a channel just now would be sent there a second time.
+        at_rest = [one for one in self._waiting.values() if not one.on_its_way]
+        try:
+            for one in at_rest:
+                self._put(one)
+        except StoreError as error:
+            if str(error) != self._reason:  # once, and not every second for days
+                _log.warning("notice_not_written", error=str(error))
+            self._reason = str(error)
+        else:
+            self._reason = ""
+            if at_rest:
+                self._written()
+        if self._waiting and (self._trying is None or self._trying.done()):
+            self._trying = asyncio.create_task(self._try())
+
+    def _put(self, one: Waiting) -> None:
+        key = one.alert.dedupe_key
+        self._outbox.write(alert=one.alert, channels=one.channels)
+        now = self._clock.utc()
+        for name, told in one.told.items():
+            for delivery in self._outbox.tellable(name, now, KEPT):
+                if delivery.alert.dedupe_key == key:
+                    self._outbox.sent(
+                        delivery.id, reference=told.reference, revision=0, sent_at=told.at
+                    )
+        del self._waiting[key]
+        if one.untold:
+            self._noted(key)
+
+    async def _try(self) -> None:
+        """Until all is written: again and again, and tell meanwhile what has waited for too long.
+
+        A try that a slow server holds up holds up no other.
+        """
+        telling: set[asyncio.Task[None]] = set()
+        try:
+            while self._waiting:
+                await asyncio.sleep(STORE_AGAIN_S)
+                self.write_all()
+                for one in self._overdue():
+                    one.on_its_way = True
+                    task = asyncio.create_task(self._tell(one))
+                    telling.add(task)
+                    task.add_done_callback(telling.discard)
+        finally:
+            for task in telling:
+                task.cancel()
+
+    def _overdue(self) -> list[Waiting]:
+        now_s, now = self._clock.mono_s(), self._clock.utc()
+        return [
+            one
+            for one in self._waiting.values()
+            if one.untold and not one.on_its_way
+            if one.next_try_s <= now_s and one.alert.due_at <= now
+        ]
+
+    async def _tell(self, one: Waiting) -> None:
+        """One try on each channel that has not taken it."""
+        alert = msgspec.structs.replace(one.alert, text=f"{one.alert.text} ({WITHOUT_STORE})")
+        message = Outgoing(text=caption(alert, (), self._room, self._zone), alert=alert)
+        sent = [self._send(one, self._channels[name], message) for name in one.untold]
+        try:
+            errors = [error for error in await asyncio.gather(*sent) if error is not None]
+        finally:
+            one.on_its_way = False
+        one.attempts += 1
+        if errors:
+            waits_s = (self._backoff.after_s(one.attempts, error) for error in errors)
+            one.next_try_s = self._clock.mono_s() + max(waits_s)
+        else:
+            self._noted(one.alert.dedupe_key)
+
+    async def _send(self, one: Waiting, channel: Channel, message: Outgoing) -> NotSent | None:
+        try:
+            reference = await channel.send(message)
+        except NotSent as error:
+            _log.warning("alert_not_sent", channel=channel.name, error=str(error))
+            return error
+        except Exception as error:  # noqa: BLE001 - a channel's bug: logged, tried again
+            _log.error("channel_bug", channel=channel.name, error_type=type(error).__name__)
+            return Unreachable(f"unexpected {type(error).__name__}")
+        one.told[channel.name] = Told(reference=reference, at=self._clock.utc())
+        _log.info("alert_sent_without_store", channel=channel.name)
+        return None

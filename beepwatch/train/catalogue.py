@@ -1,0 +1,260 @@
+"""`dataset.csv`: what each clip of a data set is, one row a clip.
+
+Several programs and people write into it: whoever changes it holds a lock on the directory, reads
+it again if it is not as it was, changes only its own cells and puts the whole table in its place
+at once. Rows and columns that others wrote stay as they are.
+"""
+
+import csv
+import fcntl
+import io
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from beepwatch.capture.files import AUDIO_SUFFIXES
+from beepwatch.errors import BeepwatchError
+from beepwatch.validation import shortened
+
+NAME = "dataset.csv"
+COLUMNS = (
+    *("path", "label", "session", "device", "split", "sha256", "duration_s", "rate_hz"),
+    *("channels", "bits", "peak_dbfs", "clipped", "licence", "source"),
+)
+_MOST_BYTES = 200_000_000  # a million clips have half of it
+_SAID_COLUMNS = 5
+
+
+class CatalogueError(BeepwatchError):
+    """A data set whose table cannot be read or written."""
+
+
+class Relabelling(msgspec.Struct, frozen=True, kw_only=True):
+    """A clip's label is to become another, if it still is what was seen; "" is no label."""
+
+    path: str  # below the data set's directory, with slashes
+    seen: str
+    label: str
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of a `dataset.csv`, every cell as text."""
+
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, str]]  # by path, in the file's order
+
+    @classmethod
+    def empty(cls) -> "Table":
+        """A table with the columns of every data set and no rows."""
+        return cls(columns=COLUMNS, rows={})
+
+
+class Catalogue:
+    """The labels of a data set, as its `dataset.csv` has them now. Methods may run in threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / NAME
+        self._directory = directory
+        self._changing = threading.Lock()
+        self._table = Table.empty()
+        self._stamp: tuple[int, int, int] | None = None
+        self._labels: Mapping[str, str] = {}
+
+    def labels(self) -> Mapping[str, str]:
+        """By path, of the clips that have one; the same object for as long as nothing changed.
+
+        Raises CatalogueError if the file is no such table, or cannot be read.
+        """
+        with self._changing:
+            self._read_if_changed()
+            return self._labels
+
+    def relabel(self, changes: Sequence[Relabelling]) -> dict[str, str]:
+        """Write those labels that still are what was seen, at once; the labels of the others.
+
+        They are on the disk before it returns. Raises CatalogueError, and then none of them is.
+        """
+        with self._changing, self._alone():
+            self._read_if_changed()
+            refused = {
+                change.path: self._labels.get(change.path, "")
+                for change in changes
+                if self._labels.get(change.path, "") not in (change.seen, change.label)
+            }
+            wanted = {each.path: each.label for each in changes if each.path not in refused}
+            if any(self._labels.get(path, "") != label for path, label in wanted.items()):
+                self._write(with_labels(self._table, wanted))
+        return refused
+
+    def describe(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Add what is known of clips, each by its "path"; cells that are filled stay as they are.
+
+        Raises CatalogueError, and then nothing was added.
+        """
+        with self._changing, self._alone():
+            self._read_if_changed()
+            if rows:
+                self._write(with_cells(self._table, rows))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other program that keeps to the lock changes the table meanwhile."""
+        try:
+            handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._cannot("written", error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)  # and with it the lock
+
+    def _read_if_changed(self) -> None:
+        stamp = self._stamp_now()
+        if stamp == self._stamp:
+            return
+        self._take(Table.empty() if stamp is None else read_table(self.file), stamp)
+
+    def _take(self, table: Table, stamp: tuple[int, int, int] | None) -> None:
+        self._table, self._stamp = table, stamp
+        self._labels = {path: row["label"] for path, row in table.rows.items() if row.get("label")}
+
+    def _stamp_now(self) -> tuple[int, int, int] | None:
+        try:
+            status = self.file.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._cannot("read", error) from error
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _write(self, table: Table) -> None:
+        try:
+            write_table(self.file, table)
+        except OSError as error:
+            raise self._cannot("written", error) from error
+        self._take(table, self._stamp_now())
+
+    def _cannot(self, what: str, error: OSError) -> CatalogueError:
+        return CatalogueError(
+            f"{self.file} cannot be {what}: {error.strerror}. Check its permissions and the disk."
+        )
+
+
+def with_labels(table: Table, labels: Mapping[str, str]) -> Table:
+    """The table with other labels by path; a clip that it did not know gets a row."""
+    columns = table.columns if "label" in table.columns else (*table.columns, "label")
+    rows = dict(table.rows)
+    for path, label in labels.items():
+        known = rows.get(path) or {**dict.fromkeys(columns, ""), "path": path}
+        rows[path] = known | {"label": label}
+    return Table(columns=columns, rows=rows)
+
+
+def with_cells(table: Table, rows: Sequence[Mapping[str, str]]) -> Table:
+    """The table with these cells where there was none or an empty one, in columns of their own."""
+    names = (name for row in rows for name in row)
+    columns = tuple(dict.fromkeys([*table.columns, *names]))
+    filled = {path: dict.fromkeys(columns, "") | known for path, known in table.rows.items()}
+    for row in rows:
+        known = filled.setdefault(row["path"], dict.fromkeys(columns, ""))
+        known |= {name: cell for name, cell in row.items() if not known[name]}
+    return Table(columns=columns, rows=filled)
+
+
+def read_table(file: Path) -> Table:
+    """Every cell of a table. Raises CatalogueError, naming the line that is none of a table."""
+    try:
+        size = file.stat().st_size
+        text = file.read_text(encoding="utf-8-sig") if size <= _MOST_BYTES else ""
+    except UnicodeDecodeError as error:
+        raise CatalogueError(
+            f"{file} is no table: byte {error.start} is no UTF-8. Mend it, or move it away."
+        ) from error
+    except OSError as error:
+        raise CatalogueError(
+            f"{file} cannot be read: {error.strerror}. Check its permissions."
+        ) from error
+    if size > _MOST_BYTES:
+        raise CatalogueError(f"{file} is no table of clips: it has {size:,} bytes. Move it away.")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return _table(reader)
+    except (csv.Error, ValueError) as error:
+        line = max(reader.line_num, 1)
+        raise CatalogueError(
+            f"{file} is no table: line {line}: {error}. Mend it, or move it away."
+        ) from error
+
+
+def _table(lines: Iterator[list[str]]) -> Table:
+    """Raises ValueError, in words that follow the number of the line."""
+    columns = tuple(next(lines, []))
+    if "path" not in columns or len(set(columns)) != len(columns):
+        found = shortened(", ".join(repr(column) for column in columns[:_SAID_COLUMNS]))
+        raise ValueError(f"expected names of columns, 'path' once among them; found {found}")
+    rows: dict[str, dict[str, str]] = {}
+    for cells in lines:
+        if not cells:
+            continue
+        if len(cells) != len(columns):
+            raise ValueError(f"{len(cells)} cells in {len(columns)} columns")
+        row = dict(zip(columns, cells, strict=True))
+        if row["path"] in rows:
+            raise ValueError(f"a second row of {shortened(row['path'])!r}")
+        rows[row["path"]] = row
+    return Table(columns=columns, rows=rows)
+
+
+def write_table(file: Path, table: Table) -> None:
+    """Put a whole table in the file's place at once, and on the disk. Raises OSError."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, table.columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table.rows.values())
+    target = file.resolve()  # a link stays a link
+    beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as draft:
+            draft.write(text.getvalue())
+            draft.flush()
+            os.fsync(draft.fileno())
+        if target.exists():
+            beside.chmod(target.stat().st_mode & 0o7777)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def clips_below(directory: Path) -> list[str]:
+    """Paths of the audio files of a data set, below its directory, sorted.
+
+    Hidden folders are left out, and what a link leads to outside the directory.
+    """
+    root = directory.resolve()
+    below = (file.relative_to(directory) for file in directory.rglob("*"))
+    return sorted(
+        file.as_posix()
+        for file in below
+        if file.suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith(".") for part in file.parts)
+        and is_file_within(root, directory / file)
+    )
+
+
+def is_file_within(root: Path, file: Path) -> bool:
+    """Whether a path is a regular file below a resolved directory, all links followed."""
+    try:
+        found = file.resolve(strict=True)
+        return found.is_file() and found.is_relative_to(root)
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        return False

@@ -1,0 +1,151 @@
+"""From files to a taught sound on the shelf, and to what a person is told of it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beepwatch.capture.files import decode
+from beepwatch.classify import examples as recordings
+from beepwatch.classify.bundle import Bundle
+from beepwatch.classify.engines import Engine
+from beepwatch.classify.heads import Expected, Head, name_problem
+from beepwatch.classify.shelf import Shelf
+from beepwatch.errors import BeepwatchError, ConfigurationError
+from beepwatch.train.disguise import Sound
+from beepwatch.train.examples import Example, find_example
+from beepwatch.train.negatives_bank import Bank, read_bank
+from beepwatch.train.teaching import MOST_EXAMPLES, Shelved, Taught, taken_for, teach
+
+ROOM_S = 60.0
+FULL_SCALE = np.float32(32_768)
+Say = Callable[[str], None]
+
+
+class School:
+    """The shipped network, what is taught already, and the room: where lessons are given."""
+
+    def __init__(self, bundle: Bundle, engine: Engine, shelf: Shelf, say: Say) -> None:
+        self.engine = engine
+        self._bundle = bundle
+        self._shelf = shelf
+        self._say = say
+
+    def check_name(self, name: str) -> None:
+        """Raises ConfigurationError for what can be no taught sound's name."""
+        problem = name_problem(name)
+        if problem is None and name in self.engine.labels:
+            problem = f"the name {name!r} is a label of the model in use"
+        if problem:
+            raise ConfigurationError(f"{problem}. Give another, for example: washer.")
+
+    def learn(self, name: str, examples: Sequence[Example], now: datetime) -> Taught:
+        """Teach a sound and put it on the shelf.
+
+        What is there already and might be taken for it is taught again, with it as what it is not.
+        Raises ConfigurationError and NoBeepFound; nothing has changed then.
+        """
+        self.check_name(name)
+        check_count(name, len(examples))
+        bank, room = self._bank(), self.room()
+        others = self._others(name)
+        taught = teach(name, examples, self.engine, bank=bank, others=others, room=room)
+        self._shelf.put(taught.head, now, [example.pcm for example in taught.examples])
+        newcomer = Shelved(name=name, examples=taught.examples)
+        for other in others:
+            if taken_for(self._shelf.head(other.name), newcomer, self.engine):
+                rest = [*(one for one in others if one.name != other.name), newcomer]
+                again = teach(
+                    other.name, other.examples, self.engine, bank=bank, others=rest, room=room
+                )
+                self._shelf.put(again.head, now)
+                self._say(f"{other.name} was taught again, to tell it from {name}.")
+        return taught
+
+    def room(self) -> Sound | None:
+        """The room's own background, if it was recorded."""
+        if not self._shelf.room.is_file():
+            return None
+        return sound_of(self._shelf.room.read_bytes())
+
+    def put_room(self, pcm: NDArray[np.int16]) -> None:
+        """Keep a minute of the room's own background."""
+        self._shelf.put_room(pcm[: round(ROOM_S * self.engine.rate_hz)])
+
+    def put_room_file(self, file: Path) -> None:
+        """The same from a recording. Raises UnreadableAudio."""
+        pcm = np.concatenate([np.zeros(0, np.int16), *decode(file, self.engine.rate_hz)])
+        if not pcm.any():
+            raise ConfigurationError(f"--room {file} is digital silence. Record the room again.")
+        self.put_room(pcm)
+
+    def _bank(self) -> Bank | None:
+        bank = read_bank(self._bundle.directory, self.engine.model_id)
+        if bank is None:
+            self._say(
+                f"{self._bundle.directory} has no bank of negatives for this model: "
+                "how many false alarms to expect cannot be told."
+            )
+        return bank
+
+    def _others(self, name: str) -> list[Shelved]:
+        """What else is taught for this network."""
+        found: list[Shelved] = []
+        for other in self._shelf.digests():
+            if other == name:
+                continue
+            try:
+                head = self._shelf.head(other)
+                files = [recordings.decode(one.read_bytes()) for one in self._shelf.examples(other)]
+                usable = [find_example(other, pcm, self.engine) for pcm in files]
+            except BeepwatchError as error:
+                self._say(f"{other} was not compared with: {error}")
+                continue
+            if head.kind == "sound" and head.model_id == self.engine.model_id and usable:
+                found.append(Shelved(name=other, examples=tuple(usable)))
+        return found
+
+
+def check_count(name: str, count: int) -> None:
+    """Raises ConfigurationError for no example, or for more than are of use."""
+    if not 1 <= count <= MOST_EXAMPLES:
+        raise ConfigurationError(
+            f"{count} examples of {name!r} were given; give 1 to {MOST_EXAMPLES}, best 3."
+        )
+
+
+def sound_of(content: bytes) -> Sound:
+    """A kept recording with full scale 1."""
+    return np.asarray(recordings.decode(content) / FULL_SCALE, dtype=np.float32)
+
+
+def report(head: Head) -> list[str]:
+    """What to expect of a head, in plain words."""
+    expected = head.expected
+    nearest = f"nearest confusion: {expected.nearest}; " if expected.nearest else ""
+    caught = f"would have caught {expected.caught} of {expected.examples}"
+    lines = [f"{head.name}: {caught}; {nearest}{_alarms(expected)}."]
+    if expected.advice:
+        lines.append(f"To make it better: {expected.advice}.")
+    return lines
+
+
+def found_line(example: Example, frame_s: float) -> str:
+    """What was taken from a recording."""
+    spans = example.spans_s(frame_s)
+    total_s = sum(end_s - start_s for start_s, end_s in spans)
+    by = "" if example.by_network else ", the loudest that holds a pitch"
+    return f"{example.text}: {len(spans)} beep(s), {total_s:.2f} s of sound{by}"
+
+
+def _alarms(expected: Expected) -> str:
+    per_month = expected.false_alarms_per_month
+    if per_month is None:
+        return "expected false alarms: not known without a bank"
+    if per_month <= 1:
+        return "expected false alarms: fewer than 1 a month"
+    if per_month < 60:
+        return f"expected false alarms: about {per_month:.0f} a month"
+    return f"expected false alarms: about {per_month / 30:.0f} a day"

@@ -1,0 +1,131 @@
+"""Alerts that the store does not take are told without it, and not again when it takes them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import beepwatch.daemon.messenger
+import beepwatch.daemon.unwritten
+from beepwatch.clock import SystemClock
+from beepwatch.daemon.unwritten import WITHOUT_STORE
+from beepwatch.messages import Alert, AlertKind, Event, Finish, Finished, Noted, Poke, Ready
+from beepwatch.store.database import Database
+from beepwatch.store.outbox import Outbox
+from tests.bot_api import BLOCKED, BotApi
+from tests.daemon.conversation import Conversation, FullDisk, messaging
+from tests.daemon.stage import PATIENCE_S
+
+NOW = SystemClock().utc()
+BEEP = Alert(kind=AlertKind.HEARD, text="beep", created_at=NOW, due_at=NOW, dedupe_key="heard:1")
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[BotApi]:
+    """A phone; the store of whoever talks to it takes nothing, until it is given room."""
+    monkeypatch.setattr(beepwatch.daemon.messenger, "Outbox", FullDisk)
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "TELL_ANYWAY_S", 0.2)
+    monkeypatch.setattr(FullDisk, "full", True)
+    with BotApi() as running:
+        yield running
+
+
+def finish(child: Conversation) -> None:
+    child.say(Finish(within_s=20.0))
+    assert [type(message) for message in child.hear()][-1] is Finished
+
+
+def deliveries(directory: Path) -> list[tuple[int, str, str]]:
+    """Chat, state and reference of each."""
+    with closing(Database(directory)) as database, database.reading() as sql:
+        rows = sql.execute("SELECT channel, state, reference FROM deliveries ORDER BY id")
+        return [(int(row[0].split(":")[1]), row[1], row[2]) for row in rows]
+
+
+def event() -> Event:
+    return Event(
+        label="beep",
+        onset=NOW,
+        offset=NOW + timedelta(seconds=2),
+        pulses=3,
+        peak_score=0.9,
+        model_id="m",
+        final=True,
+    )
+
+
+def test_it_is_told_with_a_word_of_why_and_marked_as_sent_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: BotApi
+) -> None:
+    child = messaging(tmp_path, api)
+    child.hear_until(Ready)
+    child.say(BEEP, BEEP)
+    posted = api.wait_for_message(1, PATIENCE_S)
+    child.hear_until(Noted)
+    monkeypatch.setattr(FullDisk, "full", False)
+    give_up_s = time.monotonic() + PATIENCE_S
+    while not deliveries(tmp_path):
+        assert time.monotonic() < give_up_s, "it is not written"
+        threading.Event().wait(0.02)
+    finish(child)
+    assert f"beep ({WITHOUT_STORE})" in posted.text
+    ((chat_id, state, reference),) = deliveries(tmp_path)
+    assert (chat_id, state) == (7, "sent")
+    assert str(posted.id) in reference
+    assert len(api.messages) == 1
+
+
+def test_the_classifier_may_write_it_first_and_the_message_then_says_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: BotApi
+) -> None:
+    """It writes the alert with its event, and pokes: the same message is edited, none is new."""
+    child = messaging(tmp_path, api)
+    child.hear_until(Ready)
+    child.say(BEEP)
+    api.wait_for_message(1, PATIENCE_S)
+    child.hear_until(Noted)
+    with closing(Database(tmp_path)) as database:
+        Outbox(database).write(event=event(), alert=BEEP, channels=("telegram:7",))
+    monkeypatch.setattr(FullDisk, "full", False)
+    child.say(Poke())
+    api.wait_until(lambda: "3 pulses" in api.messages[0].text, "the edit", PATIENCE_S)
+    finish(child)
+    assert len(api.messages) == 1
+    assert [state for _, state, _ in deliveries(tmp_path)] == ["sent"]
+
+
+def test_a_chat_that_takes_nothing_keeps_it_from_no_other_and_has_it_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: BotApi
+) -> None:
+    api.shut(7, BLOCKED)
+    child = messaging(tmp_path, api, chat_ids=(7, 8))
+    child.hear_until(Ready)
+    child.say(BEEP)
+    assert api.wait_for_message(1, PATIENCE_S).chat_id == 8
+    api.shut(7, None)
+    monkeypatch.setattr(FullDisk, "full", False)
+    assert api.wait_for_message(2, PATIENCE_S).chat_id == 7
+    finish(child)
+    assert len(api.messages) == 2
+    assert {state for _, state, _ in deliveries(tmp_path)} == {"sent"}
+
+
+def test_what_waits_for_the_morning_is_not_told_at_night(tmp_path: Path, api: BotApi) -> None:
+    later = Alert(
+        kind=AlertKind.HEARD,
+        text="beep",
+        created_at=NOW,
+        due_at=NOW + timedelta(hours=8),
+        dedupe_key="heard:2",
+    )
+    child = messaging(tmp_path, api)
+    child.hear_until(Ready)
+    child.say(later, BEEP)
+    assert api.wait_for_message(1, PATIENCE_S).text.startswith("beep (told")
+    finish(child)
+    assert len(api.messages) == 1

@@ -1,0 +1,49 @@
+"""A change of the taught sounds is noticed once, and a look costs little."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from beepwatch.classify.shelf import Shelf
+from beepwatch.daemon.watching import EVERY_S, ShelfWatch
+from tests.classify.pitched import pitched
+from tests.daemon.loud import START
+
+WASHER = pitched("washer", 2_000.0)
+
+
+def test_every_change_is_noticed_once(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    watch = ShelfWatch(shelf)
+    noticed = []
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: shelf.put(WASHER, START),
+        lambda: None,
+        lambda: shelf.put(WASHER, START),
+        lambda: shelf.remove("washer"),
+        lambda: None,
+    ]
+    for number, change in enumerate(changes):
+        change()
+        noticed.append(watch.changed(number * EVERY_S))
+    assert noticed == [False, True, False, True, True, False]
+
+
+def test_what_changed_before_the_first_look_is_noticed(tmp_path: Path) -> None:
+    """While the daemon starts."""
+    watch = ShelfWatch(Shelf(tmp_path))
+    Shelf(tmp_path).put(WASHER, START)
+    assert watch.changed(0.0)
+
+
+def test_it_looks_no_more_often_than_it_has_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    monkeypatch.setattr(Shelf, "generation", lambda _shelf: looks.append(None))
+    watch = ShelfWatch(Shelf(tmp_path))
+    for tenth in range(100):
+        assert not watch.changed(tenth * EVERY_S / 10)
+    assert len(looks) == 11

@@ -1,0 +1,175 @@
+"""`beepwatch teach NAME FILES…` and `--listen`: the real verb, on a real shelf."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from beepwatch.classify.examples import encode
+from beepwatch.classify.shelf import Shelf
+from beepwatch.cli import run_command_line
+from beepwatch.train import teaching
+from beepwatch.train.examples import heard
+from tests.train.beeper import RATE_HZ, beeping, shipped
+
+WITHOUT_EXTRAS = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchaudio", "scipy", "sklearn", "soundfile"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+sys.meta_path.insert(0, Missing())
+from beepwatch.cli import run_command_line
+sys.exit(run_command_line(sys.argv[1:]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.delenv("BEEPWATCH_CONFIG", raising=False)
+    monkeypatch.setattr(teaching, "DISGUISES", 24)
+    monkeypatch.setattr(teaching, "TRIED", 8)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    """Where what is taught is put."""
+    return Shelf(tmp_path / "state")
+
+
+def wav(path: Path, pcm: NDArray[np.int16]) -> str:
+    """A recording on disk."""
+    path.write_bytes(encode(pcm))
+    return str(path)
+
+
+def test_a_sound_is_taught_without_any_extra(tmp_path: Path, shelf: Shelf) -> None:
+    """From a WAV and from a file that only ffmpeg reads; then the head knows a third recording."""
+    first = wav(tmp_path / "1.wav", beeping(2_960))
+    second = wav(tmp_path / "2.wav", beeping(2_960, seed=2, level=1_500))
+    other = str(tmp_path / "2.m4a")
+    subprocess.run(
+        ["ffmpeg", "-loglevel", "error", "-i", second, "-ar", "44100", other], check=True
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, "teach", "washer", first, other],
+        env=dict(os.environ),  # noqa: TID251 - what the process gets
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "washer: would have caught 2 of 2" in done.stdout
+    head = shelf.head("washer")
+    assert len(shelf.examples("washer")) == 2
+    answers = heard(shipped(), beeping(2_960, seed=3, level=800))
+    assert head.probabilities(answers).max() >= head.threshold
+
+
+def test_a_second_sound_is_taught_against_the_first(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of one pitch: what can be told is that they are much alike."""
+    assert run_command_line(["teach", "washer", wav(tmp_path / "1.wav", beeping(2_960))]) == 0
+    before = shelf.head("washer")
+    assert run_command_line(["teach", "dryer", wav(tmp_path / "2.wav", beeping(2_955))]) == 0
+    said = capsys.readouterr()
+    assert "washer was taught again, to tell it from dryer" in said.err
+    assert shelf.head("washer") != before
+    assert len(shelf.versions("washer")) == 1
+    assert sorted(shelf.digests()) == ["dryer", "washer"]
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "reason"),
+    [
+        (["beep", "CLIP"], 2, "shipped model's own"),
+        (["../washer", "CLIP"], 2, "the name"),
+        (["washer"], 2, "0 examples"),
+        (["washer", *["CLIP"] * 21], 2, "21 examples"),
+        (["washer", "CLIP", "SILENT"], 1, "is silent"),
+        (["washer", "NOISE"], 1, "no beep was found"),
+        (["washer", "NOTHING"], 1, "does not exist"),
+        (["washer", "TEXT"], 1, "TEXT"),
+        (["washer", "CLIP", "--listen"], 2, "both files and --listen"),
+        (["washer", "CLIP", "--room", "SILENT"], 2, "digital silence"),
+    ],
+)
+def test_what_cannot_be_taught_is_one_line_and_leaves_the_shelf_alone(
+    words: list[str],
+    exit_code: int,
+    reason: str,
+    tmp_path: Path,
+    shelf: Shelf,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rng = np.random.default_rng(3)
+    wav(tmp_path / "CLIP", beeping(2_960))
+    wav(tmp_path / "SILENT", np.zeros(3 * RATE_HZ, dtype=np.int16))
+    wav(tmp_path / "NOISE", rng.normal(0, 2_000, 3 * RATE_HZ).astype(np.int16))
+    (tmp_path / "TEXT").write_text("a shopping list, and no sound at all\n" * 10)
+    places = {name: str(tmp_path / name) for name in ("CLIP", "SILENT", "NOISE", "NOTHING", "TEXT")}
+    given = [places.get(word, word) for word in words]
+    assert run_command_line(["teach", *given]) == exit_code
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("beepwatch: ")
+    assert reason in said[0]
+    assert shelf.digests() == {}
+
+
+def test_examples_are_taken_from_what_is_heard(
+    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two appliances beep in turn; the person says yes to one of them."""
+    wanted, other = beeping(2_960, length_s=5), beeping(1_300, length_s=5)
+    heard_sound = wav(tmp_path / "live.wav", np.concatenate([other, wanted, other, wanted]))
+    room = wav(tmp_path / "room.wav", beeping(1_000, level=0))
+    answers = iter(["n", "y", "n", "y"])
+    monkeypatch.setattr("typer.prompt", lambda *_args, **_named: next(answers))
+    words = ["teach", "washer", "--listen", "--examples", "2", "--room", room]
+    assert run_command_line([*words, "--source", f"file:{heard_sound}", "--speed", "max"]) == 0
+    head = shelf.head("washer")
+    assert head.pitches_hz[0] == pytest.approx(2_960, rel=0.003)
+    assert len(shelf.examples("washer")) == 2
+    assert shelf.room.is_file()
+
+
+def test_the_room_is_listened_to_first(
+    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute of it is kept, and only then a beep is waited for."""
+    quiet = beeping(1_000, level=0, length_s=60)
+    live = wav(
+        tmp_path / "1.wav", np.concatenate([quiet, beeping(2_960, length_s=5)])[: 65 * RATE_HZ]
+    )
+    monkeypatch.setattr("typer.prompt", lambda *_args, **_named: "y")
+    words = ["teach", "washer", "--listen", "--examples", "1"]
+    assert run_command_line([*words, "--source", f"file:{live}", "--speed", "max"]) == 0
+    assert len(shelf.room.read_bytes()) == 44 + 2 * 60 * RATE_HZ
+
+
+def test_nothing_taken_is_nothing_taught(
+    tmp_path: Path,
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    live = wav(tmp_path / "1.wav", beeping(2_960, length_s=5))
+    room = wav(tmp_path / "room.wav", beeping(1_000, level=0))
+    monkeypatch.setattr("typer.prompt", lambda *_args, **_named: "n")
+    words = ["teach", "washer", "--listen", "--room", room, "--source", f"file:{live}"]
+    assert run_command_line([*words, "--speed", "max"]) == 1
+    assert "no example of 'washer' was taken" in capsys.readouterr().err
+    assert shelf.digests() == {}
