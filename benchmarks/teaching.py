@@ -165,9 +165,9 @@ def _examples(
 
 
 def by_head(head: Head, answers: Answers, engine: Engine) -> list[Heard]:
-    """The daemon's episodes of one head."""
+    """The daemon's episodes of one head, of as many pulses as it asks for."""
     named = TaughtEngine(engine, dict.fromkeys(engine.labels, SURE), [head]).named(answers)
-    return episodes(
+    detected = episodes(
         StreamAnswers(
             probabilities=named.probabilities[:, -1],
             pitch_hz=answers.pitch_hz,
@@ -176,6 +176,7 @@ def by_head(head: Head, answers: Answers, engine: Engine) -> list[Heard]:
         ),
         SURE,
     )
+    return [one for one in detected if len(one.pulses) >= head.pulses]
 
 
 class Score(msgspec.Struct, kw_only=True):
@@ -246,15 +247,16 @@ def right_names(
         together = TaughtEngine(engine, thresholds, heads)
         for number, device in enumerate(home):
             for stream in device.tests[SNRS_DB[0]]:
-                names = _names(together, stream, len(engine.labels))
+                names = _names(together, stream, [head.pulses for head in heads])
                 right += names == {number}
                 wrong += bool(names - {number})
                 missed += not names
     return right, wrong, missed
 
 
-def _names(engine: TaughtEngine, stream: Stream, shipped: int) -> set[int]:
+def _names(engine: TaughtEngine, stream: Stream, pulses: Sequence[int]) -> set[int]:
     answers = engine.answers(stream.pcm)
+    shipped = len(engine.labels) - len(pulses)
     found: set[int] = set()
     for column, label in enumerate(engine.labels[shipped:]):
         detected = episodes(
@@ -266,7 +268,8 @@ def _names(engine: TaughtEngine, stream: Stream, shipped: int) -> set[int]:
             ),
             engine.thresholds[label],
         )
-        if judge(detected, stream.pulses).heard:
+        told = [one for one in detected if len(one.pulses) >= pulses[column]]
+        if judge(told, stream.pulses).heard:
             found.add(column)
     return found
 

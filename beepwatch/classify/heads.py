@@ -20,6 +20,7 @@ FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 NOT_TO_BE_TAUGHT = ("beep",)  # what the shipped network calls everything
 MOST_TONES = 8
+MOST_PULSES = 10
 FEATURE_FRAMES = 2  # before and after a frame that its features look at
 SMOOTH_FRAMES = 2  # before and after it that its logit is a mean over
 AROUND_FRAMES = FEATURE_FRAMES + SMOOTH_FRAMES  # what its answer depends on
@@ -59,6 +60,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tolerance: float  # relative, how far off a tone may be
     weights: tuple[float, ...]  # one a feature
     bias: float
+    pulses: int = 1  # that are asked for before it is told, where no rule of the user's says so
     expected: Expected
 
     def logits(self, answers: Answers) -> Floats:
@@ -220,6 +222,8 @@ def _number_problem(head: Head) -> str | None:
             return f"a weight is {number}, not within ±{_LARGEST:g}"
     if not 0 < head.threshold < 1:
         return f"threshold is {head.threshold}, not between 0 and 1"
+    if not 1 <= head.pulses <= MOST_PULSES:
+        return f"pulses is {head.pulses}, not 1 to {MOST_PULSES}"
     if not 1e-4 <= head.tolerance <= 0.1:
         return f"tolerance is {head.tolerance}, not within 0.0001 to 0.1"
     return None

@@ -21,7 +21,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 from beepwatch.classify import examples
 from beepwatch.classify.bundle import content_of
@@ -75,6 +77,10 @@ class Shelf:
     def digests(self) -> dict[str, str]:
         """Of what is there, usable or not, by name: the SHA-256 of each head, "" if unreadable."""
         return {home.name: _digest(home / HEAD) for home in self._homes()}
+
+    def pulses(self) -> dict[str, int]:
+        """How many pulses each sound asks for before it is told, by name; 1 if unreadable."""
+        return {home.name: _pulses(home / HEAD) for home in self._homes()}
 
     def head(self, name: str) -> "Head":
         """The head of a sound, all of it checked."""
@@ -288,6 +294,19 @@ def _has_head(home: Path) -> bool:
         return (home / HEAD).is_file()
     except OSError:  # that may not be read is found, and said, by who wants to
         return True
+
+
+class _Asked(msgspec.Struct):
+    """The one field of a head that a rule is made of; the classifier checks the others."""
+
+    pulses: Annotated[int, msgspec.Meta(ge=1, le=10)] = 1
+
+
+def _pulses(path: Path) -> int:
+    try:
+        return msgspec.json.decode(content_of(path, MOST_HEAD_BYTES), type=_Asked).pulses
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 1
 
 
 def _digest(path: Path) -> str:

@@ -1,13 +1,12 @@
 """Verbs about data sets: label."""
 
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beepwatch.cli.app import app
-from beepwatch.cli.options import ConfigFile, example, load_settings, start_logging
+from beepwatch.cli.options import ConfigFile, example, load_settings, of_extra, start_logging
 from beepwatch.errors import ConfigurationError, UnreadableAudio
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def dataset_label(
     config: ConfigFile = None,
 ) -> int:
     """A page to label clips with eyes, ears and keyboard; every label is saved at once."""
-    labelling = _web_extra("beepwatch.web.labelling")
+    labelling = of_extra("web", "beepwatch.web.labelling", "the labelling page")
     from beepwatch.train.catalogue import Catalogue
     from beepwatch.web.guard import Guard
     from beepwatch.web.serving import address_of, listen, serve
@@ -121,14 +120,3 @@ def _is_loopback(address: str) -> bool:
     from ipaddress import ip_address
 
     return ip_address(address).is_loopback
-
-
-def _web_extra(module: str) -> Any:  # noqa: ANN401 - a module
-    """A module of `web/`. Raises ConfigurationError without what it needs."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"the labelling page needs {error.name}, which is not installed. "
-            "Install it with: pip install 'beepwatch[web]'."
-        ) from error

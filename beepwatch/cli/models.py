@@ -11,9 +11,9 @@ from beepwatch.cli.options import (
     Data,
     example,
     load_settings,
+    of_extra,
     progress,
     start_logging,
-    training_extra,
 )
 
 
@@ -38,7 +38,7 @@ def train(
     """Train a model from its recipe; after an interruption the same command goes on."""
     from rich.console import Console
 
-    training = training_extra("beepwatch.train.training")
+    training = of_extra("train", "beepwatch.train.training")
     from beepwatch.daemon.scan import available_cores
     from beepwatch.train.display import display_on
 
@@ -73,12 +73,12 @@ def evaluate(
 
     model = load_settings(config).config.model
     start_logging()
-    evaluation = training_extra("beepwatch.train.evaluation")
+    evaluation = of_extra("train", "beepwatch.train.evaluation")
     bundle = find_bundle(model.bundle)
     if out is None:
         found = evaluation.evaluate(bundle, data, split, report=progress)
     else:
-        gallery = training_extra("beepwatch.train.gallery")
+        gallery = of_extra("train", "beepwatch.train.gallery")
         found = gallery.evaluate_into(out, bundle, data, split, report=progress)
     typer.echo(found.table())
     return 0

@@ -91,14 +91,14 @@ def progress(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def training_extra(module: str) -> Any:  # noqa: ANN401 - a module
-    """A module of `train/`, which needs torch. Raises ConfigurationError without it."""
+def of_extra(extra: str, module: str, what: str = "training") -> Any:  # noqa: ANN401 - a module
+    """A module that needs an extra. Raises ConfigurationError, naming `what` lacks it, without."""
     from importlib import import_module
 
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"training needs {error.name}, which is not installed. "
-            "Install it with: pip install 'beepwatch[train]'."
+            f"{what} needs {error.name}, which is not installed. "
+            f"Install it with: pip install 'beepwatch[{extra}]'."
         ) from error

@@ -114,7 +114,7 @@ def _rules(config: Config) -> Iterator[Check]:
     shelf = Shelf(config.store.path)
     check_rules(config, info.labels, shelf.digests())
     heads, _ = usable_heads(shelf, info.model_id, info.labels)
-    named = [head.name for head in heads if head.kind == "sound"]
+    named = {head.name: head.pulses for head in heads if head.kind == "sound"}
     told = sorted({rule.label for rule in with_defaults(config.rules, named)})
     yield Check(name="rules", ok=True, found=f"what is told: {', '.join(told) or 'nothing'}")
 

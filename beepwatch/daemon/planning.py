@@ -40,7 +40,8 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
         """What it means. Raises ConfigurationError and ModelError."""
         channels = channel_names(config.notify, token)
         bundle = load_bundle(find_bundle(config.model.bundle))
-        taught = Shelf(config.store.path).digests()
+        shelf = Shelf(config.store.path)
+        taught = shelf.digests()
         check_rules(config, bundle.info.labels, taught)
         kind, _ = source_kind(config.capture.source)
         logs = self.logs(None)
@@ -51,7 +52,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
         classifier = ClassifierSettings(
             bundle=bundle.directory,
             model=config.model,
-            rules=with_defaults(config.rules, taught),
+            rules=with_defaults(config.rules, shelf.pulses()),
             missing_after_s=config.watchdog.missing_after_min * 60,
             directory=config.store.path,
             channels=channels,
@@ -150,10 +151,14 @@ def channel_names(notify: Notify, token: Secret | None) -> tuple[str, ...]:
     return (*console, *(f"telegram:{chat_id}" for chat_id in chats))
 
 
-def with_defaults(rules: tuple[Rule, ...], taught: Iterable[str]) -> tuple[Rule, ...]:
-    """The rules with one for each taught sound that has none: who teaches wants to be told."""
+def with_defaults(rules: tuple[Rule, ...], taught: Mapping[str, int]) -> tuple[Rule, ...]:
+    """The rules with one for each taught sound that has none: who teaches wants to be told.
+
+    `taught` says how many pulses each asks for.
+    """
     ruled = {rule.label for rule in rules}
-    return (*rules, *(Rule(label=name) for name in sorted(taught) if name not in ruled))
+    unruled = [name for name in sorted(taught) if name not in ruled]
+    return (*rules, *(Rule(label=name, pulses=taught[name]) for name in unruled))
 
 
 def check_rules(config: Config, labels: Iterable[str], taught: Iterable[str]) -> None:

@@ -35,6 +35,7 @@ THRESHOLD = 0.9  # probability; the bias is such that it is right there
 SURE = math.log(THRESHOLD / (1 - THRESHOLD))
 SHARP = 2.0  # of a head: `decide/` believes what is repeated at lower odds, here at fewer of them
 SEED = 20
+MANY_PULSES = 3
 NEARLY = 0.5  # of the threshold
 MATCHED = 2  # of the features: how well the pitch fits
 LEAST_MATCH = 0.05
@@ -96,6 +97,7 @@ def teach(
         tolerance=lesson.tolerance,
         weights=tuple(float(f"{SHARP * weight:.7g}") for weight in weights),
         bias=float(f"{SHARP * (bias - threshold) + SURE:.7g}"),
+        pulses=pulses_to_ask_for(lesson.examples, engine.frame_s),
         expected=Expected(examples=len(examples), caught=0, false_alarms_per_month=0.0),
     )
     caught = (lesson.caught(parts, rates), len(examples))
@@ -103,6 +105,12 @@ def teach(
     peaks = lesson.unmet(parts, rates, float(np.median(joined(tried))))
     expected = rates.expected(peaks, threshold, caught, confusions)
     return Taught(head=msgspec.structs.replace(head, expected=expected), examples=lesson.examples)
+
+
+def pulses_to_ask_for(examples: Sequence[Example], frame_s: float) -> int:
+    """Two where every example has three and more: what is no beep seldom comes twice alike."""
+    fewest = min(len(example.spans_s(frame_s)) for example in examples)
+    return 2 if fewest >= MANY_PULSES else 1
 
 
 def joined(tried: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -197,10 +197,12 @@ def test_names_are_names(option: str, name: str, room: Path, tmp_path: Path) -> 
 
 
 def test_a_file_that_cannot_be_written_whole_is_none(room: Path, tmp_path: Path) -> None:
-    """The system lets no file of the process grow over 100 kB."""
-    command = "import resource, signal, sys; from beepwatch.__main__ import main; "
+    """The system lets no file of the process grow over 100 kB, until it ends."""
+    command = "import atexit, resource, signal; from beepwatch.__main__ import main; "
     command += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-    command += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); main()"
+    command += "hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]; "
+    command += "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard)); "
+    command += "atexit.register(resource.setrlimit, resource.RLIMIT_FSIZE, (hard, hard)); main()"
     words = ["record", "--label", "beep", "--source", f"file:{room}", "--speed", "max"]
     done = subprocess.run(
         [sys.executable, "-c", command, *words, "--out", str(tmp_path), "--no-pre-label"],

@@ -19,6 +19,7 @@ def pitched(
     threshold: float = 0.5,
     model_id: str = SHIPPED.model_id,
     kind: Literal["sound", "veto"] = "sound",
+    pulses: int = 1,
 ) -> Head:
     """Of a device's pitches; other devices' are nothing to it."""
     weights = [0.0] * FEATURES
@@ -32,6 +33,7 @@ def pitched(
         tolerance=0.005,
         weights=tuple(weights),
         bias=-5.0,
+        pulses=pulses,
         expected=Expected(examples=3, caught=3, nearest="dryer", false_alarms_per_month=0.5),
     )
 

@@ -105,6 +105,8 @@ def test_what_was_encoded_is_read_again() -> None:
         ({"pitches_hz": (3_000.0,) * (MOST_TONES + 1)}, "pitches_hz"),
         ({"pitches_hz": (-3_000.0,)}, "pitches_hz"),
         ({"tolerance": 0.0}, "tolerance"),
+        ({"pulses": 0}, "pulses"),
+        ({"pulses": 11}, "pulses"),
         ({"format": 2}, "format 2"),
         ({"expected": Expected(examples=1, caught=2, false_alarms_per_month=0)}, "2 of 1"),
         ({"expected": Expected(examples=1, caught=1, false_alarms_per_month=-1)}, "per_month"),

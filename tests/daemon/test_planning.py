@@ -132,6 +132,20 @@ def test_a_taught_sound_without_a_rule_has_the_default_one(tmp_path: Path) -> No
     assert plan.settings["classifier"].rules == (*rules, Rule(label="bell"), Rule(label="washer"))
 
 
+def test_the_default_rule_asks_for_as_many_pulses_as_the_sound_was_taught_with(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.put(pitched("washer", 2_000.0, pulses=2), START)
+    shelf.put(pitched("dryer", 2_500.0), START)
+    (shelf.directory / "dryer" / "head.json").write_text('{"pulses": 99}')  # no head any more
+    plan = PLANNER.plan(config(tmp_path, rules=()), TOKEN)
+    assert plan.settings["classifier"].rules == (
+        Rule(label="dryer"),
+        Rule(label="washer", pulses=2),
+    )
+
+
 def test_a_rule_for_what_nobody_knows_names_what_is_known_and_how_to_teach_it(
     tmp_path: Path,
 ) -> None:

@@ -1,5 +1,6 @@
 """A sound is taught from an example: it is heard again, and others are not."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from beepwatch.errors import ConfigurationError
 from beepwatch.train import teaching
 from beepwatch.train.banking import assembled, events_of
 from beepwatch.train.examples import Example, NoBeepFound, find_example, heard
-from beepwatch.train.teaching import Shelved, taken_for, teach
+from beepwatch.train.teaching import Shelved, pulses_to_ask_for, taken_for, teach
 from tests.train.beeper import beeping, shipped
 
 WASHER_HZ, DRYER_HZ = 2_960.0, 2_350.0
@@ -50,6 +51,18 @@ def test_another_recording_of_it_is_heard_and_another_device_is_not(washer: Head
 def test_what_is_told_is_of_the_examples(washer: Head) -> None:
     assert (washer.expected.caught, washer.expected.examples) == (1, 1)
     assert washer.model_id == shipped().model_id
+
+
+@pytest.mark.parametrize(("pulses", "asked"), [((3, 5), 2), ((3, 2), 1), ((1,), 1)])
+def test_two_pulses_are_asked_for_where_every_example_has_three(
+    pulses: tuple[int, ...], asked: int
+) -> None:
+    first = example(WASHER_HZ)
+    several = [
+        msgspec.structs.replace(first, sounding=np.array(([True] * 5 + [False] * 5) * count))
+        for count in pulses
+    ]
+    assert pulses_to_ask_for(several, 0.02) == asked
 
 
 def test_the_same_examples_give_the_same_head(washer: Head) -> None:
