@@ -47,6 +47,13 @@ def deliveries(directory: Path) -> list[tuple[int, str, str]]:
         return [(int(row[0].split(":")[1]), row[1], row[2]) for row in rows]
 
 
+def wait_until_written(directory: Path) -> None:
+    give_up_s = time.monotonic() + PATIENCE_S
+    while not deliveries(directory):
+        assert time.monotonic() < give_up_s, "it is not written"
+        threading.Event().wait(0.02)
+
+
 def event() -> Event:
     return Event(
         label="beep",
@@ -68,10 +75,7 @@ def test_it_is_told_with_a_word_of_why_and_marked_as_sent_when_there_is_room(
     posted = api.wait_for_message(1, PATIENCE_S)
     child.hear_until(Noted)
     monkeypatch.setattr(FullDisk, "full", False)
-    give_up_s = time.monotonic() + PATIENCE_S
-    while not deliveries(tmp_path):
-        assert time.monotonic() < give_up_s, "it is not written"
-        threading.Event().wait(0.02)
+    wait_until_written(tmp_path)
     finish(child)
     assert f"beep ({WITHOUT_STORE})" in posted.text
     ((chat_id, state, reference),) = deliveries(tmp_path)
@@ -110,6 +114,7 @@ def test_a_chat_that_takes_nothing_keeps_it_from_no_other_and_has_it_later(
     api.shut(7, None)
     monkeypatch.setattr(FullDisk, "full", False)
     assert api.wait_for_message(2, PATIENCE_S).chat_id == 7
+    wait_until_written(tmp_path)
     finish(child)
     assert len(api.messages) == 2
     assert {state for _, state, _ in deliveries(tmp_path)} == {"sent"}

@@ -2,11 +2,12 @@
 
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
-from beepwatch.cli import dataset, run_command_line
+from beepwatch.cli import run_command_line
 from tests.web.page_server import write_wav
 from tests.web.program import labelling_program
 
@@ -46,10 +47,10 @@ def test_a_table_that_is_none_is_one_line_and_stays(
 def test_without_the_extra_it_says_what_to_install(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def missing(_name: str) -> None:
-        raise ModuleNotFoundError("No module named 'starlette'", name="starlette")
-
-    monkeypatch.setattr(dataset, "import_module", missing)
+    monkeypatch.delitem(sys.modules, "beepwatch.web.labelling", raising=False)
+    monkeypatch.setitem(sys.modules, "starlette", None)  # as if it were not there
+    for name in [name for name in sys.modules if name.startswith("starlette.")]:
+        monkeypatch.delitem(sys.modules, name)
     assert run_command_line(["dataset", "label", str(directory)]) == 2
     assert "needs starlette" in (said := complaint(capsys))
     assert "pip install 'beepwatch[web]'" in said
