@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 import wave
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -36,9 +37,19 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
     return events
 
 
-def children() -> list[psutil.Process]:
-    """Recorder, classifier, messenger, as far as they live just now."""
-    return list(psutil.Process().children())
+def children(recursive: bool = False) -> list[psutil.Process]:
+    """Recorder, classifier, messenger, as far as they live just now.
+
+    Not Python's resource tracker, which a test before may have left behind.
+    """
+    found = psutil.Process().children(recursive=recursive)
+    return [process for process in found if not is_tracker(process)]
+
+
+def is_tracker(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return "multiprocessing.resource_tracker" in " ".join(process.cmdline())
+    return False
 
 
 def process_of(child: Child) -> psutil.Process:
@@ -169,7 +180,7 @@ def test_children_that_are_stopped_do_not_keep_the_daemon_from_ending(
     def stop_all(wiring: Wiring, _supervisor: Supervisor) -> None:
         for child in (wiring.recorder, wiring.classifier, wiring.messenger):
             process_of(child)
-        everybody.extend(psutil.Process().children(recursive=True))
+        everybody.extend(children(recursive=True))
         for process in everybody:
             process.send_signal(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGTERM)
