@@ -31,7 +31,7 @@ from beepwatch.train.quantise import calibration_windows, compare, quantise
 from beepwatch.train.recipe import read_recipe
 from beepwatch.train.reliability import (
     Reliability,
-    frame_truth,
+    frames_in_pulses,
     reliability,
 )
 from beepwatch.train.results import Evaluation
@@ -142,7 +142,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         return reliability(*self.frames())
 
     def frames(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Beepwatch's score of every frame and what was there, as `frame_truth` tells it.
+        """Beepwatch's score of every frame and what was there, as `frames_in_pulses` tells it.
 
         Frames of devices that training may have met are left out.
         """
@@ -152,7 +152,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
         for evidence, stream in zip(own.beeps, self.streams, strict=True):
             if isinstance(evidence, EpisodeEvidence) and not stream.kin:
                 answers = evidence.answers
-                truth = frame_truth(stream.pulses, len(answers.probabilities), answers.frame_s)
+                truth = frames_in_pulses(stream.pulses, len(answers.probabilities), answers.frame_s)
                 probabilities.append(answers.probabilities)
                 truths.append(truth)
         for evidence in (one for several in own.silent.values() for one in several):

@@ -151,5 +151,5 @@ def _advice(per_month: float, caught: tuple[int, int], share: float, taken: str)
     if heard < of:
         return "give more examples, recorded nearer and in a quieter moment"
     if per_month > POOR_PER_MONTH:
-        return "sounds like it are common; ask for two or more pulses in its rule"
+        return "sounds like it are common; ask for more pulses in its rule"
     return ""

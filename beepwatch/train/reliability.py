@@ -35,7 +35,7 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
     bins: tuple[Bin, ...]  # those that are not empty
 
 
-def frame_truth(
+def frames_in_pulses(
     pulses: Sequence[tuple[float, float]], frames: int, frame_s: float
 ) -> NDArray[np.float32]:
     """1 for frames whose centre lies in a pulse, nan just after one, else 0, [frames]."""

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from beepwatch.train.reliability import fit_temperature, frame_truth, reliability
+from beepwatch.train.reliability import fit_temperature, frames_in_pulses, reliability
 
 
 def test_frames_in_pulses_are_true_and_those_just_after_are_open() -> None:
-    truth = frame_truth([(0.1, 0.2), (0.25, 0.3)], 10, 0.05)
+    truth = frames_in_pulses([(0.1, 0.2), (0.25, 0.3)], 10, 0.05)
     expected = [0, 0, 1, 1, math.nan, 1, math.nan, math.nan, 0, 0]
     assert truth.tolist() == pytest.approx(expected, nan_ok=True)
 
