@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 import soundfile
 
-from beepwatch.train.catalogue import read_table
 from beepwatch.train.dataset import Recording, read_manifest, read_pulses
+from beepwatch.train.datasets.catalogue import read_table
 from tests.web.chromium import Page, chromium
 from tests.web.person import Person
 from tests.web.program import labelling_program

@@ -29,10 +29,10 @@ from beepwatch.train import augment, streams, synthesis, template
 from beepwatch.train.dataset import choose, read_manifest, read_pulses, read_sound
 from beepwatch.train.detection import Heard, judge, poisson_interval
 from beepwatch.train.evaluation import StreamAnswers, episodes
-from beepwatch.train.examples import Example, NoBeepFound, find_example, heard
 from beepwatch.train.fixed_rule import FixedRule
-from beepwatch.train.negatives_bank import Bank, read_bank
-from beepwatch.train.teaching import Shelved, teach
+from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, heard
+from beepwatch.train.teaching.fitting import Shelved, teach
+from beepwatch.train.teaching.negatives import Bank, read_bank
 
 SNRS_DB = (10.0, 5.0)
 EXAMPLE_SNRS_DB = (12.0, 25.0)

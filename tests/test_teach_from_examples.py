@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from beepwatch.classify.examples import encode
 from beepwatch.classify.shelf import Shelf
 from beepwatch.cli import run_command_line
-from beepwatch.train import teaching
-from beepwatch.train.examples import heard
+from beepwatch.train.teaching import fitting
+from beepwatch.train.teaching.examples import heard
 from tests.train.beeper import RATE_HZ, beeping, shipped
 
 WITHOUT_EXTRAS = """
@@ -37,8 +37,8 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", str(tmp_path / "state"))
     monkeypatch.delenv("BEEPWATCH_CONFIG", raising=False)
-    monkeypatch.setattr(teaching, "DISGUISES", 24)
-    monkeypatch.setattr(teaching, "TRIED", 8)
+    monkeypatch.setattr(fitting, "DISGUISES", 24)
+    monkeypatch.setattr(fitting, "TRIED", 8)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from beepwatch.cli.options import ConfigFile, example, load_settings, of_extra, 
 from beepwatch.errors import ConfigurationError, UnreadableAudio
 
 if TYPE_CHECKING:
-    from beepwatch.train.impressions import Impression
+    from beepwatch.train.datasets.impressions import Impression
 
 dataset_app = typer.Typer(help="Turn recordings into training data.", no_args_is_help=True)
 app.add_typer(dataset_app, name="dataset")
@@ -40,7 +40,7 @@ def dataset_label(
 ) -> int:
     """A page to label clips with eyes, ears and keyboard; every label is saved at once."""
     labelling = of_extra("web", "beepwatch.web.labelling", "the labelling page")
-    from beepwatch.train.catalogue import Catalogue
+    from beepwatch.train.datasets.catalogue import Catalogue
     from beepwatch.web.guard import Guard
     from beepwatch.web.serving import address_of, listen, serve
 
@@ -85,8 +85,8 @@ def _heard(directory: Path, model: str) -> "tuple[list[Impression], bool]":
     from beepwatch.classify.bundle import find_bundle, load_bundle
     from beepwatch.classify.engines import open_engine
     from beepwatch.daemon.scan import available_cores, quiet_decoders
-    from beepwatch.train.catalogue import clips_below
-    from beepwatch.train.impressions import Impression, hear
+    from beepwatch.train.datasets.catalogue import clips_below
+    from beepwatch.train.datasets.impressions import Impression, hear
 
     paths = clips_below(directory)
     if not paths:

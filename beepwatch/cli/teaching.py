@@ -22,8 +22,8 @@ from beepwatch.errors import ConfigurationError
 if TYPE_CHECKING:
     from beepwatch.classify.bundle import BundleInfo
     from beepwatch.config import Loaded
-    from beepwatch.train.examples import Example
-    from beepwatch.train.lessons import School
+    from beepwatch.train.teaching.examples import Example
+    from beepwatch.train.teaching.lessons import School
 
 Action = Callable[["Loaded"], None]
 
@@ -113,8 +113,8 @@ def _teach(loaded: "Loaded", lesson: Lesson, speed: str) -> None:
     from beepwatch.classify.engines import open_engine
     from beepwatch.classify.shelf import Shelf
     from beepwatch.clock import SystemClock
-    from beepwatch.train import lessons
-    from beepwatch.train.examples import read_example
+    from beepwatch.train.teaching import lessons
+    from beepwatch.train.teaching.examples import read_example
 
     if lesson.listen and lesson.files:
         raise ConfigurationError("found both files and --listen; give one of them.")
@@ -144,7 +144,7 @@ def _listened(loaded: "Loaded", school: "School", lesson: Lesson, speed: str) ->
     from rich.console import Console
 
     from beepwatch.errors import BeepwatchError
-    from beepwatch.train.auditions import Audition
+    from beepwatch.train.teaching.auditions import Audition
 
     audition = Audition(
         loaded.config.capture,

@@ -18,7 +18,7 @@ from beepwatch.capture.recording import Judgement, Recorded
 from beepwatch.classify.engines import Engine
 from beepwatch.config import Model
 from beepwatch.errors import BeepwatchError
-from beepwatch.train.catalogue import Catalogue
+from beepwatch.train.datasets.catalogue import Catalogue
 
 _LEAST_ODDS = 1e-6
 

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from beepwatch.train import history
-from beepwatch.train.banking import make_bank
 from beepwatch.train.calibration import calibrate, find_temperature
 from beepwatch.train.checkpoints import (
     Learner,
@@ -46,6 +45,7 @@ from beepwatch.train.scenes import (
     gather,
 )
 from beepwatch.train.steps import follow, take_step
+from beepwatch.train.teaching.banking import make_bank
 
 TRAIN_STREAM, DEV_STREAM, MINING_STREAM = 0, 1, 2  # kinds of clips; mining rounds count on from 2
 

@@ -24,9 +24,14 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from beepwatch.errors import UnreadableAudio
-from beepwatch.train.catalogue import Catalogue, CatalogueError, Relabelling, is_file_within
-from beepwatch.train.clustering import groups_of
-from beepwatch.train.impressions import Impression
+from beepwatch.train.datasets.catalogue import (
+    Catalogue,
+    CatalogueError,
+    Relabelling,
+    is_file_within,
+)
+from beepwatch.train.datasets.clustering import groups_of
+from beepwatch.train.datasets.impressions import Impression
 from beepwatch.web.pictures import picture_of, sound_of, wav_of
 
 STATIC = Path(__file__).with_name("static")

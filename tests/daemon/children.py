@@ -235,15 +235,13 @@ def _asking_messenger(link: Link, part: Part) -> None:
     link.send(Ready())
     asked = _Asked(part)
     for message in _messages(link):
-        asked.look(link, {"ask": Inquiry(number=3), "listen": Listen(number=7, length_s=30)})
+        asked.look(link, {"ask": Inquiry(number=3)})
         asked.look(link, {"watch": Watch(number=1, since_mono_s=0.0, for_s=9_000)})
         match message:
             case Condition():
                 level = f"{message.level_dbfs:.0f} dBFS of {message.source}"
                 waiting = f"{message.waiting_windows} waiting"
                 part.say(f"condition {waiting}, {level}, model {message.model}")
-            case Piece():
-                _take_piece(link, part, message)
             case Alert():
                 link.send(Noted(dedupe_key=message.dedupe_key))
     link.send(Finished())
@@ -268,6 +266,19 @@ def _take_piece(link: Link, part: Part, piece: Piece) -> None:
     link.send(Taken())
     if piece.last:
         part.say("got all")
+
+
+def _slow_listener(link: Link, part: Part) -> None:
+    """Asks for sound, and takes the first piece only when it is told to go on."""
+    link.send(Ready())
+    link.send(Listen(number=7, length_s=30))
+    for message in _messages(link):
+        if isinstance(message, Piece):
+            while not part.sees("go on"):
+                link.send(Heartbeat())
+                threading.Event().wait(LOOK_S)
+            _take_piece(link, part, message)
+    link.send(Finished())
 
 
 def _dying_listener(link: Link, part: Part) -> None:
@@ -328,6 +339,7 @@ def _deaf(_link: Link, _part: Part) -> None:
 
 PLAYS = {
     "asking_messenger": _asking_messenger,
+    "slow_listener": _slow_listener,
     "dying_listener": _dying_listener,
     "sounding_recorder": _sounding_recorder,
     "watching_classifier": _watching_classifier,

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from beepwatch.train.catalogue import Catalogue, clips_below
-from beepwatch.train.impressions import Impression, hear
+from beepwatch.train.datasets.catalogue import Catalogue, clips_below
+from beepwatch.train.datasets.impressions import Impression, hear
 from beepwatch.web.guard import Guard
 from beepwatch.web.labelling import Clips, application, clip_id
 from beepwatch.web.serving import Server, listen

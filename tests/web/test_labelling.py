@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.train.catalogue import Catalogue, Relabelling, read_table
+from beepwatch.train.datasets.catalogue import Catalogue, Relabelling, read_table
 from tests.web.page_server import NAMES, PageServer, page_server, write_wav
 
 

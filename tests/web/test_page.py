@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from beepwatch.train.catalogue import Catalogue, Relabelling
+from beepwatch.train.datasets.catalogue import Catalogue, Relabelling
 from tests.web.chromium import Chromium, Page
 from tests.web.page_server import PageServer, page_server, write_wav
 from tests.web.person import Person

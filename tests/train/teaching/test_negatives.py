@@ -8,7 +8,7 @@ import pytest
 
 from beepwatch.classify.heads import BANDS, EMBEDDING, bands_of
 from beepwatch.errors import ModelError
-from beepwatch.train.negatives_bank import BANK, FRAMES, Bank, decode, encode, read_bank
+from beepwatch.train.teaching.negatives import BANK, FRAMES, Bank, decode, encode, read_bank
 
 MODEL = "0123456789ab"
 

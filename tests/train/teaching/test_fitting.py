@@ -6,10 +6,10 @@ import pytest
 
 from beepwatch.classify.heads import Head, encode
 from beepwatch.errors import ConfigurationError
-from beepwatch.train import teaching
-from beepwatch.train.banking import assembled, events_of
-from beepwatch.train.examples import Example, NoBeepFound, find_example, heard
-from beepwatch.train.teaching import Shelved, pulses_to_ask_for, taken_for, teach
+from beepwatch.train.teaching import fitting
+from beepwatch.train.teaching.banking import assembled, events_of
+from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, heard
+from beepwatch.train.teaching.fitting import Shelved, pulses_to_ask_for, taken_for, teach
 from tests.train.beeper import beeping, shipped
 
 WASHER_HZ, DRYER_HZ = 2_960.0, 2_350.0
@@ -17,9 +17,9 @@ WASHER_HZ, DRYER_HZ = 2_960.0, 2_350.0
 
 @pytest.fixture(autouse=True)
 def _few_disguises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teaching, "DISGUISES", 24)
-    monkeypatch.setattr(teaching, "TRIED", 8)
-    monkeypatch.setattr(teaching, "OF_OTHERS", 4)
+    monkeypatch.setattr(fitting, "DISGUISES", 24)
+    monkeypatch.setattr(fitting, "TRIED", 8)
+    monkeypatch.setattr(fitting, "OF_OTHERS", 4)
 
 
 def example(pitch_hz: float, seed: int = 1) -> Example:
@@ -31,8 +31,8 @@ def example(pitch_hz: float, seed: int = 1) -> Example:
 def washer() -> Head:
     """Taught from one example, without a bank."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(teaching, "DISGUISES", 24)
-        patch.setattr(teaching, "TRIED", 8)
+        patch.setattr(fitting, "DISGUISES", 24)
+        patch.setattr(fitting, "TRIED", 8)
         return teach("washer", [example(WASHER_HZ)], shipped()).head
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.engines import Answers
-from beepwatch.train.impressions import Impression, Unheard, hear, impression
+from beepwatch.train.datasets.impressions import Impression, Unheard, hear, impression
 from tests.train.engines import SteadyEngine
 
 

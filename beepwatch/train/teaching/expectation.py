@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.heads import FEATURES, Expected, features, smoothed
-from beepwatch.train.negatives_bank import FRAMES, Bank
+from beepwatch.train.teaching.negatives import FRAMES, Bank
 
 MONTH_H = 30 * 24.0
 OFFSETS = (-0.02, -0.012, -0.007, -0.003, 0.0, 0.003, 0.007, 0.012, 0.02)  # relative, of pitch

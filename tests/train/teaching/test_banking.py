@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.bundle import find_bundle
-from beepwatch.train import banking
-from beepwatch.train.banking import assembled, events_of, make_bank
-from beepwatch.train.negatives_bank import BANK, FRAMES, read_bank
+from beepwatch.train.teaching import banking
+from beepwatch.train.teaching.banking import assembled, events_of, make_bank
+from beepwatch.train.teaching.negatives import BANK, FRAMES, read_bank
 from tests.train.beeper import RATE_HZ, beeping, shipped
 from tests.train.conftest import Trained
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beepwatch.train.logistic import fit
+from beepwatch.train.teaching.logistic import fit
 
 
 def test_it_finds_the_odds_of_a_feature_that_is_there_or_not() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.train.catalogue import (
+from beepwatch.train.datasets.catalogue import (
     COLUMNS,
     NAME,
     Catalogue,
@@ -107,7 +107,7 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
 
 WRITES_FOR_EVER = """
 import itertools, pathlib, sys
-from beepwatch.train.catalogue import Catalogue, Relabelling
+from beepwatch.train.datasets.catalogue import Catalogue, Relabelling
 catalogue = Catalogue(pathlib.Path(sys.argv[1]))
 for number in itertools.count():
     catalogue.relabel([Relabelling(path=f"{number}.wav", seen="", label="beep")])

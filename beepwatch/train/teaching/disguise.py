@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from beepwatch.classify.engines import Answers, Engine
 from beepwatch.classify.heads import matches
 from beepwatch.train import augment
-from beepwatch.train.examples import Example, runs
 from beepwatch.train.synthesis import at_peak
+from beepwatch.train.teaching.examples import Example, runs
 
 Sound = NDArray[np.float32]
 

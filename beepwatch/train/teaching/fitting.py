@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from beepwatch.classify.engines import Engine
 from beepwatch.classify.heads import Expected, Head, features, smoothed
 from beepwatch.errors import ConfigurationError
-from beepwatch.train.disguise import Disguise, Sound, disguised
-from beepwatch.train.examples import Example, NoBeepFound, sounding_at, tones_of
-from beepwatch.train.expectation import Rates, rates_of
-from beepwatch.train.logistic import fit
-from beepwatch.train.negatives_bank import FRAMES, Bank
+from beepwatch.train.teaching.disguise import Disguise, Sound, disguised
+from beepwatch.train.teaching.examples import Example, NoBeepFound, sounding_at, tones_of
+from beepwatch.train.teaching.expectation import Rates, rates_of
+from beepwatch.train.teaching.logistic import fit
+from beepwatch.train.teaching.negatives import FRAMES, Bank
 
 MOST_EXAMPLES = 20
 DISGUISES = 72  # in all, however many examples there are

@@ -189,5 +189,5 @@ def _problem(description: Description) -> str | None:
 def _unusable(reason: str) -> ModelError:
     return ModelError(
         f"the bank of negatives is damaged: {reason}. Install beepwatch again, or make it again "
-        "with `python -m beepwatch.train.banking`."
+        "with `python -m beepwatch.train.teaching.banking`."
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beepwatch.train.clustering import (
+from beepwatch.train.datasets.clustering import (
     LARGEST_GROUP,
     clusters,
     groups_of,

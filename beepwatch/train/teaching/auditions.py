@@ -21,8 +21,8 @@ from beepwatch.clock import Clock, SystemClock
 from beepwatch.config import Capture
 from beepwatch.errors import MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Window
-from beepwatch.train.examples import Example, NoBeepFound, find_example, runs
-from beepwatch.train.lessons import ROOM_S, found_line
+from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, runs
+from beepwatch.train.teaching.lessons import ROOM_S, found_line
 
 PIECE_S = 1.0
 KEPT_S = 12.0  # of sound in which a beep is looked for

@@ -14,10 +14,10 @@ from beepwatch.classify.engines import Engine
 from beepwatch.classify.heads import Expected, Head, name_problem
 from beepwatch.classify.shelf import Shelf
 from beepwatch.errors import BeepwatchError, ConfigurationError
-from beepwatch.train.disguise import Sound
-from beepwatch.train.examples import Example, find_example
-from beepwatch.train.negatives_bank import Bank, read_bank
-from beepwatch.train.teaching import MOST_EXAMPLES, Shelved, Taught, taken_for, teach
+from beepwatch.train.teaching.disguise import Sound
+from beepwatch.train.teaching.examples import Example, find_example
+from beepwatch.train.teaching.fitting import MOST_EXAMPLES, Shelved, Taught, taken_for, teach
+from beepwatch.train.teaching.negatives import Bank, read_bank
 
 ROOM_S = 60.0
 FULL_SCALE = np.float32(32_768)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.heads import FEATURES
-from beepwatch.train.expectation import MOST_PER_MONTH, WANTED_PER_MONTH, Rates
-from beepwatch.train.negatives_bank import FRAMES
+from beepwatch.train.teaching.expectation import MOST_PER_MONTH, WANTED_PER_MONTH, Rates
+from beepwatch.train.teaching.negatives import FRAMES
 
 ONE = np.eye(1, FEATURES)[0]  # a head that reads the first feature
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beepwatch.train.examples import (
+from beepwatch.train.teaching.examples import (
     NoBeepFound,
     find_example,
     runs,

@@ -1,6 +1,6 @@
 """Makes a bundle's bank of hard negatives, which teaching on the box leans on.
 
-    python -m beepwatch.train.banking --data DIR [--bundle beep] [--out FILE]
+    python -m beepwatch.train.teaching.banking --data DIR [--bundle beep] [--out FILE]
 
 Of the train split's recordings that may be passed on, and of made look-alikes, the moments that
 came nearest to a beep: the hardest each for itself, of those behind them every so many for all.
@@ -20,8 +20,8 @@ from beepwatch.classify.engines import Answers, Engine, open_engine
 from beepwatch.classify.heads import BANDS, EMBEDDING, bands_of
 from beepwatch.train import augment, look_alikes
 from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
-from beepwatch.train.examples import heard, runs
-from beepwatch.train.negatives_bank import BANK, FRAMES, PITCHES, Bank, encode
+from beepwatch.train.teaching.examples import heard, runs
+from beepwatch.train.teaching.negatives import BANK, FRAMES, PITCHES, Bank, encode
 
 # What a person would call what is in a category.
 KINDS = {

@@ -1,0 +1,1 @@
+"""Folders of recordings: their table, their labels, what sounds alike in them."""

@@ -1,0 +1,1 @@
+"""A new sound from a few examples: heads for the shelf, fitted without torch."""
