@@ -26,6 +26,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     longest_idle_s: float = 30.0  # between looks at the outbox, should a poke get lost
     beat_s: float = 1.0
     locked_s: float = 0.5  # before asking a locked database again
+    mark_within_s: float = 10.0  # then what was told is marked later, and the next is told
     encode_within_s: float = 10.0  # then the clip goes as WAV
 
 

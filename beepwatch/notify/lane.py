@@ -13,7 +13,6 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from beepwatch.clock import Clock
-from beepwatch.errors import StoreError
 from beepwatch.messages import Delivery, Fault, FaultKind
 from beepwatch.notify.backoff import Backoff, Waits, is_given_up
 from beepwatch.notify.buttons import rows
@@ -28,6 +27,7 @@ from beepwatch.notify.channels import (
     Shut,
     Unreachable,
 )
+from beepwatch.notify.marks import Marks
 from beepwatch.notify.pause import Pause, Stopped
 from beepwatch.notify.ports import OutboxReader
 from beepwatch.notify.shelf import Shelf
@@ -86,6 +86,7 @@ class Lane:
         self._digest_characters = channel.digest_characters
         self._more_follow = False  # the last list was not the whole one
         self.pause = Pause()
+        self._marks = Marks(waits, counts, self.pause)
 
     async def run(self) -> None:
         """Until the pause is stopped."""
@@ -96,21 +97,41 @@ class Lane:
         except Stopped:
             _log.debug("lane_stopped", channel=self._channel.name)
         finally:
+            self._marks.catch_up()
             await self._channel.close()
 
     async def _turn(self) -> None:
         self.pause.raise_if_stopped()
         name, now = self._channel.name, self._clock.utc()
-        if delivery := await self._stored(lambda: self._outbox.due(name, now)):
+        if not self._marks.catch_up():
+            await self._turn_without_marks()
+        elif delivery := await self._marks.ask(lambda: self._outbox.due(name, now)):
             await self._deliver(delivery)
-        elif stale := await self._stored(lambda: self._outbox.edit_due(name, now)):
+        elif stale := await self._marks.ask(lambda: self._outbox.edit_due(name, now)):
             await self._edit(stale)
         else:
-            next_at = await self._stored(lambda: self._outbox.next_due_at(name, now))
+            next_at = await self._marks.ask(lambda: self._outbox.next_due_at(name, now))
             wait_s = self._waits.longest_idle_s
             if next_at is not None:
                 wait_s = min(wait_s, max(_SHORTEST_IDLE_S, (next_at - now).total_seconds()))
             await self.pause.wait(wait_s)
+
+    async def _turn_without_marks(self) -> None:
+        """On a disk that takes nothing: what the outbox does not know to be over is not told twice,
+        and nothing is edited, which would be done again and again.
+        """
+        pending = await self._pending()
+        if pending:
+            await self._deliver(pending[0])
+        else:
+            await self.pause.wait(self._waits.locked_s)
+
+    async def _pending(self) -> list[Delivery]:
+        """What is to be told now, oldest first, whether or not its next try is due."""
+        name, now = self._channel.name, self._clock.utc()
+        listed = await self._marks.ask(lambda: self._outbox.tellable(name, now, _MOST_LATE))
+        settled = self._marks.settled
+        return [one for one in listed if one.id not in settled]
 
     async def _deliver(self, delivery: Delivery) -> None:
         """Send, retrying until it is taken, refused or expired; raises Stopped in between."""
@@ -130,7 +151,9 @@ class Lane:
             self._counts.expired += 1
             text = f"given up after {timedelta(seconds=self._waits.keep_trying_s)}: {error}"
             _log.error("alert_expired", channel=self._channel.name, alert=delivery.alert.id)
-            await self._stored(lambda: self._outbox.expired(delivery.id, error=text))
+            await self._marks.write(
+                lambda: self._outbox.expired(delivery.id, error=text), [delivery.id]
+            )
 
     async def _send_due(self, head: Delivery) -> None:
         """The oldest alert, or all that are late by now in one message."""
@@ -153,9 +176,8 @@ class Lane:
         """
         if not self._digest_characters:
             return ()
-        name, now = self._channel.name, self._clock.utc()
-        pending = await self._stored(lambda: self._outbox.tellable(name, now, _MOST_LATE))
-        late_before = now - timedelta(seconds=self._waits.late_after_s)
+        pending = await self._pending()
+        late_before = self._clock.utc() - timedelta(seconds=self._waits.late_after_s)
         late = list(takewhile(lambda one: one.alert.due_at <= late_before, pending))
         few = 0 if self._more_follow else self._waits.few_late
         return late[: len(pending) - 1] if len(late) > few else ()
@@ -166,7 +188,7 @@ class Lane:
             lines = (digest_line(alert, of_alert, self._zone) for alert, of_alert in events)
             return digest(lines, self._room, self._digest_characters)
 
-        count, text = await self._stored(compose)
+        count, text = await self._marks.ask(compose)
         told = late[:count]
         message = Outgoing(text=text, alert=told[-1].alert)
         reference = f"{_IN_DIGEST}{await self._guarded(lambda: self._channel.send(message)) or ''}"
@@ -175,8 +197,9 @@ class Lane:
         self._more_follow = count < len(late)
         sent_at = self._clock.utc()
         _log.info("digest_sent", channel=self._channel.name, alerts=count)
-        await self._stored(
-            lambda: self._outbox.sent_together(told, reference=reference, sent_at=sent_at)
+        await self._marks.write(
+            lambda: self._outbox.sent_together(told, reference=reference, sent_at=sent_at),
+            [one.id for one in told],
         )
 
     async def _send_alone(self, delivery: Delivery) -> None:
@@ -185,10 +208,11 @@ class Lane:
         self._counts.sent += 1
         sent_at = self._clock.utc()
         _log.info("alert_sent", channel=self._channel.name, alert=delivery.alert.id)
-        await self._stored(
+        await self._marks.write(
             lambda: self._outbox.sent(
                 delivery.id, reference=reference, revision=revision, sent_at=sent_at
-            )
+            ),
+            [delivery.id],
         )
 
     async def _message(self, delivery: Delivery) -> tuple[Outgoing, int]:
@@ -202,8 +226,8 @@ class Lane:
         if alert.event_id is not None:
             sound = await self._shelf.sound(alert.event_id)
         alert_id, name = alert.id or 0, self._channel.name
-        events = await self._stored(lambda: self._outbox.events_of(alert_id))
-        chosen = await self._stored(lambda: self._outbox.chosen(alert_id, name))
+        events = await self._marks.ask(lambda: self._outbox.events_of(alert_id))
+        chosen = await self._marks.ask(lambda: self._outbox.chosen(alert_id, name))
         message = Outgoing(
             text=caption(alert, events, self._room, self._zone),
             alert=alert,
@@ -233,7 +257,7 @@ class Lane:
         )
         if isinstance(cause, Shut):
             self._note_shut(cause, known=delivery.last_error == error)
-        await self._stored(
+        await self._marks.note(
             lambda: self._outbox.failed(
                 delivery.id,
                 error=error,
@@ -249,7 +273,9 @@ class Lane:
         _log.error(
             "alert_refused", channel=self._channel.name, alert=delivery.alert.id, error=reason
         )
-        await self._stored(lambda: self._outbox.refused(delivery.id, error=reason))
+        await self._marks.write(
+            lambda: self._outbox.refused(delivery.id, error=reason), [delivery.id]
+        )
 
     def _note_shut(self, cause: Shut, *, known: bool) -> None:
         """Report it once for each reason; `known`: an earlier life has done so."""
@@ -293,7 +319,7 @@ class Lane:
                 return
             self._give_up_edit(delivery, str(error))
         self._edit_attempts.pop(delivery.id, None)
-        await self._stored(lambda: self._outbox.edited(delivery.id, revision=revision))
+        await self._marks.write(lambda: self._outbox.edited(delivery.id, revision=revision), ())
 
     async def _edit_later(self, delivery: Delivery, error: NotSent) -> bool:
         """Write down the next try; False when it was tried for long enough."""
@@ -305,7 +331,7 @@ class Lane:
         self._counts.failed += 1
         wait_s = Backoff(self._waits).after_s(attempts, error)
         _log.warning("message_not_edited", channel=self._channel.name, error=str(error))
-        await self._stored(
+        await self._marks.note(
             lambda: self._outbox.edit_failed(
                 delivery.id,
                 error=str(error),
@@ -338,13 +364,3 @@ class Lane:
             kind = type(error).__name__
             _log.error("channel_bug", channel=self._channel.name, error_type=kind, where=where)
             raise Unreachable(f"unexpected {kind} at {where}") from None
-
-    async def _stored(self, call: Callable[[], _Result]) -> _Result:
-        """Ask the database until it answers: what was sent has to be written down."""
-        while True:
-            try:
-                return call()
-            except StoreError as error:
-                self._counts.store_errors += 1
-                _log.warning("store_not_answering", error=str(error))
-                await self.pause.wait(self._waits.locked_s, cut_short=False)

@@ -109,10 +109,17 @@ class Daemon:
 
 @contextmanager
 def daemon(directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[Daemon]:
-    """A daemon that is killed, with its children, if it still runs at the end."""
+    """A daemon that is killed, with its children, if it still runs at the end.
+
+    What it had to say is printed when the test fails.
+    """
     one = Daemon(directory, environment)
     try:
         yield one
+    except BaseException:
+        if one.log.exists():
+            print(one.log.read_text())  # noqa: T201 - for whoever reads the failure
+        raise
     finally:
         if one.process is not None and one.process.poll() is None:
             os.killpg(one.process.pid, signal.SIGKILL)

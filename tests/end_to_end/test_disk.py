@@ -27,7 +27,7 @@ def file_source(sound: Path) -> tuple[str, str]:
 def wait_for(api: BotApi, words: str) -> Posted:
     """The first message with these words."""
     count = 1
-    while words not in (message := api.wait_for_message(count, within_s=30)).text:
+    while words not in (message := api.wait_for_message(count, within_s=60)).text:
         count += 1
     return message
 
@@ -140,7 +140,7 @@ def test_what_sounds_on_a_disk_that_turns_read_only_is_told_all_the_same_and_so_
     tmp_path: Path,
 ) -> None:
     """ext4 after an error, while the daemon runs: nothing can be written until the next start."""
-    sound = with_silence(BEEPS, tmp_path / "room.wav", QUIET_BEFORE_S, 60.0)
+    sound = with_silence(BEEPS, tmp_path / "room.wav", QUIET_BEFORE_S, 180.0)
     with (
         BotApi() as api,
         broken_disk(tmp_path) as disk,
@@ -151,7 +151,7 @@ def test_what_sounds_on_a_disk_that_turns_read_only_is_told_all_the_same_and_so_
         beepwatch.start(*file_source(sound))
         api.wait_for_message(1, within_s=30)
         disk.break_it()
-        fault = wait_for(api, "be written")
+        fault = wait_for(api, "beepwatch.db")
         beep = wait_for(api, "beep (")
         assert beepwatch.stop() == 0
         log = beepwatch.log.read_text()
