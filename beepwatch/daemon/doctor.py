@@ -1,9 +1,12 @@
 """`beepwatch doctor`: everything that may be wrong on this machine, and what to do about it."""
 
 import asyncio
+import errno
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -121,6 +124,14 @@ def _rules(config: Config) -> Iterator[Check]:
 
 def _disk(config: Config) -> Iterator[Check]:
     store = config.store
+    if _is_read_only(store.path):
+        yield Check(
+            name="disk",
+            ok=False,
+            found=f"{store.path} is on a disk that has become read-only",
+            todo="It may be failing: look at `dmesg`, restart the machine, think of a new card.",
+        )
+        return
     Database(store.path).close()
     free_mb = shutil.disk_usage(store.path).free / 1e6
     ok = free_mb > store.min_free_mb
@@ -130,6 +141,15 @@ def _disk(config: Config) -> Iterator[Check]:
         found=f"{store.path} can be written, {free_mb:.0f} MB free",
         todo="" if ok else f"Free some, or lower store.min_free_mb ({store.min_free_mb:g}).",
     )
+
+
+def _is_read_only(directory: Path) -> bool:
+    """By trying: the flags of a disk that the kernel gave up on do not always say so."""
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            return False
+    except OSError as error:
+        return error.errno == errno.EROFS
 
 
 def _telegram(config: Config) -> Iterator[Check]:

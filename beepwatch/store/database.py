@@ -51,7 +51,7 @@ class Database:
         with self._explained():
             make_private_directory(directory)
             with alone(directory), ExitStack() as unless_open:
-                self._use: int | None = open_users(directory)
+                self._use: int | None = _join_users(directory)
                 unless_open.callback(os.close, self._use)
                 fcntl.flock(self._use, fcntl.LOCK_SH)
                 self._sql = self._open(busy_timeout_s)
@@ -144,7 +144,8 @@ class Database:
         )
         try:
             sql.row_factory = sqlite3.Row
-            sql.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; see `give_back`
+            if not self.path.stat().st_size:  # it cannot be set later, and writes; see `give_back`
+                sql.execute("PRAGMA auto_vacuum = INCREMENTAL")
             sql.execute("PRAGMA journal_mode = WAL")
             sql.execute("PRAGMA synchronous = FULL")
             sql.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -157,8 +158,10 @@ class Database:
         return sql
 
     def _migrate(self) -> None:
+        (version,) = self._sql.execute("PRAGMA user_version").fetchone()
+        if version == len(MIGRATIONS):
+            return  # with nothing written: the disk may be read-only
         with self._between("BEGIN IMMEDIATE"):
-            (version,) = self._sql.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
                 raise StoreError(
                     f"{self.path} has version {version}, and this beepwatch knows versions up to "
@@ -227,6 +230,16 @@ _FREE_SOME = "Free some space, or lower store.max_mb."
 def open_users(directory: Path) -> int:
     """A handle of the file that is locked by those who use the database; to be closed."""
     return os.open(directory / USERS, os.O_RDWR | os.O_CREAT, _OWNER_ONLY_FILE)
+
+
+def _join_users(directory: Path) -> int:
+    """On a disk that the kernel has made read-only what is in the database can still be read."""
+    try:
+        return open_users(directory)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(directory / USERS, os.O_RDONLY)
 
 
 def make_private_directory(directory: Path) -> None:

@@ -12,6 +12,7 @@ from tests.bot_api import TOKEN, UNAUTHORIZED, BotApi
 from tests.classify.pitched import pitched
 from tests.daemon.loud import START
 from tests.end_to_end.sounds import BEEPS
+from tests.small_disk import broken_disk
 
 
 def _checks(directory: Path, text: str = "", sound: Path = BEEPS) -> dict[str, Check]:
@@ -132,6 +133,17 @@ def test_a_state_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     disk = _checks(tmp_path)["disk"]
     assert not disk.ok
     assert str(tmp_path / "state") in disk.found
+
+
+def test_a_disk_that_the_kernel_has_made_read_only_is_named(tmp_path: Path) -> None:
+    with broken_disk(tmp_path) as broken:
+        assert _checks(broken.path)["disk"].ok
+        broken.break_it()
+        config = tmp_path / "config.toml"
+        config.write_text(f'[store]\ndirectory = "{broken.path}/state"\n')
+        disk = {check.name: check for check in checks(load(config, {}))}["disk"]
+    assert not disk.ok
+    assert "read-only" in disk.found
 
 
 def test_a_connected_phone_is_asked_for_its_bot(

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -159,3 +160,28 @@ def test_what_sounds_on_a_disk_that_turns_read_only_is_told_all_the_same_and_so_
     assert "told without the store" in beep.text
     assert [text.startswith("beep (") for text in texts(api)].count(True) == 1
     assert "process_died" not in log
+
+
+@pytest.mark.slow
+def test_children_that_are_killed_on_a_disk_that_turned_read_only_live_again_and_tell(
+    tmp_path: Path,
+) -> None:
+    """They read what is there, and write nothing."""
+    sound = with_silence(BEEPS, tmp_path / "room.wav", QUIET_BEFORE_S, 180.0)
+    with (
+        BotApi() as api,
+        broken_disk(tmp_path) as disk,
+        daemon(tmp_path) as beepwatch,
+    ):
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure("[notify.console]\nenabled = false\n", api)
+        beepwatch.start(*file_source(sound))
+        api.wait_for_message(1, within_s=30)
+        disk.break_it()
+        for child in beepwatch.children():
+            os.kill(child, signal.SIGKILL)
+        beep = wait_for(api, "beep (")
+        assert beepwatch.stop() == 0
+        log = beepwatch.log.read_text()
+    assert "told without the store" in beep.text
+    assert log.count("process_died") == 3
