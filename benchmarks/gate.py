@@ -8,7 +8,8 @@ peak is under 300, a window is dropped if more than 75 % of its frames are. The 
 drop 95 % of each kind of quiet room; rooms close to the sound are shown beside them. One
 recording is heard through four walls, so that its rows are no independent samples. Cuts of one
 recording are joined in their order; a beep's SNR is that of its loudest 80 ms over the room's mean,
-both in the octave around its pitch.
+both in the octave around its pitch. The same is asked of beeps of random pitch and length, for each
+kind of room.
 """
 
 import argparse
@@ -37,10 +38,14 @@ RATE_HZ = 16_000
 WINDOW = 3 * RATE_HZ
 FRAME_TODAY = round(1_024 * RATE_HZ / 44_100)
 SNRS_DB = (0, 3, 6, 10)
+COLOURS = (0, 1, 2)  # white, pink, brown
+LEVELS = (2, 20, 600)  # RMS in int16 steps
 PITCHES_HZ = (400, 630, 1_016, 1_600, 2_516, 4_000, 6_000)
 SHORTEST_ROOM_S = 12
 WARM_S = 10.0
 EVERY_S = 5.0
+RANDOM_DB = 6.0
+RANDOM_PASSES = 5  # through each room, of which each has a pitch and a length
 FAR = {"street": "distant traffic", "vacuuming": "far appliance", "dishwasher": "far dishwasher"}
 QUIET = {"near-silence", "hum", "clock", *FAR.values()} - {"far dishwasher"}
 
@@ -114,6 +119,7 @@ def main() -> None:
     _print_rooms(rooms)
     _print_pitches()
     quiet = [room for room in rooms if room.kind in QUIET and "tiled" not in room.name]
+    _print_random(quiet)
     _print_beeps(quiet, list(real_beeps(options.data, rows)))
     _print_cost()
 
@@ -146,13 +152,34 @@ def _print_pitches() -> None:
         cells = []
         for snr_db in SNRS_DB:
             rates, chance = Rates(), np.random.default_rng(hz)
-            for exponent, rms, fade_s in product((0, 1, 2), (2, 20, 600), (0, 0.01)):
+            for exponent, rms, fade_s in product(COLOURS, LEVELS, (0, 0.01)):
                 room = coloured_noise(60, rms, exponent, chance)
                 pitch = hz * chance.uniform(0.985, 1.015)
                 beep = Beep(kind="80 ms", hz=pitch, sound=faded_tone(pitch, 0.08, fade_s))
                 rates.add(*with_beeps(room, beep, snr_db, chance))
             cells.append(rates)
         _print_kept(f"{hz} Hz", cells)
+
+
+def _print_random(quiet: list[Room]) -> None:
+    """Tones of 80 to 150 ms from 400 Hz to 6 kHz, with fades of 0 to 10 ms."""
+    chance = np.random.default_rng(3)
+    noises = [
+        Room(name="noise", kind="synthetic noise", sound=coloured_noise(60, rms, colour, chance))
+        for colour, rms in product(COLOURS, LEVELS)
+    ]
+    print(
+        f"\n{f'random beeps, {RANDOM_DB:.0f} dB, windows kept':44} {'windows':>7} {'ours':>9} today"
+    )
+    totals: defaultdict[str, Rates] = defaultdict(Rates)
+    for room, _ in product(noises + quiet, range(RANDOM_PASSES)):
+        hz = float(np.exp(chance.uniform(np.log(400), np.log(6_000))))
+        tone = faded_tone(hz, chance.uniform(0.08, 0.15), chance.uniform(0, 0.01))
+        beep = Beep(kind="random", hz=hz, sound=tone)
+        totals[room.kind].add(*with_beeps(room.sound, beep, RANDOM_DB, chance))
+    for kind, rates in totals.items():
+        ours, today = (100 * keeps / rates.windows for keeps in (rates.ours, rates.today))
+        print(f"{kind:44} {rates.windows:7} {ours:7.2f} % {today:3.0f} %")
 
 
 def _print_beeps(rooms: list[Room], beeps: list[Beep]) -> None:
