@@ -21,7 +21,7 @@ _DECODER_PATIENCE_S = 30.0  # a file that gives nothing for so long is given up
 _END_S = 2.0  # for ffmpeg to end by itself
 # What a recording may be. A playlist, a script or a session description is none of them: it would
 # have ffmpeg open what somebody else has written into it.
-_FORMATS = (
+FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,eac3,flac,flv,gsm,loas,matroska,mov,mp3,"
     "mpc,mpc8,mpeg,mpegts,nut,ogg,rm,tak,tta,voc,w64,wav,wv,xwma"
 )
@@ -278,7 +278,7 @@ def _read_wav_header(head: bytearray) -> tuple[int, int] | None:
 def decoded_file(path: Path, *, block_s: float) -> Ffmpeg:
     """A file through ffmpeg, which may open nothing but files, and no list of further ones."""
     return Ffmpeg(
-        ["-protocol_whitelist", "file", "-format_whitelist", _FORMATS, "-i", f"file:{path}"],
+        ["-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-i", f"file:{path}"],
         text=str(path),
         block_s=block_s,
     )

@@ -15,12 +15,24 @@ from beepwatch.cli.options import (
     progress,
     start_logging,
 )
+from beepwatch.errors import ConfigurationError
 
 
 @app.command(epilog=example("beepwatch train models/beep/recipe.toml --data recordings"))
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe of a model, TOML.")],
-    data: Data,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Data with a manifest.csv.")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            "--features",
+            metavar="STORE",
+            help="Or what `dataset features` made: a classifier of recordings, its recipe "
+            "as in docs/datasets.md.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the recipe.")
     ] = None,
@@ -38,6 +50,12 @@ def train(
     """Train a model from its recipe; after an interruption the same command goes on."""
     from rich.console import Console
 
+    if features is not None:
+        return _train_classifier(recipe, features, out or recipe.with_suffix(""), threads)
+    if data is None:
+        raise ConfigurationError(
+            "there is nothing to learn from: give --data DIR, or --features STORE for a classifier."
+        )
     training = of_extra("train", "beepwatch.train.training")
     from beepwatch.daemon.scan import available_cores
     from beepwatch.train.display import display_on
@@ -53,6 +71,23 @@ def train(
             threads=threads,
             display=display,
         )
+    return 0
+
+
+def _train_classifier(recipe: Path, features: Path, out: Path, threads: int | None) -> int:
+    """It is small: an interrupted one keeps the best weights so far, and begins anew."""
+    from rich.console import Console
+
+    classifier = of_extra("train", "beepwatch.train.classifier")
+    from beepwatch.train.composing import torch_threads
+    from beepwatch.train.display import display_on
+    from beepwatch.train.training import default_threads
+
+    start_logging()
+    with display_on(Console(stderr=True)) as display, torch_threads(threads or default_threads()):
+        judged = classifier.train(recipe, features, out, display)
+    typer.echo(judged.table())
+    typer.echo(f"{judged.accuracy:.1%} of the held-out recordings, epoch {judged.epoch}, in {out}")
     return 0
 
 

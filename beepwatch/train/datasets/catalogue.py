@@ -10,7 +10,7 @@ import fcntl
 import io
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,6 +99,24 @@ class Catalogue:
             self._read_if_changed()
             if rows:
                 self._write(with_cells(self._table, rows))
+
+    def table(self) -> Table:
+        """All of it, as it is now. Raises CatalogueError."""
+        with self._changing:
+            self._read_if_changed()
+            return self._table
+
+    def revise(self, change: Callable[[Table], Table]) -> Table:
+        """Write what `change` makes of the table as it is now; nobody else writes in between.
+
+        Raises CatalogueError, or what `change` raises, and then nothing was written.
+        """
+        with self._changing, self._alone():
+            self._read_if_changed()
+            revised = change(self._table)
+            if revised != self._table or self._stamp is None:
+                self._write(revised)
+            return revised
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 numpy and soxr only: it runs where beepwatch runs.
 """
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -57,7 +56,7 @@ def disguised(
     factor = 1 + rng.uniform(-DRIFT, DRIFT)
     sound = np.asarray(soxr.resample(sound, 1.0, 1.0 / factor), dtype=np.float32)
     if rng.random() < 0.85:
-        sound = in_room(sound, drawn_room(rng, rate_hz))
+        sound = in_room(sound, augment.drawn_room(rng, rng.uniform(*RT60_S), rate_hz))
     lead = round(BEFORE_S / engine.frame_s) // 2 * 2
     # Of a length that fast Fourier transforms are fast at.
     length = -(-(lead * frame + len(sound)) // 4_000) * 4_000
@@ -80,24 +79,6 @@ def disguised(
         sounding[a:b] = True
         unsure[max(a - 1, 0) : b + ringing] = True
     return Disguise(answers=answers, sounding=sounding, unsure=unsure & ~sounding, snr_db=snr_db)
-
-
-def drawn_room(rng: Generator, rate_hz: int) -> Sound:
-    """A room response that never was: direct sound, a few echoes, noise that decays.
-
-    The energy of what follows the direct sound is drawn from 12 dB below it to 6 dB above.
-    """
-    rt60_s = rng.uniform(*RT60_S)
-    samples = round(rt60_s * rate_hz)
-    time_s = np.arange(samples) / rate_hz
-    tail = rng.normal(0, 1, samples) * 10 ** (-3 * time_s / rt60_s)
-    tail[: round(rng.uniform(0.001, 0.006) * rate_hz)] = 0
-    for _ in range(int(rng.integers(2, 7))):
-        echo_s = rng.uniform(0.001, 0.03)
-        tail[round(echo_s * rate_hz)] += rng.normal(0, 6) * 10 ** (-3 * echo_s / rt60_s)
-    tail *= 10 ** (rng.uniform(-12, 6) / 20) / max(math.sqrt(float((tail**2).sum())), 1e-9)
-    tail[0] = 1.0
-    return tail.astype(np.float32)
 
 
 def hiss(rng: Generator, samples: int) -> Sound:

@@ -1,0 +1,122 @@
+"""dataset features: recordings and a recipe become arrays to learn from."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from beepwatch.cli.dataset import dataset_app
+from beepwatch.cli.options import example, of_extra, progress, start_logging
+
+_SAID_EVERY = 10  # of a hundred, where nobody watches a bar
+
+Report = Callable[[str, int, int], None]
+
+
+@dataset_app.command(
+    "features", epilog=example("beepwatch dataset features recipe.toml --data recordings")
+)
+def dataset_features(
+    recipe: Annotated[Path, typer.Argument(help="Which features, TOML: see docs/datasets.md.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Recordings: with a dataset.csv, else labelled by their folders.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="The feature store. Default: features/RECIPE in --data."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, help="Processes; 0: this one. Default: one a core."),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask", metavar="ADDRESS", help="Have a Dask cluster do it, by its scheduler."
+        ),
+    ] = None,
+) -> int:
+    """Features of all recordings, as a recipe says; only what is new or changed is made."""
+    features = of_extra("train", "beepwatch.train.features", "making features")
+    from beepwatch.daemon.scan import available_cores, quiet_decoders
+
+    start_logging()
+    store = out or data / "features" / recipe.stem
+    with quiet_decoders(), _reporting() as report:
+        outcome = features.extract(
+            recipe,
+            data,
+            store,
+            workers=available_cores() if workers is None else workers,
+            cluster=dask,
+            report=report,
+        )
+    for problem in outcome.problems:
+        typer.echo(f"beepwatch: {problem}", err=True)
+    what = f"{outcome.made} made now" if outcome.written else "nothing had changed"
+    if outcome.left_out:
+        typer.echo(f"{outcome.left_out} recordings are left out: quarantine.csv names them")
+    typer.echo(
+        f"{outcome.recordings} recordings, {outcome.rows} with their augmented versions ({what}): "
+        f"{outcome.frames} frames of {outcome.columns} columns in {store}"
+    )
+    return 1 if outcome.problems else 0
+
+
+@contextmanager
+def _reporting() -> Iterator[Report]:
+    """A bar with rate and time left if somebody watches, else a line for every tenth."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from beepwatch.train.display import RateColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _in_lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console, refresh_per_second=4) as bar:
+        tasks = {}
+
+        def show(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=of, unit="files/s")
+            bar.update(tasks[what], completed=done)
+
+        yield show
+
+
+def _in_lines() -> Report:
+    told: dict[str, int] = {}
+
+    def say(what: str, done: int, of: int) -> None:
+        tenth = 100 * done // of // _SAID_EVERY
+        if tenth > told.get(what, 0):
+            told[what] = tenth
+            progress(f"{what}: {done} of {of}")
+
+    return say

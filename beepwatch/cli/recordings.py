@@ -1,0 +1,321 @@
+"""Verbs about the recordings of a data set: import, index, check."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beepwatch.cli.dataset import dataset_app
+from beepwatch.cli.options import example, of_extra
+from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
+
+if TYPE_CHECKING:
+    from beepwatch.train.datasets.importing import Imported
+    from beepwatch.train.datasets.indexing import Division, Indexed
+
+DataSet = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", exists=True, file_okay=False, help="The data set."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, max=256, help="Processes. Default: one for each core."),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler do it instead."
+    ),
+]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="A,B,…", help="Columns of dataset.csv; who shares a value stays together."
+    ),
+]
+_BY = "session,device"
+
+
+@dataset_app.command(
+    "import", epilog=example("beepwatch dataset import phone.zip --out recordings")
+)
+def dataset_import(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SRC…", help="Recordings, folders, archives.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The data set.")],
+    channel: Annotated[
+        str, typer.Option("--channel", metavar="keep|split|mix|N", help="What becomes of channels.")
+    ] = "keep",
+    cut_ms: Annotated[
+        int, typer.Option("--cut-ms", min=0, help="Cut into pieces of so many ms. 0: do not.")
+    ] = 0,
+    keep_rest: Annotated[
+        bool, typer.Option("--keep-rest", help="Keep the shorter piece at the end, too.")
+    ] = False,
+    cut_silence: Annotated[bool, typer.Option("--cut-silence", help="Cut at silences.")] = False,
+    silence_dbfs: Annotated[
+        float, typer.Option("--silence-dbfs", min=-120.0, max=0.0, help="What is below is silence.")
+    ] = -50.0,
+    silence_ms: Annotated[
+        int, typer.Option("--silence-ms", min=10, help="Shorter silences do not cut.")
+    ] = 500,
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout", metavar="NAME", help="mimii, dcase2, esc50, urbansound8k, irmas, audacity."
+        ),
+    ] = "",
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="CSV", exists=True, dir_okay=False, help="path, label, …"),
+    ] = None,
+    label: Annotated[str, typer.Option("--label", help="Of everything imported.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Of what names none.")] = "",
+    workers: Workers = None,
+) -> int:
+    """Bring recordings into a data set, in folders by label; nothing is ever written over.
+
+    The label is the name of the folder that holds a recording, unless a table, a layout or
+    --label says another.
+    """
+    importing = of_extra("train", "beepwatch.train.datasets.importing")
+    gathering = of_extra("train", "beepwatch.train.datasets.gathering")
+    cutting = of_extra("train", "beepwatch.train.datasets.cutting")
+
+    ways = [bool(layout), labels is not None, bool(label)]
+    if sum(ways) > 1 or (cut_ms and cut_silence):
+        raise ConfigurationError(
+            "--layout, --labels and --label exclude one another, and --cut-ms and --cut-silence do."
+        )
+    manner = gathering.Manner(
+        cut=cutting.Cut(
+            length_ms=cut_ms,
+            keep_rest=keep_rest,
+            at_silence=cut_silence,
+            silence_dbfs=silence_dbfs,
+            silence_ms=silence_ms,
+        ),
+        channel=_channel(channel),
+        layout=layout,
+        table=labels,
+        label=label,
+        licence=licence,
+    )
+    with _quietly(), _counting("importing") as report:
+        imported: Imported = importing.import_recordings(
+            sources, out, manner, workers=_workers(workers), report=report
+        )
+    for problem in imported.problems:
+        typer.echo(f"beepwatch: {problem}", err=True)
+    if not imported.recordings and not imported.problems:
+        found = ", ".join(map(str, sources))
+        raise UnreadableAudio(f"there is no recording in {found}. Name another folder or file.")
+    typer.echo(
+        f"{imported.recordings} recordings, {imported.clips} clips in {out}, {imported.new} new"
+    )
+    if imported.left_out_s:
+        typer.echo(f"{imported.left_out_s:.1f} s of rests and silences were left out", err=True)
+    if imported.left_out:
+        typer.echo(f"{imported.left_out} recordings are not in the layout or the table", err=True)
+    return 1 if imported.problems else 0
+
+
+def _channel(text: str) -> str | int:
+    if text in ("keep", "split", "mix"):
+        return text
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 64:
+        raise ConfigurationError(
+            f"--channel is {text!r}; give keep, split, mix, or a number from 1."
+        )
+    return int(text)
+
+
+@dataset_app.command("index", epilog=example("beepwatch dataset index recordings --split 80/10/10"))
+def dataset_index(
+    directory: DataSet,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split", metavar="A/B/C", help="Shares of train, dev and test, or train=70,test=30."
+        ),
+    ] = None,
+    by: By = _BY,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another one, other splits.")] = 0,
+    leave_one_out: Annotated[
+        str | None,
+        typer.Option(
+            "--leave-one-out",
+            metavar="COLUMN[=VALUE]",
+            help="A fold for each device, say; with a value, that one is the test split.",
+        ),
+    ] = None,
+    layout: Annotated[
+        str,
+        typer.Option("--layout", metavar="NAME", help="As of import, for what stays in place."),
+    ] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Of clips that name none.")] = "",
+    source: Annotated[str, typer.Option("--source", help="Of clips that name none.")] = "",
+    workers: Workers = None,
+    dask: Dask = None,
+) -> int:
+    """List the recordings of a data set in its dataset.csv, and divide them by whole groups."""
+    from beepwatch.train.datasets.indexing import cells_of_layout, index
+
+    division = _division(split, by, seed, leave_one_out)
+    with _quietly(), _counting("looking") as report:
+        indexed = index(
+            directory,
+            division,
+            known=partial(cells_of_layout, layout, directory) if layout else None,
+            constants={k: v for k, v in (("licence", licence), ("source", source)) if v},
+            workers=_workers(workers),
+            cluster=dask,
+            report=report,
+        )
+    for problem in indexed.problems:
+        typer.echo(f"beepwatch: {problem}", err=True)
+    for path in indexed.missing:
+        typer.echo(f"beepwatch: {path} is listed, and not there. Its row is kept.", err=True)
+    _say(indexed, directory, division)
+    return 1 if indexed.problems or indexed.missing else 0
+
+
+def _division(split: str | None, by: str, seed: int, leave_one_out: str | None) -> "Division":
+    from beepwatch.train.datasets.indexing import Division
+    from beepwatch.train.datasets.splitting import shares_of
+
+    if split is not None and leave_one_out is not None:
+        raise ConfigurationError("--split and --leave-one-out exclude one another. Give one.")
+    column, _, value = (leave_one_out or "").partition("=")
+    return Division(
+        shares=shares_of(split) if split is not None else None,
+        by=_columns(by),
+        seed=seed,
+        left_out=column,
+        held_out=value,
+    )
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    columns = tuple(name.strip() for name in text.split(","))
+    if not all(columns):
+        raise ConfigurationError(f"--by is {text!r}; name columns with commas between: {_BY}.")
+    return columns
+
+
+def _say(indexed: "Indexed", directory: Path, division: "Division") -> None:
+    typer.echo(f"{indexed.listed} recordings in {directory / 'dataset.csv'}, {indexed.added} new")
+    if indexed.dealt is None:
+        return
+    typer.echo(f"{len(indexed.dealt.splits)} of them divided, in {indexed.dealt.groups} groups")
+    if indexed.dealt.alone:
+        typer.echo(
+            f"{indexed.dealt.alone} have neither {' nor '.join(division.by)}: "
+            "each of them is a group of its own.",
+            err=True,
+        )
+
+
+@dataset_app.command("check", epilog=example("beepwatch dataset check recordings"))
+def dataset_check(
+    directory: DataSet,
+    by: By = _BY,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            "--quarantine", metavar="FILE", help="The list of bad files. [DIR/quarantine.csv]"
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="The counts as a PNG. [DIR/check.png]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, no table.")] = False,
+    workers: Workers = None,
+    dask: Dask = None,
+) -> int:
+    """Tell what a data set holds and find what is wrong with it; nothing is deleted.
+
+    The exit code is 1 if something was found.
+    """
+    from beepwatch.train.datasets.checking import QUARANTINE, check, write_quarantine
+
+    showing = of_extra("train", "beepwatch.train.datasets.showing")
+    with _quietly(), _counting("checking") as report:
+        checked = check(
+            directory,
+            by=_columns(by),
+            workers=_workers(workers),
+            cluster=dask,
+            report=report,
+        )
+    listed, drawn = quarantine or directory / QUARANTINE, picture or directory / "check.png"
+    _written(listed, "--quarantine", lambda: write_quarantine(listed, checked.findings))
+    _written(drawn, "--picture", lambda: showing.draw(drawn, checked))
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(checked).decode())
+    else:
+        from rich.console import Console
+
+        showing.show(Console(highlight=False), checked)
+        typer.echo(f"bad files: {listed}; picture: {drawn}")
+    return 1 if checked.findings else 0
+
+
+def _written(file: Path, option: str, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the picture needs {error.name}, which is not installed. "
+            "Install it with: pip install 'beepwatch[train]'."
+        ) from error
+    except OSError as error:
+        raise BeepwatchError(
+            f"{file} cannot be written: {error.strerror}. Name another with {option}."
+        ) from error
+
+
+def _workers(given: int | None) -> int:
+    from beepwatch.daemon.scan import available_cores
+
+    return given or available_cores()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what decoders write to standard error, in this process and those it starts."""
+    from beepwatch.daemon.scan import quiet_decoders
+
+    with quiet_decoders():
+        yield
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left on a terminal; is told how many are done, and of how many."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from beepwatch.train.display import RateColumn
+
+    console = Console(stderr=True)
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(RateColumn(), TimeRemainingColumn(compact=True)),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None, unit="files/s")
+        yield lambda done, of: progress.update(task, completed=done, total=of)

@@ -1,0 +1,357 @@
+"""A feature store and a recipe arrive; a network that names recordings leaves, and its confusions.
+
+Weights are judged after every epoch on recordings that were held out, by group, and the best are
+kept. So is the recipe of the features, which a new recording has to go through as well.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from beepwatch.errors import ConfigurationError, DiskFull, ModelError
+from beepwatch.train.checkpoints import write
+from beepwatch.train.datasets.division import divided
+from beepwatch.train.datasets.loader import Blocks, Numbers, StoredFeatures, blocks_of
+from beepwatch.train.datasets.splitting import GROUPED_BY
+from beepwatch.train.display import Display, Lines
+from beepwatch.train.featuring.recipe import FeatureRecipe
+from beepwatch.train.featuring.sound import Recording
+from beepwatch.train.featuring.work import features_of
+from beepwatch.validation import explain
+
+WEIGHTS, DESCRIPTION = "weights.safetensors", "classifier.json"
+SILENT = Lines(lambda _line: None)
+
+_SCALE_BLOCKS = 2_000  # of which each column's mean and deviation are taken
+
+_Positive = Annotated[int, msgspec.Meta(ge=1)]
+_Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class BlocksRecipe(_Section, frozen=True):
+    """What the network is shown at once."""
+
+    context: _Positive  # frames
+    step: _Positive  # frames from one to the next
+
+
+class HeldOutRecipe(_Section, frozen=True):
+    """What judges, if the store has no rows of the split dev."""
+
+    by: tuple[str, ...] = GROUPED_BY  # recordings that have one of these in common stay together
+    share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
+
+
+class NetworkRecipe(_Section, frozen=True):
+    """Convolutions along time, each halving it, then the mean of what they found."""
+
+    channels: Annotated[tuple[_Positive, ...], msgspec.Meta(min_length=1)] = (32, 64, 64)
+    kernel_frames: _Positive = 5
+    dropout: _Share = 0.2
+
+
+class LearningRecipe(_Section, frozen=True):
+    """How the weights are found."""
+
+    seed: int = 0
+    epochs: _Positive = 20
+    batch_blocks: Annotated[int, msgspec.Meta(ge=2)] = 32
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-4
+    balanced: bool = True
+
+
+class ClassifierRecipe(_Section, frozen=True):
+    """What `beepwatch train RECIPE --features STORE` follows."""
+
+    blocks: BlocksRecipe
+    held_out: HeldOutRecipe = HeldOutRecipe()
+    network: NetworkRecipe = NetworkRecipe()
+    training: LearningRecipe = LearningRecipe()
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What held-out recordings were taken for: [what it is][what it was taken for]."""
+
+    labels: tuple[str, ...]
+    epoch: int
+    loss: float
+    blocks: list[list[int]]
+    recordings: list[list[int]]  # by the mean of their blocks' log-probabilities
+
+    @property
+    def accuracy(self) -> float:
+        """The share of the recordings that were taken for what they are."""
+        counts = np.asarray(self.recordings)
+        return float(np.trace(counts) / max(counts.sum(), 1))
+
+    @property
+    def recall(self) -> float:
+        """The mean over the labels of the share of their blocks that were."""
+        counts = np.asarray(self.blocks)
+        heard = counts.sum(axis=1)
+        return float((np.diag(counts)[heard > 0] / heard[heard > 0]).mean())
+
+    def table(self) -> str:
+        """The confusions of recordings, a line for each label."""
+        width = max(map(len, self.labels))
+        head = " " * width + "".join(f" {label:>{width}}" for label in self.labels)
+        lines = [
+            f"{label:<{width}}" + "".join(f" {count:>{width}}" for count in counts)
+            for label, counts in zip(self.labels, self.recordings, strict=True)
+        ]
+        return "\n".join([head, *lines])
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """`classifier.json`."""
+
+    labels: tuple[str, ...]
+    columns: int
+    recipe: ClassifierRecipe
+    features: FeatureRecipe
+    judged: Judgement
+
+
+class Network(nn.Module):
+    """Names a block of features; its columns' means and deviations are part of it."""
+
+    def __init__(self, columns: int, labels: int, plan: NetworkRecipe) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.zeros(columns))
+        self.register_buffer("deviation", torch.ones(columns))
+        layers: list[nn.Module] = []
+        for before, after in zip((columns, *plan.channels), plan.channels, strict=False):
+            layers += [
+                nn.Conv1d(before, after, plan.kernel_frames, padding="same", bias=False),
+                nn.BatchNorm1d(after),
+                nn.ReLU(),
+                nn.MaxPool1d(2, ceil_mode=True),
+            ]
+        self.layers = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(plan.dropout)
+        self.answer = nn.Linear(plan.channels[-1], labels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits, [blocks, labels], of features [blocks, frames, columns]."""
+        scaled = (features - self.mean) / self.deviation  # [blocks, frames, columns]
+        found = self.layers(scaled.transpose(1, 2))  # [blocks, channels, fewer frames]
+        logits: Tensor = self.answer(self.dropout(found.mean(dim=2)))  # [blocks, labels]
+        return logits
+
+
+def read_classifier_recipe(path: Path) -> ClassifierRecipe:
+    """Raises ConfigurationError, which names key, value and way out."""
+    try:
+        values = msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"cannot read recipe {path}: {error.strerror}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"recipe {path} is no TOML: {error}.") from error
+    try:
+        return msgspec.convert(values, ClassifierRecipe)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(
+            explain(str(error), values, origins={}, file=path, root=ClassifierRecipe)
+        ) from error
+
+
+def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) -> Judgement:
+    """Follow a recipe with a feature store; the best weights and how they were judged are in `out`.
+
+    The same recipe and store give the same weights on the same machine. Raises ConfigurationError,
+    UnusableFeatures.
+    """
+    plan, store = read_classifier_recipe(recipe), StoredFeatures(features)
+    learnt, judged = _parts(store, plan)
+    context, step = plan.blocks.context, plan.blocks.step
+    blocks = Blocks(store, learnt, context=context, step=step)
+    held_out = Blocks(store, judged, context=context, step=step, labels=blocks.labels)
+    if len(blocks.labels) < 2 or len(blocks) < 2 or len(held_out) == 0:
+        raise ConfigurationError(
+            f"{features} has {len(blocks.labels)} labels, {len(blocks)} blocks to learn from and "
+            f"{len(held_out)} to judge by. Two labels are the least; check dataset.csv."
+        )
+    followed = _recipe_of(features)
+    learning = plan.training
+    torch.manual_seed(learning.seed)
+    network = Network(store.columns, len(blocks.labels), plan.network)
+    _scale(network, blocks, learning)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=learning.learning_rate, weight_decay=learning.weight_decay
+    )
+    best: Judgement | None = None
+    for epoch in range(learning.epochs):
+        loss = _learn(network, optimiser, blocks, learning, epoch)
+        found = judge(network, held_out, epoch + 1)
+        display.stepped(epoch + 1, learning.epochs, loss)
+        if best is None or (found.recall, -found.loss) > (best.recall, -best.loss):
+            best = found
+            display.say(
+                f"epoch {best.epoch}: {best.recall:.1%} of a label's held-out blocks, "
+                f"loss {best.loss:.4f}"
+            )
+            described = Description(
+                labels=blocks.labels,
+                columns=store.columns,
+                recipe=plan,
+                features=followed,
+                judged=best,
+            )
+            _keep(out, network, described)
+    return best or judge(network, held_out)
+
+
+def _keep(out: Path, network: Network, described: Description) -> None:
+    said = msgspec.json.format(msgspec.json.encode(described)) + b"\n"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write(out / WEIGHTS, network.state_dict())
+        (out / DESCRIPTION).write_bytes(said)
+    except OSError as error:
+        raise DiskFull(
+            f"{out} cannot be written: {error.strerror}. Make room, or --out."
+        ) from error
+
+
+def judge(network: Network, blocks: Blocks, epoch: int = 0) -> Judgement:
+    """What a network takes blocks and their recordings for."""
+    count = len(blocks.labels)
+    of_blocks = np.zeros((count, count), dtype=np.int64)
+    sums: dict[int, NDArray[np.float64]] = {}
+    truth: dict[int, int] = {}
+    loss = 0.0
+    network.eval()
+    for batch in blocks.in_order(256):
+        with torch.inference_mode():
+            logits = network(torch.from_numpy(batch.features)).double()
+            said = torch.log_softmax(logits, dim=1).numpy()
+        np.add.at(of_blocks, (batch.labels, said.argmax(axis=1)), 1)
+        loss -= float(said[np.arange(len(said)), batch.labels].sum())
+        for row, label, answer in zip(
+            batch.rows.tolist(), batch.labels.tolist(), said, strict=True
+        ):
+            sums[row] = sums.get(row, 0.0) + answer
+            truth[row] = label
+    of_recordings = np.zeros((count, count), dtype=np.int64)
+    for row, total in sums.items():
+        of_recordings[truth[row], int(total.argmax())] += 1
+    return Judgement(
+        labels=blocks.labels,
+        epoch=epoch,
+        loss=loss / max(len(blocks), 1),
+        blocks=of_blocks.tolist(),
+        recordings=of_recordings.tolist(),
+    )
+
+
+class Classifier:
+    """A trained network and the way of a recording to it."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises ModelError if the directory holds no classifier."""
+        try:
+            self.description = msgspec.json.decode(
+                (directory / DESCRIPTION).read_bytes(), type=Description
+            )
+            told = self.description
+            self.network = Network(told.columns, len(told.labels), told.recipe.network)
+            self.network.load_state_dict(load_file(directory / WEIGHTS))
+        except (OSError, msgspec.DecodeError, RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"{directory} holds no classifier: {error}. Make one with `beepwatch train`."
+            ) from error
+        self.network.eval()
+
+    def hear(self, recording: Path) -> dict[str, float]:
+        """The probability of each label. Raises UnreadableAudio, TooShort."""
+        told = self.description
+        sound = Recording(recording, told.features.sound).whole()
+        plan = told.recipe.blocks
+        features = blocks_of(features_of(sound, told.features), plan.context, plan.step)
+        with torch.inference_mode():
+            logits = self.network(torch.from_numpy(features)).double()
+            said = torch.log_softmax(logits, dim=1).mean(dim=0)
+            shares = torch.softmax(said, dim=0).tolist()
+        return dict(zip(told.labels, shares, strict=True))
+
+
+def _parts(store: StoredFeatures, plan: ClassifierRecipe) -> tuple[Numbers, Numbers]:
+    """Rows to learn from and rows that choose, of those that have a label; none of test."""
+    cells = store.index.cells
+    splits = np.where(np.asarray(cells["label"], dtype=np.str_) == "", "test", cells["split"])
+    plain = np.asarray(cells["parent"], dtype=np.str_) == ""
+    learnt = (
+        np.flatnonzero(splits == "train") if "train" in splits else np.flatnonzero(splits == "")
+    )
+    judged = np.flatnonzero((splits == "dev") & plain)
+    if len(judged) > 0:
+        return learnt, judged
+    held_out = plan.held_out
+    return divided(
+        store, by=held_out.by, share=held_out.share, seed=plan.training.seed, among=learnt
+    )
+
+
+def _recipe_of(features: Path) -> FeatureRecipe:
+    file = features / "features.json"
+    try:
+        told = msgspec.json.decode(file.read_bytes())
+        return msgspec.convert(told["recipe"], FeatureRecipe)
+    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"{file}: {error}. Make the features again.") from error
+
+
+def _scale(network: Network, blocks: Blocks, learning: LearningRecipe) -> None:
+    """Take the columns' means and deviations over."""
+    order = blocks.order(0, learning.seed, balanced=learning.balanced)[:_SCALE_BLOCKS]
+    count, total = 0, np.zeros(network.mean.shape[0])
+    squares = total.copy()
+    for first in range(0, len(order), learning.batch_blocks):
+        features = blocks.batch(order[first : first + learning.batch_blocks]).features
+        rows = features.reshape(-1, features.shape[2]).astype(np.float64)
+        count += len(rows)
+        total += rows.sum(axis=0)
+        squares += np.square(rows).sum(axis=0)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    network.mean.copy_(torch.from_numpy(mean))
+    network.deviation.copy_(torch.from_numpy(np.where(deviation > 1e-6, deviation, 1)))
+
+
+def _learn(
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    blocks: Blocks,
+    learning: LearningRecipe,
+    epoch: int,
+) -> float:
+    """One epoch; its mean loss."""
+    network.train()
+    losses: list[float] = []
+    for batch in blocks.batches(
+        learning.batch_blocks, epoch=epoch, seed=learning.seed, balanced=learning.balanced
+    ):
+        if len(batch.labels) < 2:  # of one block no deviation can be taken
+            continue
+        logits = network(torch.from_numpy(batch.features))
+        loss = cross_entropy(logits, torch.from_numpy(batch.labels))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    return float(np.mean(losses))

@@ -1,0 +1,148 @@
+"""All recordings of a data set, inspected: each once, until it changes.
+
+What was found out is kept beside the data, in `.beepwatch/inspected.jsonl`, a line for each file.
+So who is interrupted goes on, and a second look at ten thousand files takes seconds.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import msgspec
+
+from beepwatch.train.datasets.inspecting import VERSION, Inspection, inspect
+from beepwatch.train.datasets.spreading import Lost, spread
+
+FOLDER = ".beepwatch"  # of what only these verbs read; hidden, so no clip is looked for in it
+_NAME = "inspected.jsonl"
+
+
+class Unseen(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that could not be looked at."""
+
+    path: str
+    problem: str  # one line
+
+
+class _Stamp(msgspec.Struct):
+    """As much of a line as tells whether it still holds."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    version: int
+
+
+class Journal:
+    """Inspections on disk, found by path; only where each begins is in memory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file = directory / FOLDER / _NAME
+        self._lines: dict[str, tuple[int, int, int]] = {}  # begin, size_bytes, mtime_ns
+        self._handle: IO[bytes] | None = None
+        self._unwritten: dict[str, Inspection] = {}
+
+    def __enter__(self) -> "Journal":
+        try:
+            self._file.parent.mkdir(exist_ok=True)
+            self._handle = self._file.open("a+b")
+        except OSError:  # what cannot be written to is looked at all the same, each time anew
+            self._handle = TemporaryFile()
+        self._read()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            self._handle.close()
+
+    def _read(self) -> None:
+        assert self._handle is not None  # noqa: S101 - opened just before
+        self._handle.seek(0)
+        begin = 0
+        for line in self._handle:
+            if not line.endswith(b"\n"):  # the last one, cut off
+                self._handle.write(b"\n")
+                break
+            with contextlib.suppress(msgspec.MsgspecError):
+                stamp = msgspec.json.decode(line, type=_Stamp)
+                if stamp.version == VERSION:
+                    self._lines[stamp.path] = (begin, stamp.size_bytes, stamp.mtime_ns)
+            begin += len(line)
+
+    def knows(self, path: str) -> bool:
+        """Whether a file was looked at and is still as it was."""
+        try:
+            status = (self._directory / path).stat()
+        except OSError:
+            return False
+        return self._lines.get(path, ())[1:] == (status.st_size, status.st_mtime_ns)
+
+    def find(self, path: str) -> Inspection:
+        """What was found out about a file that was looked at. Raises KeyError."""
+        if path in self._unwritten:
+            return self._unwritten[path]
+        begin, *_ = self._lines[path]
+        assert self._handle is not None  # noqa: S101 - there are lines
+        self._handle.seek(begin)
+        return msgspec.json.decode(self._handle.readline(), type=Inspection)
+
+    def keep(self, inspection: Inspection) -> None:
+        """Write it down; it is there if the program is killed, not if the power fails."""
+        assert self._handle is not None  # noqa: S101 - this is for who has entered
+        line = msgspec.json.encode(inspection) + b"\n"
+        begin = self._handle.seek(0, os.SEEK_END)
+        try:
+            self._handle.write(line)
+            self._handle.flush()
+        except OSError:  # no room
+            self._unwritten[inspection.path] = inspection
+            return
+        self._lines[inspection.path] = (begin, inspection.size_bytes, inspection.mtime_ns)
+
+
+def survey(
+    directory: Path,
+    paths: Sequence[str],
+    journal: Journal,
+    *,
+    workers: int,
+    cluster: str | None = None,
+    report: Callable[[int], None] = lambda done: None,
+) -> Generator[Inspection | Unseen]:
+    """One for each path, in order; `report` is told how many are done."""
+    root = str(directory.resolve()) if cluster else str(directory)
+    new = {path for path in paths if _is_text(path) and not journal.knows(path)}
+    to_inspect = (path for path in paths if path in new)
+    inspected = spread(partial(inspect, root), to_inspect, workers, cluster=cluster)
+    found: Inspection | Unseen
+    for number, path in enumerate(paths, start=1):
+        if path in new:
+            found = _kept(next(inspected), journal)
+        elif _is_text(path):
+            found = journal.find(path)
+        else:
+            name = ascii(path)
+            found = Unseen(path=name, problem=f"{name}: its name is no text. Rename it.")
+        report(number)
+        yield found
+
+
+def _is_text(path: str) -> bool:
+    """A name that is none cannot stand in a table."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _kept(one: Inspection | Lost[str], journal: Journal) -> Inspection | Unseen:
+    if isinstance(one, Lost):
+        return Unseen(path=one.item, problem=f"{one.item}: {one.problem}")
+    journal.keep(one)
+    return one

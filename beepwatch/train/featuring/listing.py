@@ -1,0 +1,76 @@
+"""Which recordings a feature store is made of, and what is known of each."""
+
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from beepwatch.errors import ConfigurationError, UnreadableAudio
+from beepwatch.train.datasets.catalogue import NAME, clips_below, read_table
+from beepwatch.validation import shortened
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording of a data set, as its table or its folder has it."""
+
+    path: str
+    label: str = ""
+    session: str = ""
+    device: str = ""
+    split: str = ""
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a data set's directory has."""
+
+    recordings: list[Listed]
+    left_out: int
+    problems: list[str]  # a line for each that cannot stand in a table
+
+
+def list_recordings(data: Path) -> Listing:
+    """By path: the table's rows, else all files, labelled by the folder that they lie in.
+
+    What the quarantine names is left out. Raises CatalogueError, UnreadableAudio.
+    """
+    if (data / NAME).exists():
+        rows = read_table(data / NAME).rows.values()
+        found = [
+            Listed(**{name: row.get(name, "") for name in Listed.__struct_fields__}) for row in rows
+        ]
+    else:
+        paths = clips_below(data)
+        found = [Listed(path=path, label=PurePosixPath(path).parent.name) for path in paths]
+    banned = _quarantined(data)
+    left_out = [one for one in found if one.path in banned]
+    found = [one for one in found if one.path not in banned]
+    if not found:
+        raise UnreadableAudio(
+            f"{data} holds no recordings. Name a directory with audio files or a {NAME}."
+        )
+    unfit = [one.path for one in found if not _is_text(one.path)]
+    return Listing(
+        recordings=sorted((one for one in found if _is_text(one.path)), key=lambda one: one.path),
+        left_out=len(left_out),
+        problems=[f"{shortened(ascii(path))}: its name is no text. Rename it." for path in unfit],
+    )
+
+
+def _quarantined(data: Path) -> set[str]:
+    if not (data / "quarantine.csv").exists():
+        return set()
+    from beepwatch.train.datasets.checking import quarantined  # with all that checks recordings
+
+    try:
+        return quarantined(data / "quarantine.csv")
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigurationError(
+            f"{data / 'quarantine.csv'} is no list of `dataset check`: {error}. Move it away."
+        ) from error
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

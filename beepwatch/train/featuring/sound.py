@@ -1,0 +1,76 @@
+"""A recording as a recipe wants it: one channel of floats at the recipe's rate, in pieces."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from beepwatch.capture.blocks import Block, EndOfSound
+from beepwatch.capture.files import open_audio
+from beepwatch.errors import UnreadableAudio
+from beepwatch.train.featuring.recipe import SoundRecipe
+
+Floats = NDArray[np.float32]
+
+_BLOCK_S = 10.0
+_WAIT_S = 0.5
+
+
+class Recording:
+    """A file that can be gone through once; then its length and its own rate are known."""
+
+    def __init__(self, path: Path, sound: SoundRecipe) -> None:
+        self._path = path
+        self._sound = sound
+        self.rate_hz = 0  # the file's own
+        self.samples = 0  # given so far, at the recipe's rate
+
+    def pieces(self) -> Iterator[Floats]:
+        """Float32 [samples], full scale ± 1. Raises UnreadableAudio, also after good pieces."""
+        stream = open_audio(self._path, block_s=_BLOCK_S, libsndfile=True)
+        resampler: soxr.ResampleStream | None = None
+        try:
+            while not isinstance(block := stream.read(_WAIT_S), EndOfSound):
+                if block is None:
+                    continue
+                self.rate_hz = block.rate_hz
+                mono = self._one_channel(block)
+                if block.rate_hz != self._sound.rate_hz:
+                    resampler = resampler or soxr.ResampleStream(
+                        block.rate_hz, self._sound.rate_hz, num_channels=1, dtype="float32"
+                    )
+                    mono = resampler.resample_chunk(mono)
+                yield self._counted(mono)
+            if resampler is not None:
+                nothing = np.zeros(0, dtype=np.float32)
+                yield self._counted(resampler.resample_chunk(nothing, last=True))
+        finally:
+            stream.close()
+
+    def whole(self) -> Floats:
+        """All of it at once."""
+        pieces = list(self.pieces())
+        return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
+
+    def _counted(self, samples: Floats) -> Floats:
+        self.samples += len(samples)
+        return samples
+
+    def _one_channel(self, block: Block) -> Floats:
+        channel = self._sound.channel
+        if channel == "mean":
+            return block.mono()
+        if channel >= block.channels:
+            raise UnreadableAudio(
+                f"{self._path} has {block.channels} channels, and the recipe wants number "
+                f"{channel}, counted from 0. Change sound.channel, or leave the file out."
+            )
+        samples = np.frombuffer(block.data, dtype=block.sample_format)
+        return Block(
+            data=samples.reshape(-1, block.channels)[:, channel].tobytes(),
+            sample_format=block.sample_format,
+            channels=1,
+            rate_hz=block.rate_hz,
+        ).mono()

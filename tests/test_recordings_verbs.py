@@ -1,0 +1,157 @@
+"""`dataset import`, `index` and `check` as a user types them."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from beepwatch.cli import run_command_line
+from beepwatch.train.datasets.catalogue import clips_below
+from tests.train.datasets.sounds import noise, write
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    for label in ("beep", "wash"):
+        for seed in range(5):
+            clip = noise(seed + 10 * (label == "wash"), seconds=0.7)
+            write(tmp_path / "in" / label / f"{seed}.wav", clip)
+    return tmp_path / "in"
+
+
+def run(*words: object) -> int:
+    return run_command_line(["dataset", *map(str, words)])
+
+
+def test_from_a_folder_to_a_table_without_leaks(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run("import", recordings, "--out", out, "--cut-ms", 300, "--workers", 1) == 0
+    said = capsys.readouterr()
+    assert said.out == f"10 recordings, 20 clips in {out}, 20 new\n"
+    assert said.err == "1.0 s of rests and silences were left out\n"
+
+    assert run("index", out, "--split", "60/20/20", "--licence", "CC0", "--workers", 1) == 0
+    assert capsys.readouterr().out == (
+        f"20 recordings in {out / 'dataset.csv'}, 0 new\n20 of them divided, in 10 groups\n"
+    )
+    with (out / "dataset.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["licence"] for row in rows} == {"CC0"}
+    assert {row["split"] for row in rows} == {"train", "dev", "test"}
+    splits = {(row["session"], row["split"]) for row in rows}
+    assert len(splits) == 10  # no recording's pieces are in two
+
+    assert run("check", out, "--json", "--workers", 1) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked["counts"]["rates_hz"] == {"16000": [20, 6.0]}
+    assert checked["findings"] == []
+    assert (out / "quarantine.csv").read_text() == "path,reason,detail\n"
+    assert (out / "check.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_check_that_finds_something_says_it_and_ends_with_1(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recordings / "beep" / "9.wav").write_bytes((recordings / "beep" / "1.wav").read_bytes())
+    (recordings / "wash" / "text.wav").write_text("no sound")
+    bad, picture = tmp_path / "bad.csv", tmp_path / "picture.png"
+    words = ("check", recordings, "--quarantine", bad, "--picture", picture, "--workers", 1)
+    assert run(*words) == 1
+    text = capsys.readouterr().out
+    assert "duplicate       beep/9.wav: the same bytes as beep/1.wav\n" in text
+    assert "1 corrupt, 1 mislabelled" in text or "1 duplicate, 1 corrupt, 1 mislabelled" in text
+    assert text.endswith(f"bad files: {bad}; picture: {picture}\n")
+    assert [line.split(",")[:2] for line in bad.read_text().splitlines()[1:]] == [
+        *(["beep/9.wav", "duplicate"], ["wash/text.wav", "corrupt"]),
+        ["wash/text.wav", "mislabelled"],
+    ]
+    assert picture.is_file()
+    assert run("index", recordings, "--workers", 1) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("beepwatch: wash/text.wav holds no sound")
+    assert said.out == f"11 recordings in {recordings / 'dataset.csv'}, 11 new\n"
+
+
+def test_a_layout_in_place_and_each_machine_a_fold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, machine in enumerate(("id_00", "id_02", "id_04")):
+        write(tmp_path / "fan" / machine / "normal" / "00000000.wav", noise(seed, seconds=0.2))
+    words = ("index", tmp_path, "--layout", "mimii", "--leave-one-out", "device", "--workers", 1)
+    assert run(*words) == 0
+    with (tmp_path / "dataset.csv").open(newline="") as file:
+        rows = [(row["device"], row["label"], row["fold"]) for row in csv.DictReader(file)]
+    assert rows == [
+        *(("fan_id_00", "normal", "1"), ("fan_id_02", "normal", "2"), ("fan_id_04", "normal", "3")),
+    ]
+    assert run("index", tmp_path, "--leave-one-out", "device=fan_id_02", "--workers", 1) == 0
+    with (tmp_path / "dataset.csv").open(newline="") as file:
+        assert [row["split"] for row in csv.DictReader(file)] == ["train", "test", "train"]
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("line", "exit_code", "said"),
+    [
+        ("import {tmp}/no --out {tmp}/out", 2, "{tmp}/no does not exist. Check the path."),
+        ("import {tmp}", 2, "Missing option '--out'"),
+        ("import {tmp}/none --out {tmp}/out", 1, "there is no recording in {tmp}/none. Name"),
+        ("import {tmp} --out {tmp}/out --channel left", 2, "--channel is 'left'; give keep, split"),
+        ("import {tmp} --out {tmp}/out --channel 0", 2, "--channel is '0'; give keep, split"),
+        ("import {tmp} --out {tmp}/out --layout x", 2, "--layout is 'x'; known: mimii, dcase2"),
+        ("import {tmp} --out {tmp}/out --layout mimii", 2, "nothing below {tmp} lies as in mimii"),
+        ("import {tmp} --out {tmp}/o --label a --layout esc50", 2, "exclude one another"),
+        ("import {tmp} --out {tmp}/o --cut-ms 5 --cut-silence", 2, "exclude one another"),
+        ("import {tmp}/bad.zip --out {tmp}/out", 1, "{tmp}/bad.zip cannot be unpacked"),
+        ("index {tmp}/no", 2, "Directory '{tmp}/no' does not exist."),
+        ("index {tmp} --split some", 2, "--split is 'some'; give 80/10/10"),
+        ("index {tmp} --split 80/20 --leave-one-out device", 2, "exclude one another"),
+        ("index {tmp} --leave-one-out device", 2, "1 recordings have no device, 'a.wav' among"),
+        ("index {tmp} --by device,,x --split 80/20", 2, "--by is 'device,,x'; name columns"),
+        ("index {tmp} --split 80/20", 2, "1 groups cannot be divided into 2 splits"),
+        ("check {tmp} --quarantine {tmp}/no/q.csv", 1, "{tmp}/no/q.csv cannot be written: No such"),
+        ("check {tmp} --workers 0", 2, "Invalid value for '--workers'"),
+        ("check {tmp}/table", 1, "{tmp}/table/dataset.csv is no table: line 1"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(
+    line: str, exit_code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "a.wav", noise(1, seconds=0.1))
+    (tmp_path / "bad.zip").write_text("no archive")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "dataset.csv").write_text("no,columns\n")
+    words = line.format(tmp=tmp_path).split()
+    assert run(*words) == exit_code
+    error = capsys.readouterr().err
+    assert said.format(tmp=tmp_path) in error
+    assert error.count("\n") == 1
+
+
+def test_an_import_that_is_killed_goes_on_where_it_was(recordings: Path, tmp_path: Path) -> None:
+    """The second run's clips are those of one that nobody killed, and none of them twice."""
+    command = [sys.executable, "-m", "beepwatch", "dataset", "import", str(recordings)]
+    command += ["--cut-ms", "50", "--workers", "1", "--out"]
+    killed = tmp_path / "killed"
+    with subprocess.Popen([*command, str(killed)]) as process:
+        while not killed.is_dir() or len(clips_below(killed)) < 20:
+            assert process.poll() is None
+            threading.Event().wait(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+    assert 20 <= len(clips_below(killed)) < 140
+    assert run("import", recordings, "--cut-ms", 50, "--workers", 1, "--out", killed) == 0
+    whole = tmp_path / "whole"
+    assert run("import", recordings, "--cut-ms", 50, "--workers", 1, "--out", whole) == 0
+    assert clips_below(killed) == clips_below(whole)
+    for path in clips_below(whole):
+        assert (killed / path).read_bytes() == (whole / path).read_bytes()
+    assert (killed / "dataset.csv").read_bytes() == (whole / "dataset.csv").read_bytes()

@@ -1,0 +1,350 @@
+"""A feature store holds what its recipe makes of its recordings, and only news are worked on."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from beepwatch.clock import ManualClock
+from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
+from beepwatch.train import features
+from beepwatch.train.features import Outcome
+from beepwatch.train.featuring.provenance import versions_of
+from beepwatch.train.featuring.recipe import read_feature_recipe
+from beepwatch.train.featuring.store import FeatureStore, FeatureStoreError
+from beepwatch.train.featuring.work import Job, Plan, features_of, work_on
+from tests.train.featuring.conftest import AUGMENTED, RECIPE, hiss
+
+FILES = ("features.npy", "index.csv", "features.json")
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+LATER = ManualClock(datetime(2100, 1, 1, tzinfo=UTC))  # no file is so fresh that it is not trusted
+
+
+def extract(recipe: Path, data: Path, out: Path, workers: int = 0) -> Outcome:
+    return features.extract(recipe, data, out, workers=workers, clock=LATER)
+
+
+def stored(out: Path) -> list[bytes]:
+    return [(out / name).read_bytes() for name in FILES]
+
+
+def index(out: Path) -> list[dict[str, str]]:
+    with (out / "index.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_of(out: Path, entry: dict[str, str]) -> np.ndarray:
+    first, frames = int(entry["first_frame"]), int(entry["frames"])
+    found: np.ndarray = np.load(out / "features.npy", mmap_mode="r")[first : first + frames]
+    return found
+
+
+def test_the_rows_of_each_recording_are_its_features(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    outcome = extract(recipe_file, data, out)
+    recipe = read_feature_recipe(recipe_file)
+    assert [entry["path"] for entry in index(out)] == [
+        *("beep/a.wav", "beep/b.wav", "spin/c.wav", "spin/d.wav", "wash/e.flac", "wash/f.wav")
+    ]
+    for entry in index(out)[:4]:
+        sound, _ = soundfile.read(data / entry["path"], dtype="float32")
+        assert (rows_of(out, entry) == features_of(sound, recipe)).all()
+        assert float(entry["duration_s"]) == len(sound) / 16_000
+    assert index(out)[4]["rate_hz"] == "44100"
+    assert index(out)[4]["label"] == "wash"
+    assert sum(int(entry["frames"]) for entry in index(out)) == outcome.frames
+    meta = json.loads((out / "features.json").read_text())
+    assert meta["columns"] == {"logmel": {"first": 0, "count": 8}, "rms": {"first": 8, "count": 1}}
+    assert meta["recipe_sha256"] == recipe.digest
+    assert meta["counts"]["labels"] == {"beep": 2, "spin": 2, "wash": 2}
+
+
+def test_workers_and_order_do_not_change_a_byte(
+    augmented_file: Path, data: Path, tmp_path: Path
+) -> None:
+    alone, many = tmp_path / "alone", tmp_path / "many"
+    extract(augmented_file, data, alone)
+    head, *rows = (data / "dataset.csv").read_text().splitlines()
+    (data / "dataset.csv").write_text("\n".join([head, *reversed(rows)]) + "\n")
+    assert extract(augmented_file, data, many, workers=2).rows == 10
+    assert stored(alone) == stored(many)
+
+
+def test_nothing_is_done_twice(recipe_file: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert extract(recipe_file, data, out).made == 6
+    before = [(out / name).stat().st_mtime_ns for name in FILES]
+    again = extract(recipe_file, data, out)
+    assert (again.made, again.written) == (0, False)
+    assert [(out / name).stat().st_mtime_ns for name in FILES] == before
+
+
+def test_only_a_changed_a_new_and_a_lost_recording_make_a_difference(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    hiss(data / "beep/b.wav", 77, samples=3_000)
+    hiss(data / "spin/new.wav", 78)
+    (data / "dataset.csv").unlink()
+    (data / "wash/f.wav").unlink()
+    (data / "beep/a.wav").rename(data / "beep/z.wav")
+    assert extract(recipe_file, data, out).made == 2
+    extract(recipe_file, data, tmp_path / "fresh")
+    assert stored(out) == stored(tmp_path / "fresh")
+    assert [entry["path"] for entry in index(out)][1] == "beep/z.wav"
+
+
+def test_a_file_that_only_looks_the_same_is_read_again(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    file = data / "beep/a.wav"
+    looks = file.stat()
+    hiss(file, 99)
+    os.utime(file, ns=(looks.st_atime_ns, looks.st_mtime_ns))
+    assert file.stat().st_size == looks.st_size
+    assert extract(recipe_file, data, out).made == 1
+
+
+def test_a_file_that_has_just_been_written_is_not_trusted_to_stay(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    """Another one of its length within a tick of the file system's clock would look the same."""
+    out = tmp_path / "out"
+    features.extract(recipe_file, data, out, workers=0, clock=ManualClock(LONG_AGO))
+    assert (out / ".inputs.csv").read_text() == ""
+    extract(recipe_file, data, out)
+    assert len((out / ".inputs.csv").read_text().splitlines()) == 6
+
+
+def test_another_label_changes_the_index_and_no_rows(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    rows = (out / "features.npy").stat().st_ino
+    table = data / "dataset.csv"
+    table.write_text(table.read_text().replace("a.wav,beep", "a.wav,spin"))
+    outcome = extract(recipe_file, data, out)
+    assert (outcome.made, outcome.written) == (0, True)
+    assert index(out)[0]["label"] == "spin"
+    assert (out / "features.npy").stat().st_ino == rows
+
+
+def test_augmented_rows_know_their_parent_and_stay_in_its_split(
+    augmented_file: Path, recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    assert extract(augmented_file, data, out).made == 4  # two copies of two; the others are there
+    versions = [entry for entry in index(out) if entry["parent"]]
+    assert {entry["parent"] for entry in versions} == {"beep/a.wav", "spin/c.wav"}
+    assert [entry["augmentation"] for entry in versions[:2]] == ["noisy", "noisy#2"]
+    assert all(entry["split"] == "train" for entry in versions)
+    plain, first, second = (rows_of(out, entry) for entry in index(out)[:3])
+    assert plain.shape == first.shape == second.shape
+    assert not np.array_equal(plain, first)
+    assert not np.array_equal(first, second)
+
+
+def test_one_more_copy_leaves_the_others_as_they_were(data: Path, tmp_path: Path) -> None:
+    out, recipe = tmp_path / "out", tmp_path / "recipe.toml"
+    recipe.write_text(AUGMENTED.format(recipe=RECIPE))
+    extract(recipe, data, out)
+    before = np.array(rows_of(out, index(out)[2]))
+    recipe.write_text(recipe.read_text().replace("copies = 2", "copies = 3"))
+    assert extract(recipe, data, out).made == 2
+    assert (rows_of(out, index(out)[2]) == before).all()
+
+
+def test_another_recipe_makes_everything_anew(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    recipe_file.write_text(RECIPE.replace("bands = 8", "bands = 9"))
+    assert extract(recipe_file, data, out).made == 6
+    assert np.load(out / "features.npy", mmap_mode="r").shape[1] == 10
+
+
+def test_other_code_makes_everything_anew(
+    recipe_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    monkeypatch.setattr(
+        "beepwatch.train.featuring.provenance.packages", lambda: {"numpy": "another"}
+    )
+    assert extract(recipe_file, data, out).made == 6
+
+
+def test_a_broken_recording_costs_one_line(recipe_file: Path, data: Path, tmp_path: Path) -> None:
+    whole = (data / "spin/d.wav").read_bytes()
+    (data / "spin/d.wav").write_bytes(whole[: len(whole) // 2])
+    (data / "beep/b.wav").unlink()
+    outcome = extract(recipe_file, data, tmp_path / "out")
+    assert outcome.recordings == 4
+    missing, cut = outcome.problems
+    assert "b.wav cannot be read: no such file" in missing
+    assert "d.wav is cut short" in cut
+    meta = json.loads((tmp_path / "out" / "features.json").read_text())
+    assert meta["failed"] == ["beep/b.wav", "spin/d.wav"]
+    (data / "spin/d.wav").write_bytes(whole)
+    assert extract(recipe_file, data, tmp_path / "out").made == 1
+
+
+def test_a_set_without_one_good_recording_is_refused(recipe_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UnreadableAudio, match="holds no recordings"):
+        extract(recipe_file, tmp_path / "none", tmp_path / "out")
+    (tmp_path / "none" / "a.wav").write_bytes(b"")
+    with pytest.raises(UnreadableAudio, match=r"a\.wav is empty"):
+        extract(recipe_file, tmp_path / "none", tmp_path / "out")
+    assert not (tmp_path / "out" / "features.json").exists()
+
+
+def program(*words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "beepwatch", "dataset", "features", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_killed_run_goes_on_where_it_was(recipe_file: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (data / "wash/f.wav").rename(tmp_path / "f.wav")
+    os.mkfifo(data / "wash/f.wav")  # nobody writes into it, so the run stands here
+    words = [str(recipe_file), "--data", str(data), "--out", str(out), "--workers", "0"]
+    with program(*words) as running:
+        assert running.stderr is not None
+        while not running.stderr.readline().startswith("features: 5 of 6"):
+            assert running.poll() is None
+        running.send_signal(signal.SIGKILL)
+    assert not (out / "features.npy").exists()
+    (data / "wash/f.wav").unlink()
+    shutil.move(tmp_path / "f.wav", data / "wash/f.wav")
+    assert extract(recipe_file, data, out).made == 1
+    extract(recipe_file, data, tmp_path / "fresh")
+    assert stored(out) == stored(tmp_path / "fresh")
+    assert not (out / ".work").exists()
+
+
+def test_the_verb_names_what_is_broken_and_exits_with_1(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    (data / "beep/a.wav").write_bytes(b"RIFF")
+    words = [str(recipe_file), "--data", str(data), "--workers", "0"]
+    with program(*words) as running:
+        told, complaints = running.communicate()
+    assert running.returncode == 1
+    assert "a.wav" in complaints.splitlines()[-1]
+    assert "5 recordings" in told
+    assert np.load(data / "features" / "small" / "features.npy", mmap_mode="r").shape[1] == 9
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_store_that_was_being_replaced_is_finished(
+    recipe_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """As if the power had gone between two of the files."""
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    hiss(data / "beep/a.wav", 55, samples=4_000)
+    replace, moved = Path.replace, []
+
+    def cut_off(self: Path, target: Path) -> Path:
+        if target.parent == out:
+            moved.append(target.name)
+            if len(moved) > at:
+                raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(Path, "replace", cut_off)
+        with pytest.raises(DiskFull, match="Make room"):
+            extract(recipe_file, data, out)
+    again = extract(recipe_file, data, out)
+    assert (again.made, again.written) == (0, False)
+    extract(recipe_file, data, tmp_path / "fresh")
+    assert stored(out) == stored(tmp_path / "fresh")
+
+
+def test_two_runs_do_not_write_one_store(recipe_file: Path, data: Path, tmp_path: Path) -> None:
+    with (
+        FeatureStore(tmp_path / "out").held(),
+        pytest.raises(FeatureStoreError, match="another program is writing"),
+    ):
+        extract(recipe_file, data, tmp_path / "out")
+
+
+def test_an_array_of_somebody_else_is_not_overwritten(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    np.save(out / "features.npy", np.zeros(3))
+    with pytest.raises(FeatureStoreError, match="none of ours"):
+        extract(recipe_file, data, out)
+    assert np.load(out / "features.npy").shape == (3,)
+
+
+def test_a_sound_to_mix_in_that_is_missing_is_named(
+    augmented_file: Path, data: Path, tmp_path: Path
+) -> None:
+    augmented_file.write_text(
+        augmented_file.read_text()
+        + '[[augment]]\nname = "far"\nsteps = [{ kind = "room", responses = ["hall.wav"] }]\n'
+    )
+    with pytest.raises(ConfigurationError, match=r"hall\.wav is to be mixed in"):
+        extract(augmented_file, data, tmp_path / "out")
+
+
+def test_what_the_quarantine_names_is_left_out(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    (data / "quarantine.csv").write_text("path,reason,detail\nbeep/b.wav,clipped,much\n")
+    outcome = extract(recipe_file, data, tmp_path / "out")
+    assert (outcome.recordings, outcome.left_out, outcome.problems) == (5, 1, ())
+    assert "beep/b.wav" not in {entry["path"] for entry in index(tmp_path / "out")}
+
+
+def test_a_recording_of_another_split_is_not_mixed_in(
+    augmented_file: Path, data: Path, tmp_path: Path
+) -> None:
+    augmented_file.write_text(
+        augmented_file.read_text()
+        + '[[augment]]\nname = "busy"\n'
+        + 'steps = [{ kind = "mix", others = ["beep/b.wav"], snr_db = 5 }]\n'
+    )
+    with pytest.raises(ConfigurationError, match="is a recording of the split 'dev'"):
+        extract(augmented_file, data, tmp_path / "out")
+
+
+def test_rows_that_come_back_in_answers_are_the_same(
+    augmented_file: Path, data: Path, tmp_path: Path
+) -> None:
+    """As a cluster's workers give them, who cannot write into the store's directory."""
+    store = tmp_path / "store"
+    extract(augmented_file, data, store)
+    recipe = read_feature_recipe(augmented_file)
+    versions = versions_of(recipe, data)
+    plan = Plan(recipe=recipe, versions=versions, data=str(data), into=None)
+    job = Job(path="beep/a.wav", versions=tuple(version.name for version in versions))
+    (done,) = work_on(plan, [job])
+    for made, entry in zip(done.made, index(store)[:3], strict=True):
+        assert made.rows == rows_of(store, entry).tobytes()
