@@ -25,6 +25,7 @@ TOKEN_VARIABLE = "BEEPWATCH_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name,
 SYSTEM_FILE = Path("/etc/beepwatch/config.toml")
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _QUIET_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
+_TIME_OF_DAY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
@@ -77,6 +78,27 @@ class Rule(Section, frozen=True, kw_only=True):
             )
         start_h, start_min, end_h, end_min = (int(part) for part in match.groups())
         return time(start_h, start_min), time(end_h, end_min)
+
+
+class Teaching(Section, frozen=True, kw_only=True):
+    """[teaching]: what is learnt without being asked."""
+
+    nightly: str = ""  # HH:MM, when to learn from right and wrong every night; "" never
+
+    def nightly_at(self) -> time | None:
+        """The local time; None for never.
+
+        Raises ConfigurationError when the text is not HH:MM.
+        """
+        if not self.nightly:
+            return None
+        match = _TIME_OF_DAY.match(self.nightly)
+        if match is None:
+            raise ConfigurationError(
+                f"teaching.nightly is {shortened(repr(self.nightly))}; write it as HH:MM, "
+                'for example "03:30", or "" for never.'
+            )
+        return time(int(match[1]), int(match[2]))
 
 
 class Watchdog(Section, frozen=True, kw_only=True):
@@ -136,6 +158,7 @@ class Config(Section, frozen=True, kw_only=True):
     capture: Capture = Capture()
     model: Model = Model()
     rules: tuple[Rule, ...] = (Rule(label="beep"),)
+    teaching: Teaching = Teaching()
     watchdog: Watchdog = Watchdog()
     notify: Notify = Notify()
     store: Store = Store()
@@ -421,6 +444,7 @@ def _check_relations(config: Config, file: Path | None) -> None:
         )
     try:
         source_kind(capture.source)
+        config.teaching.nightly_at()
         for rule in config.rules:
             rule.quiet_from_to()
             _check_text(rule)

@@ -293,6 +293,7 @@ class AlertKind(enum.StrEnum):
     STOPPED = "stopped"
     FAULT = "fault"
     RECOVERED = "recovered"
+    LEARNT = "learnt"
 
 
 class Alert(Message, frozen=True, kw_only=True):

@@ -314,3 +314,13 @@ def test_a_source_in_an_unknown_home_is_refused_before_anything_starts(tmp_path:
     file.write_text('[capture]\nsource = "file:~nobody-here/beep.wav"\n')
     with pytest.raises(ConfigurationError, match="no such user's home"):
         load(file, {})
+
+
+def test_the_nightly_time_is_a_time_of_day_or_never(tmp_path: Path) -> None:
+    assert Config().teaching.nightly_at() is None
+    loaded = load(written(tmp_path, '[teaching]\nnightly = "03:30"\n'), {})
+    assert loaded.config.teaching.nightly_at() == time(3, 30)
+    for wrong in ("3:30", "24:00", "03:60", "at night", "03:30\u0665"):
+        said = refusal(tmp_path, f'[teaching]\nnightly = "{wrong}"\n')
+        assert said.startswith("teaching.nightly is ")
+        assert 'write it as HH:MM, for example "03:30"' in said

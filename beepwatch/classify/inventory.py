@@ -89,7 +89,7 @@ def _expected_words(expected: Expected | None) -> str:
 def _alarms_words(per_month: float | None) -> str:
     if per_month is None:
         return "not known"
-    return "fewer than 1 a month" if per_month < 1 else f"about {per_month:.0f} a month"
+    return "fewer than 1 a month" if per_month < 1 else f"at most {per_month:.0f} a month"
 
 
 def _state(entry: Entry) -> str:

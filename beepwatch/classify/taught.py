@@ -41,7 +41,8 @@ class TaughtEngine:
     ) -> None:
         """`thresholds` are the engine's own. A name that is a label already is a ValueError."""
         self._engine = engine
-        self._heads = tuple(heads)
+        self._own_thresholds = dict(thresholds)
+        self.heads = tuple(heads)
         self._named = [number for number, head in enumerate(heads) if head.kind == "sound"]
         self._vetoes = [number for number, head in enumerate(heads) if head.kind == "veto"]
         names = tuple(heads[number].name for number in self._named)
@@ -63,13 +64,17 @@ class TaughtEngine:
             dtype=np.float32,
         )
 
+    def with_heads(self, heads: Sequence[Head]) -> "TaughtEngine":
+        """The same network with these heads instead."""
+        return TaughtEngine(self._engine, self._own_thresholds, heads)
+
     def answers(self, pcm: NDArray[np.int16]) -> Answers:
         """Of int16 mono [samples], as the engine's, with a column for each taught sound."""
         return self.named(self._engine.answers(pcm))
 
     def named(self, answers: Answers) -> Answers:
         """What the engine has answered, with names."""
-        if not self._heads:
+        if not self.heads:
             return answers
         margin = self._margins(answers)
         shipped = answers.probabilities
@@ -87,7 +92,7 @@ class TaughtEngine:
         there = self._pitches.there(answers.pitch_hz)
         margins = np.full(there.shape, -_MOST, dtype=np.float32)
         for number in np.flatnonzero(there.any(axis=0)).tolist():
-            logits = _logits(self._heads[number].probabilities(answers))
+            logits = _logits(self.heads[number].probabilities(answers))
             margins[:, number] = np.where(there[:, number], logits - self._needed[number], -_MOST)
         return np.clip(margins, -_MOST, _MOST)
 

@@ -13,6 +13,7 @@ from beepwatch.cli.options import (
     Speed,
     example,
     load_settings,
+    progress,
     speed_of,
     start_logging,
     stop_on_signals,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from beepwatch.train.teaching.examples import Example
     from beepwatch.train.teaching.lessons import School
 
-Action = Callable[["Loaded"], None]
+Action = Callable[["Loaded"], int | None]  # its exit code, if it is not 0
 
 
 class Lesson(NamedTuple):
@@ -71,6 +72,10 @@ def teach(
     rollback: Annotated[
         str | None, typer.Option("--rollback", metavar="NAME", help="Back to the version before.")
     ] = None,
+    from_feedback: Annotated[
+        bool,
+        typer.Option("--from-feedback", help="Learn from the taps on right and wrong."),
+    ] = False,
     export: Annotated[
         tuple[str, Path] | None,
         typer.Option("--export", metavar="NAME FILE", help="Into a file that a friend can use."),
@@ -83,29 +88,26 @@ def teach(
     ] = False,
     config: ConfigFile = None,
 ) -> int:
-    """Teach a sound of your own; list, remove, hand on, go back to an earlier version."""
-    actions: list[Action] = []
-    if name is not None:
-        lesson = Lesson(name=name, files=files or [], listen=listen, room=room, wanted=examples)
-        actions.append(lambda loaded: _teach(loaded, lesson, speed))
-    if listed:
-        actions.append(lambda loaded: _list(loaded, as_json=json))
-    if remove is not None:
-        actions.append(lambda loaded: _remove(loaded, remove))
-    if rollback is not None:
-        actions.append(lambda loaded: _roll_back(loaded, rollback))
-    if export is not None:
-        actions.append(lambda loaded: _export(loaded, *export))
-    if given is not None:
-        actions.append(lambda loaded: _import(loaded, given, replace=force))
+    """Teach a sound of your own, or what was tapped wrong; list, remove, hand on, go back."""
+    lesson = Lesson(name or "", files or [], listen=listen, room=room, wanted=examples)
+    possible: list[tuple[bool, Action]] = [
+        (name is not None, lambda loaded: _teach(loaded, lesson, speed)),
+        (listed, lambda loaded: _list(loaded, as_json=json)),
+        (from_feedback, _learn_from_feedback),
+        (remove is not None, lambda loaded: _remove(loaded, remove or "")),
+        (rollback is not None, lambda loaded: _roll_back(loaded, rollback or "")),
+        (export is not None, lambda loaded: _export(loaded, *(export or ("", Path())))),
+        (given is not None, lambda loaded: _import(loaded, given or Path(), replace=force)),
+    ]
+    actions = [action for wanted, action in possible if wanted]
     if len(actions) != 1:
         raise ConfigurationError(
             f"found {len(actions)} things to do, expected one of NAME FILES, NAME --listen, "
-            "--list, --remove, --rollback, --export, --import. See: beepwatch teach --help."
+            "--from-feedback, --list, --remove, --rollback, --export, --import. "
+            "See: beepwatch teach --help."
         )
     overrides = {} if source is None else {"capture.source": source}
-    actions[0](load_settings(config, overrides))
-    return 0
+    return actions[0](load_settings(config, overrides)) or 0
 
 
 def _teach(loaded: "Loaded", lesson: Lesson, speed: str) -> None:
@@ -163,6 +165,23 @@ def _listened(loaded: "Loaded", school: "School", lesson: Lesson, speed: str) ->
             f"or record it with your phone: beepwatch teach {lesson.name} FILES."
         )
     return found
+
+
+def _learn_from_feedback(loaded: "Loaded") -> int:
+    from beepwatch.clock import SystemClock
+    from beepwatch.train.teaching.feedback import learn
+
+    start_logging()
+    outcome = learn(loaded.config, SystemClock().utc(), progress)
+    for line in outcome.told:
+        typer.echo(line)
+    for line in outcome.refused:
+        typer.echo(f"beepwatch: {line}", err=True)
+    if outcome.told:
+        typer.echo(_NOTICED)
+    elif not outcome.refused:
+        typer.echo(outcome.summary)
+    return 1 if outcome.refused else 0
 
 
 def _list(loaded: "Loaded", *, as_json: bool) -> None:

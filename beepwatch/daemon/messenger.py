@@ -10,6 +10,7 @@ import structlog
 from beepwatch.clock import LocalZone, SystemClock
 from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
+from beepwatch.daemon.nightly import Nightly
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.daemon.threads import SteadyThreads
 from beepwatch.daemon.unwritten import Unwritten
@@ -65,6 +66,7 @@ class Messenger:
 
     def __init__(self, link: Link, settings: MessengerSettings) -> None:
         database = Database(settings.store.path)
+        self._database = database
         self._link = link
         self._settings = settings
         self._clock = SystemClock()
@@ -111,6 +113,7 @@ class Messenger:
         stop = asyncio.Event()
         delivering = asyncio.create_task(self._dispatcher.run(stop))
         tidying = asyncio.create_task(self._tidy())
+        learning = asyncio.create_task(self._learn())
         answering = asyncio.create_task(self._door.run()) if self._door else None
         self._link.send(Ready())
         try:
@@ -121,6 +124,7 @@ class Messenger:
         finally:
             loop.remove_reader(self._link.fileno())
             tidying.cancel()
+            learning.cancel()
             if answering is not None:
                 answering.cancel()
             stop.set()
@@ -166,6 +170,20 @@ class Messenger:
         alert = Alert(kind=kind, text=fault.text, created_at=now, due_at=now, dedupe_key=key)
         if others := [name for name in self._channels if name != channel]:
             self._unwritten.write(alert, others)
+
+    async def _learn(self) -> None:
+        """Every night, if it is configured, from what the chats have tapped."""
+        at, bundle = self._settings.teaching.nightly_at(), self._settings.bundle
+        if at is None or bundle is None:
+            return
+        nightly = Nightly(at, LocalZone(), self._clock, self._database, bundle)
+        async for text in nightly.lines():
+            now = self._clock.utc()
+            key = f"{AlertKind.LEARNT}:{now.isoformat()}"
+            alert = Alert(
+                kind=AlertKind.LEARNT, text=text, created_at=now, due_at=now, dedupe_key=key
+            )
+            self._unwritten.write(alert, self._channels)
 
     def _open_door(self) -> "Door | None":
         """Where the configured chats can ask; None without any, or where nobody is to answer."""

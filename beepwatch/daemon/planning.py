@@ -67,6 +67,8 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
             token=token,
             channels=channels,
             logs=self.logs(token),
+            teaching=config.teaching,
+            bundle=bundle.directory,
         )
         return Plan(
             terms=Terms(

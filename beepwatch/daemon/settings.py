@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from beepwatch.config import Capture, Model, Notify, Rule, Store
+from beepwatch.config import Capture, Model, Notify, Rule, Store, Teaching
 from beepwatch.logs import LogSettings
 from beepwatch.messages import Fault, Place
 from beepwatch.secrecy import Secret
@@ -45,3 +45,5 @@ class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: Secret | None
     channels: tuple[str, ...]
     logs: LogSettings
+    teaching: Teaching = Teaching()
+    bundle: Path | None = None  # that is taught every night

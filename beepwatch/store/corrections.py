@@ -60,12 +60,15 @@ def corrections(database: Database) -> list[Correction]:
     return [one for one in found if one.path.is_file()]
 
 
-def mark_used(database: Database, event_ids: Iterable[int], used_at: datetime) -> None:
-    """Something was taught with these: their clips may go when there are too many."""
+def mark_used(database: Database, used: Iterable[Correction], used_at: datetime) -> None:
+    """Something was taught with these: their clips may go when there are too many.
+
+    One that was judged otherwise in the meantime is none of them.
+    """
     with database.transaction() as sql:
         sql.executemany(
-            "UPDATE corrections SET used_at = ? WHERE event_id = ?",
-            [(stored_us(used_at), event_id) for event_id in event_ids],
+            "UPDATE corrections SET used_at = ? WHERE event_id = ? AND verdict = ?",
+            [(stored_us(used_at), one.event_id, one.verdict.value) for one in used],
         )
 
 

@@ -65,7 +65,7 @@ def test_a_verdict_can_be_changed_and_a_second_tap_changes_nothing(
     assert ours.judge(event_id, Verdict.RIGHT, CHAT, at(100))
     assert not ours.judge(event_id, Verdict.RIGHT, 8, at(101))
     ours.keep_clips()
-    mark_used(database, [event_id], at(102))
+    mark_used(database, corrections(database), at(102))
     assert corrections(database)[0].used
     assert ours.judge(event_id, Verdict.WRONG, 8, at(103))
     (one,) = corrections(database)
@@ -110,7 +110,7 @@ def test_what_was_taught_makes_room_for_new_ones_and_nothing_else_does(
     for number, event_id in enumerate(events[:3]):
         ours.judge(event_id, Verdict.WRONG, CHAT, at(number))
     assert ours.keep_clips() == 2
-    mark_used(database, events[1:2], at(10))
+    mark_used(database, corrections(database)[1:], at(10))
     assert ours.keep_clips() == 1
     assert [one.event_id for one in corrections(database)] == [events[0], events[2]]
     ours.judge(events[3], Verdict.WRONG, CHAT, at(20))

@@ -32,11 +32,13 @@ SHORTEST_S = 0.06
 SHORTEST_FRAMES = 3
 SILENT_DBFS = -75.0
 SAME_TONE = 0.008  # relative: within it two frames sound at one pitch
+APART = 0.024  # relative: what is nearer to a tone is its edge; a semitone is 0.06
 STEADY_FRAMES = 4
 CLEAR_CONTRAST = 3.0  # natural log of energy over the neighbouring bands: 13 dB
 SOUNDING_CONTRAST = 2.0
 RINGING_DB = 12.0  # below its level a tone is the room's
 LEAST_SHARE = 0.12  # of an example's frames that a tone has to sound in
+TRACE = 0.04  # or so much, in a room that gives it back badly, if in another it sounds in many
 TOLERANCE, MOST_TOLERANCE = 0.004, 0.008  # relative spread that is allowed to a buzzer's tone
 LONGEST_S = 30.0  # of a recording that is kept
 LONGEST_FILE_S = 600.0
@@ -133,7 +135,8 @@ def trimmed(example: Example, engine: Engine) -> Example:
 def tones_of(examples: Sequence[Example]) -> tuple[tuple[float, ...], float]:
     """The pitches that the examples share, the most lasting first, and how far each may be off.
 
-    A tone counts if it sounds in enough frames of at least half the examples.
+    A tone counts if it sounds in enough frames of at least half the examples; or in enough of all
+    their frames, and in a few of half the examples: what one room gives back another may swallow.
     """
     pitches = [_log_pitches(example) for example in examples]
     everything = np.concatenate([values.ravel() for values in pitches])
@@ -144,14 +147,14 @@ def tones_of(examples: Sequence[Example]) -> tuple[tuple[float, ...], float]:
     while len(tones) < MOST_TONES and weights.any():
         centre = _densest(everything, weights)
         near = np.abs(everything - centre) < SAME_TONE
-        if _examples_with(pitches, centre) < max(len(examples) / 2, 1):
+        if not _is_shared(pitches, centre):
             weights[near] = 0
             continue
         inside = near & (weights > 0)
         middle = float(np.median(everything[inside]))
         tones.append(math.exp(middle))
         spreads.append(float(np.std(everything[inside])))
-        weights[np.abs(everything - middle) < 1.5 * SAME_TONE] = 0
+        weights[np.abs(everything - middle) < APART] = 0
     tolerance = min(max(TOLERANCE, *spreads), MOST_TOLERANCE) if spreads else TOLERANCE
     return tuple(tones), tolerance
 
@@ -235,6 +238,11 @@ def _densest(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float
     return float(ordered[int((total[high] - total[low]).argmax())])
 
 
-def _examples_with(heard: Sequence[NDArray[np.float64]], centre: float) -> int:
-    shares = [(np.abs(values - centre) < SAME_TONE).any(axis=1).mean() for values in heard]
-    return sum(share >= LEAST_SHARE for share in shares)
+def _is_shared(heard: Sequence[NDArray[np.float64]], centre: float) -> bool:
+    shares = np.array(
+        [(np.abs(values - centre) < SAME_TONE).any(axis=1).mean() for values in heard]
+    )
+    half = max(len(heard) / 2, 1)
+    enough = (shares >= LEAST_SHARE).sum() >= half
+    spread = shares.mean() >= LEAST_SHARE and (shares >= TRACE).sum() >= half
+    return bool(enough or spread)

@@ -28,7 +28,7 @@ OF_OTHERS = 12  # of each other taught sound
 MOST_ROWS = 5_000  # of a kind
 SNRS_DB = (0.0, 25.0)  # of what is learnt from
 TRIED_SNRS_DB = (6.0, 12.0)
-PENALTY = 3e-3
+PENALTY = 1e-2
 MOVES = (0.012, 0.07)  # relative: so much higher or lower it is another sound
 AT_PITCH = 0.5  # share of the bank's events that are put within the tolerance
 THRESHOLD = 0.9  # probability; the bias is such that it is right there
@@ -85,7 +85,8 @@ def teach(
         )
     lesson = Lesson(examples, engine, room)
     parts = [*lesson.rows(), *lesson.of_bank(bank), *lesson.of_others(others)]
-    rates = rates_of(bank, lesson.tones_hz, lesson.tolerance)
+    pulses = pulses_to_ask_for(lesson.examples, engine.frame_s)
+    rates = rates_of(bank, lesson.tones_hz, lesson.tolerance, pulses=pulses)
     weights, bias = learnt(parts)
     tried = lesson.tried(weights, bias)
     threshold = rates.threshold(rates.peaks(weights, bias), joined(tried))
@@ -97,7 +98,7 @@ def teach(
         tolerance=lesson.tolerance,
         weights=tuple(float(f"{SHARP * weight:.7g}") for weight in weights),
         bias=float(f"{SHARP * (bias - threshold) + SURE:.7g}"),
-        pulses=pulses_to_ask_for(lesson.examples, engine.frame_s),
+        pulses=pulses,
         expected=Expected(examples=len(examples), caught=0, false_alarms_per_month=0.0),
     )
     caught = (lesson.caught(parts, rates), len(examples))

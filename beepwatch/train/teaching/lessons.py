@@ -49,8 +49,8 @@ class School:
         """
         self.check_name(name)
         check_count(name, len(examples))
-        bank, room = self._bank(), self.room()
-        others = self._others(name)
+        bank, room = self.bank(), self.room()
+        others = self.others(name)
         taught = teach(name, examples, self.engine, bank=bank, others=others, room=room)
         self._shelf.put(taught.head, now, [example.pcm for example in taught.examples])
         newcomer = Shelved(name=name, examples=taught.examples)
@@ -81,7 +81,8 @@ class School:
             raise ConfigurationError(f"--room {file} is digital silence. Record the room again.")
         self.put_room(pcm)
 
-    def _bank(self) -> Bank | None:
+    def bank(self) -> Bank | None:
+        """The shipped hard negatives of the network in use, if there are any."""
         bank = read_bank(self._bundle.directory, self.engine.model_id)
         if bank is None:
             self._say(
@@ -90,7 +91,7 @@ class School:
             )
         return bank
 
-    def _others(self, name: str) -> list[Shelved]:
+    def others(self, name: str) -> list[Shelved]:
         """What else is taught for this network."""
         found: list[Shelved] = []
         for other in self._shelf.digests():
@@ -98,14 +99,18 @@ class School:
                 continue
             try:
                 head = self._shelf.head(other)
-                files = [recordings.decode(one.read_bytes()) for one in self._shelf.examples(other)]
-                usable = [find_example(other, pcm, self.engine) for pcm in files]
+                usable = self.examples(other)
             except BeepwatchError as error:
                 self._say(f"{other} was not compared with: {error}")
                 continue
             if head.kind == "sound" and head.model_id == self.engine.model_id and usable:
                 found.append(Shelved(name=other, examples=tuple(usable)))
         return found
+
+    def examples(self, name: str) -> list[Example]:
+        """What a taught sound was made from. Raises ModelError and NoBeepFound."""
+        files = [recordings.decode(one.read_bytes()) for one in self._shelf.examples(name)]
+        return [find_example(name, pcm, self.engine) for pcm in files]
 
 
 def check_count(name: str, count: int) -> None:
@@ -147,5 +152,5 @@ def _alarms(expected: Expected) -> str:
     if per_month <= 1:
         return "expected false alarms: fewer than 1 a month"
     if per_month < 60:
-        return f"expected false alarms: about {per_month:.0f} a month"
-    return f"expected false alarms: about {per_month / 30:.0f} a day"
+        return f"expected false alarms: at most {per_month:.0f} a month"
+    return f"expected false alarms: at most {per_month / 30:.0f} a day"

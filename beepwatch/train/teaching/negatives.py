@@ -5,8 +5,8 @@ Each event of the bank is a third of a second around the moment at which a recor
 to a beep; `moved` puts it at any taught pitch. Written by `banking.py`.
 
 The file: eight bytes of length, little-endian, a description in JSON, and zlib's compression of
-the embeddings (int8, steps of `step`), the pitches (uint16, eighths of a Hz) and, for each event,
-its first frame (uint32), kind (uint8) and weight (float32).
+the embeddings (int8, steps of `step`, feature by feature, which takes least room), the pitches
+(uint16, eighths of a Hz) and, for each event, its kind (uint8) and weight (float32).
 """
 
 import math
@@ -25,7 +25,8 @@ from beepwatch.errors import ModelError
 from beepwatch.validation import shortened
 
 BANK = "bank.bin"
-FORMAT = 1
+FORMAT = 2
+LARGEST = 40  # steps: finer ones are noise to a head, and a third more to store
 PITCHES = 3
 FRAMES = 16  # of an event
 PITCH_STEPS = 8.0  # a Hz
@@ -97,9 +98,9 @@ class Bank(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode(bank: Bank) -> bytes:
     """As `decode` reads it."""
-    step = np.maximum(np.abs(bank.embedding).max(axis=(0, 1)) / 127, 1e-6)
+    step = np.maximum(np.abs(bank.embedding).max(axis=(0, 1)) / LARGEST, 1e-6)
     steps = tuple(float(f"{value:.6g}") for value in step)
-    whole = np.clip(np.round(bank.embedding / np.array(steps)), -127, 127).astype(np.int8)
+    whole = np.clip(np.round(bank.embedding / np.array(steps)), -LARGEST, LARGEST).astype(np.int8)
     description = Description(
         model_id=bank.model_id,
         hours=bank.hours,
@@ -109,7 +110,7 @@ def encode(bank: Bank) -> bytes:
     )
     body = b"".join(
         [
-            whole.tobytes(),
+            whole.transpose(2, 0, 1).tobytes(),
             np.clip(np.round(bank.pitch_hz * PITCH_STEPS), 0, 65_535).astype("<u2").tobytes(),
             bank.kind.astype(np.uint8).tobytes(),
             bank.weight.astype("<f4").tobytes(),
@@ -144,13 +145,14 @@ def decode(content: bytes) -> Bank:
         description.kinds
     ):
         raise _unusable("an event's weight or kind is none")
-    whole = np.frombuffer(part[0], np.int8).reshape(events, FRAMES, EMBEDDING)
+    whole = np.frombuffer(part[0], np.int8).reshape(EMBEDDING, events, FRAMES).transpose(1, 2, 0)
     pitch = np.frombuffer(part[1], "<u2").reshape(events, FRAMES, PITCHES)
     return Bank(
         model_id=description.model_id,
         hours=description.hours,
         kinds=description.kinds,
-        embedding=whole.astype(np.float32) * np.array(description.step, dtype=np.float32),
+        embedding=whole.astype(np.float32, order="C")
+        * np.array(description.step, dtype=np.float32),
         pitch_hz=pitch.astype(np.float32) / np.float32(PITCH_STEPS),
         kind=kind,
         weight=weight,

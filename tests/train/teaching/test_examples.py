@@ -1,9 +1,11 @@
 """Finding the beep in a recording."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from beepwatch.train.teaching.examples import (
+    Example,
     NoBeepFound,
     find_example,
     runs,
@@ -47,6 +49,35 @@ def test_the_pitch_that_the_examples_share_is_the_sounds() -> None:
     assert not [
         hz for hz in tones_hz for other in (1_100, 3_300, 4_700) if abs(hz / other - 1) < 0.01
     ]
+
+
+def sounding_of(shares: dict[float, float]) -> Example:
+    """An example of 100 frames, each pitch in its share of them."""
+    clip = find_example("clip", beeping(2_000), shipped())
+    pitch_hz = np.zeros((100, len(shares)), dtype=np.float32)
+    for column, (hz, share) in enumerate(shares.items()):
+        pitch_hz[: round(100 * share), column] = hz
+    answers = clip.answers.part(0, 100)._replace(pitch_hz=pitch_hz)
+    return msgspec.structs.replace(clip, answers=answers, sounding=np.ones(100, dtype=bool))
+
+
+def tones_in(*shares: dict[float, float]) -> list[float]:
+    """The tones that such examples share, the lowest first."""
+    return sorted(tones_of([sounding_of(one) for one in shares])[0])
+
+
+def test_a_tone_that_two_rooms_nearly_swallow_is_one_of_the_sounds() -> None:
+    """It sounds in 90 % of one example and 5 % of the others."""
+    several = ({3_000.0: 0.9, 4_600.0: 0.4}, {3_000.0: 0.05, 4_600.0: 0.7}, {3_000.0: 0.05})
+    assert tones_in(*several) == pytest.approx([3_000, 4_600])
+    assert tones_in({3_000.0: 0.9, 4_600.0: 0.4}, {4_600.0: 0.7}, {4_600.0: 0.9}) == pytest.approx(
+        [4_600]
+    )
+
+
+def test_the_edge_of_a_tone_is_no_tone_and_a_semitone_beside_it_is() -> None:
+    assert tones_in({2_800.0: 0.9, 2_840.0: 0.3}) == pytest.approx([2_800])
+    assert tones_in({2_800.0: 0.9, 2_966.5: 0.3}) == pytest.approx([2_800, 2_966.5])
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.heads import FEATURES
-from beepwatch.train.teaching.expectation import MOST_PER_MONTH, WANTED_PER_MONTH, Rates
+from beepwatch.train.teaching.expectation import (
+    AT_MOST,
+    MOST_PER_MONTH,
+    REPEATED,
+    UNMET,
+    WANTED_PER_MONTH,
+    Rates,
+    rates_of,
+)
 from beepwatch.train.teaching.negatives import FRAMES
+from tests.train.teaching.test_negatives import bank
 
 ONE = np.eye(1, FEATURES)[0]  # a head that reads the first feature
 
@@ -58,3 +67,23 @@ def test_a_sound_that_is_taken_for_this_one_is_the_nearest_confusion() -> None:
     alone = several.expected(peaks, 12.0, (3, 3), {"dryer": 0.0})
     assert alone.nearest == "a bell"
     assert alone.advice == ""
+
+
+def test_what_is_told_is_the_most_that_is_likely() -> None:
+    several = rates(1.0, 1_000.0)
+    peaks = several.peaks(ONE, 0.0)
+    told = several.expected(peaks, 3.0, (3, 3), {}).false_alarms_per_month
+    assert told == pytest.approx(AT_MOST * several.at(peaks, 3.0), rel=0.01)
+
+
+def test_an_event_of_the_bank_counts_as_often_as_others_would_come() -> None:
+    """One event in 2 h at 1 kHz, in as much of an octave as lies about that pitch."""
+    at_its_pitch = 1 / 2.0 / (0.25 * np.sqrt(2 * np.pi))  # an hour and octave
+    octaves = np.log2(1.024 / 0.976)  # 2 % either way, and the last step but one once more
+    found = rates_of(bank((1_000.0,)), (1_000.0,), 0.004).per_month.sum()
+    assert found == pytest.approx(at_its_pitch * octaves * 720 * UNMET, rel=0.02)
+
+
+def test_two_pulses_of_what_is_no_beep_seldom_come() -> None:
+    one, two = (rates_of(bank(), (1_000.0,), 0.004, pulses=pulses) for pulses in (1, 2))
+    assert two.per_month == pytest.approx(REPEATED * one.per_month)

@@ -8,7 +8,15 @@ import pytest
 
 from beepwatch.classify.heads import BANDS, EMBEDDING, bands_of
 from beepwatch.errors import ModelError
-from beepwatch.train.teaching.negatives import BANK, FRAMES, Bank, decode, encode, read_bank
+from beepwatch.train.teaching.negatives import (
+    BANK,
+    FRAMES,
+    LARGEST,
+    Bank,
+    decode,
+    encode,
+    read_bank,
+)
 
 MODEL = "0123456789ab"
 
@@ -36,7 +44,7 @@ def bank(pitches_hz: tuple[float, ...] = (1_000.0, 3_000.0)) -> Bank:
 
 def test_it_is_read_as_it_was_written_within_a_step() -> None:
     kept, read = bank(), decode(encode(bank()))
-    step = np.abs(kept.embedding).max() / 127
+    step = np.abs(kept.embedding).max() / LARGEST
     assert np.abs(kept.embedding - read.embedding).max() <= step / 2 + 1e-6
     assert (read.pitch_hz == kept.pitch_hz).all()
     assert (read.kind == kept.kind).all()
@@ -76,7 +84,7 @@ def test_another_models_bank_is_none(tmp_path: Path) -> None:
         b"\xff" * 100,
         encode(bank()).replace(b'"events":2', b'"events":9'),
         encode(bank()).replace(b'"events":2', b'"events":1'),
-        encode(bank()).replace(b'"format":1', b'"format":7'),
+        encode(bank()).replace(b'"format":2', b'"format":7'),
         encode(msgspec.structs.replace(bank(), weight=np.array([1, np.nan], dtype=np.float32))),
         encode(msgspec.structs.replace(bank(), kind=np.array([0, 2], dtype=np.uint8))),
         encode(msgspec.structs.replace(bank(), hours=-1.0)),
