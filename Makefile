@@ -1,5 +1,5 @@
 # The same names as in script/, for those whose fingers type make.
-.PHONY: setup demo test ci
+.PHONY: setup demo test image ci
 
 setup:
 	script/setup
@@ -9,6 +9,9 @@ demo:
 
 test:
 	script/test
+
+image:
+	script/image
 
 ci:
 	bash .ci/run

@@ -22,7 +22,8 @@ VERBS = (
     *("demo", "run", "record", "scan", "events", "teach", "doctor", "train", "evaluate"),
     *("telegram pair", "telegram test", "config check", "config show"),
     *("service install", "service uninstall", "service status"),
-    "dataset label",
+    *("dataset label", "dataset import", "dataset index", "dataset check", "dataset features"),
+    "serve",
 )
 
 

@@ -56,7 +56,7 @@ def test_setup_refuses_a_scope_it_does_not_know() -> None:
     assert "demo, test or all" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["setup", "demo", "test"])
+@pytest.mark.parametrize("name", ["setup", "demo", "test", "image", "../deploy/lock"])
 def test_scripts_are_executable_posix_sh(name: str) -> None:
     script = ROOT / "script" / name
     assert script.stat().st_mode & 0o111
@@ -66,10 +66,9 @@ def test_scripts_are_executable_posix_sh(name: str) -> None:
 
 
 def test_the_readme_lists_exactly_the_keys_of_the_configuration() -> None:
-    """[web] is left out until there is a dashboard."""
     text = (ROOT / "README.md").read_text()
     table = text.partition("| key | default |")[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines()[2:]]
     listed = {key for cell in cells for key in re.findall(r"`([^`]+)`", cell)}
     keys = config_keys(msgspec.to_builtins(Config()))
-    assert listed == {key for key in keys if not key.startswith("web.")}
+    assert listed == set(keys)

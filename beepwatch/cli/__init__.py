@@ -15,7 +15,18 @@ from beepwatch.secrecy import without_secrets
 
 __all__ = ["app", "run_command_line"]
 
-_GROUPS = ("running", "sound", "teaching", "models", "dataset", "telegram", "configuration")
+_GROUPS = (
+    "running",
+    "sound",
+    "teaching",
+    "models",
+    "dataset",
+    "features",
+    "recordings",
+    "serving",
+    "telegram",
+    "configuration",
+)
 for _verbs in _GROUPS:  # as the help shows them
     import_module(f"{__name__}.{_verbs}")
 

@@ -1,4 +1,4 @@
-"""In: a browser on this machine, and what it sends. Out: pages, pictures, sound, labels on disk.
+"""In: a browser on this machine, and what it sends; recordings, from whoever asks over HTTP.
 
-Needs the `[web]` extra.
+Out: pages, pictures, sound, labels on disk; what is heard in a recording. Needs the `[web]` extra.
 """

@@ -1,0 +1,231 @@
+"""Workers: which of them is free, who waits for one, what happens when one dies.
+
+What a worker hears when it dies is given to another once, for it may have been killed for a reason
+of its own. Who kills two is refused. Nobody waits in a line that is too long, nor too long in it.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections import deque
+from typing import Literal
+
+import msgspec
+import structlog
+
+from beepwatch.web.inference.answers import Heard, ModelShown, Ready, Refused
+from beepwatch.web.inference.process import Life, TooSlow, WorkerLost, begin
+from beepwatch.web.inference.worker import Settings
+
+WAITS_S = 30.0  # for a free worker
+LONGEST_RETRY_S = 30
+_WITHOUT_WORKERS_S = 10.0  # then it is no longer a restart, and the server unwell
+_BACKOFF_S = (0.0, 0.5, 2.0, 5.0)  # before a life, by how many in a row never got ready
+_LIVES = 2  # that one upload may cost
+_SLOWNESS_WEIGHT = 0.1  # of the newest upload, in how long they take
+
+_log = structlog.get_logger()
+
+
+class Overloaded(Exception):
+    """No worker will be free soon enough."""
+
+    def __init__(self, reason: str, retry_after_s: int) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class WorkerShown(msgspec.Struct, kw_only=True):
+    """A worker's place, over all its lives."""
+
+    state: Literal["starting", "idle", "busy"] = "starting"
+    pid: int | None = None
+    heard: int = 0
+    deaths: int = 0
+
+
+class Place:
+    """Where one worker after another lives."""
+
+    def __init__(self) -> None:
+        self.shown = WorkerShown()
+        self.life: Life | None = None
+
+
+class Crew:
+    """So many workers and a line of bounded length before them."""
+
+    def __init__(self, settings: Settings, *, workers: int, most_waiting: int) -> None:
+        self._settings = settings
+        self._places = [Place() for _ in range(workers)]
+        self._most_waiting = most_waiting
+        self._idle: list[Place] = []
+        self._waiting: deque[asyncio.Future[Place]] = deque()
+        self._keepers: list[asyncio.Task[None]] = []
+        self._under_way: set[asyncio.Task[Heard | Refused]] = set()
+        self._ready = asyncio.Event()
+        self._changed_s = 0.0  # when there last was a living worker
+        self._slowness_s = 0.1  # that an upload takes, on average
+        self.unable: str | None = None  # why the first worker could not begin
+        self.model: ModelShown | None = None
+
+    @property
+    def shown(self) -> list[WorkerShown]:
+        """Every place."""
+        return [place.shown for place in self._places]
+
+    @property
+    def waiting(self) -> int:
+        """Uploads that no worker has yet."""
+        return sum(not one.done() for one in self._waiting)
+
+    @property
+    def well(self) -> bool:
+        """Whether there are workers, or were a moment ago."""
+        alive = any(place.life is not None for place in self._places)
+        return alive or asyncio.get_running_loop().time() - self._changed_s < _WITHOUT_WORKERS_S
+
+    def retry_after_s(self) -> int:
+        """When there will be room, as far as that can be known."""
+        line_s = (self.waiting + 1) * self._slowness_s / len(self._places)
+        return max(1, min(LONGEST_RETRY_S, math.ceil(line_s)))
+
+    async def start(self) -> None:
+        """Returns once a worker is ready, or the first has said why it cannot be: `unable`."""
+        self._changed_s = asyncio.get_running_loop().time()
+        self._keepers = [asyncio.create_task(self._keep(place)) for place in self._places]
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        """End all workers."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    def admit(self) -> None:
+        """Raises Overloaded where an upload would not be heard once it has come."""
+        if not self._idle and self.waiting >= self._most_waiting:
+            raise Overloaded(
+                f"{self.waiting} uploads are waiting already. Try again later.",
+                self.retry_after_s(),
+            )
+
+    async def hear(self, descriptor: int) -> Heard | Refused:
+        """What a worker answers. Raises Overloaded. Given up, it leaves the line."""
+        place = await self._free_place()
+        task = asyncio.create_task(self._heard_by(place, descriptor))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _heard_by(self, place: Place, descriptor: int) -> Heard | Refused:
+        for costs in range(1, _LIVES + 1):
+            try:
+                return await self._once(place, descriptor)
+            except TooSlow as error:
+                return Refused(status=400, reason=str(error))
+            except WorkerLost as error:
+                _log.warning("worker_lost", pid=place.shown.pid, reason=str(error))
+            if costs < _LIVES:
+                place = await self._free_place()
+        return Refused(
+            status=400,
+            reason=f"it ended {_LIVES} processes that tried to decode it. Convert it to WAV.",
+        )
+
+    async def _once(self, place: Place, descriptor: int) -> Heard | Refused:
+        life, loop = place.life, asyncio.get_running_loop()
+        if life is None:
+            raise WorkerLost("it had ended before")
+        place.shown.state = "busy"
+        begun_s = loop.time()
+        try:
+            answer = await life.hear(descriptor)
+        except WorkerLost:
+            life.kill()  # it may only have closed its connection
+            raise
+        self._slowness_s += _SLOWNESS_WEIGHT * (loop.time() - begun_s - self._slowness_s)
+        place.shown.heard += 1
+        self._give(place, life)
+        return answer
+
+    async def _free_place(self) -> Place:
+        if self._idle:
+            return self._idle.pop()
+        self.admit()
+        future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            async with asyncio.timeout(WAITS_S):
+                return await future
+        except TimeoutError:
+            self._leave_line(future)
+            reason = f"no worker was free for {WAITS_S:g} s. Try again later."
+            raise Overloaded(reason, self.retry_after_s()) from None
+        except asyncio.CancelledError:
+            self._leave_line(future)
+            raise
+
+    def _leave_line(self, future: "asyncio.Future[Place]") -> None:
+        """Its turn may have come at the same moment: then it is the next one's."""
+        if future.done() and not future.cancelled():
+            place = future.result()
+            self._give(place, place.life)
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(future)
+
+    def _give(self, place: Place, life: Life | None) -> None:
+        """To who waits longest, or to the idle ones; only what is still alive."""
+        if life is None or place.life is not life:
+            return  # its keeper gives it, once it lives again
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(place)
+                return
+        place.shown.state = "idle"
+        self._idle.append(place)
+
+    async def _keep(self, place: Place) -> None:
+        """One life after another, until it is cancelled."""
+        failures = 0
+        while True:
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+            try:
+                life, ready = await begin(self._settings)
+            except WorkerLost as error:
+                failures += 1
+                self._could_not_begin(str(error))
+                continue
+            failures = 0
+            try:
+                self._begun(place, life, ready)
+                await life.ended()
+            finally:
+                self._over(place)
+                await life.end()
+
+    def _begun(self, place: Place, life: Life, ready: Ready) -> None:
+        place.life, place.shown.pid = life, life.pid
+        if self.model is None:
+            for problem in ready.problems:
+                _log.warning("taught_sound_left_out", problem=problem)
+        self.model = ModelShown(
+            id=ready.model_id, name=ready.name, labels=ready.labels, thresholds=ready.thresholds
+        )
+        self._ready.set()
+        self._give(place, life)
+
+    def _over(self, place: Place) -> None:
+        place.life, place.shown.pid = None, None
+        place.shown.state = "starting"
+        place.shown.deaths += 1
+        self._changed_s = asyncio.get_running_loop().time()
+        with contextlib.suppress(ValueError):
+            self._idle.remove(place)
+
+    def _could_not_begin(self, reason: str) -> None:
+        _log.error("worker_not_started", reason=reason)
+        if self.model is None:
+            self.unable = reason
+            self._ready.set()

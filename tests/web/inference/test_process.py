@@ -1,0 +1,101 @@
+"""What the server does about workers and faults that no client can bring about."""
+
+import asyncio
+import io
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+
+from beepwatch.classify.bundle import find_bundle
+from beepwatch.web.inference import crew, process
+from beepwatch.web.inference.answers import Heard, Refused
+from beepwatch.web.inference.crew import Crew, Overloaded
+from beepwatch.web.inference.process import TooSlow, WorkerLost, begin
+from beepwatch.web.inference.routes import application
+from beepwatch.web.inference.uploads import Held, Upload
+from beepwatch.web.inference.worker import Settings
+from tests.web.inference.recordings import written
+
+
+def settings(state: Path) -> Settings:
+    return Settings(bundle=str(find_bundle("beep")), runtime="onnx", state=str(state))
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_hangs_is_given_up_and_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life, ready = await begin(settings(tmp_path))
+    assert ready.labels == ["beep"]
+    try:
+        with Upload(Held()) as upload:
+            upload.write(written())
+            assert isinstance(await life.hear(upload.descriptor), Heard)
+            monkeypatch.setattr(process, "HEARING_S", 0.05)
+            os.kill(life.pid, signal.SIGSTOP)
+            with pytest.raises(TooSlow):
+                await life.hear(upload.descriptor)
+        async with asyncio.timeout(20):
+            await life.ended()
+    finally:
+        await life.end()
+
+
+@pytest.mark.asyncio
+async def test_a_worker_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    wrong = Settings(bundle=str(tmp_path), runtime="onnx", state=str(tmp_path))
+    with pytest.raises(WorkerLost, match=r"cannot read .*bundle\.json"):
+        await begin(wrong)
+
+
+@pytest.mark.asyncio
+async def test_without_workers_for_long_it_is_unwell_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "_WITHOUT_WORKERS_S", -1.0)
+    one = Crew(settings(tmp_path), workers=1, most_waiting=1)  # never started
+    async with client_of(one) as client:
+        told = await client.get("/")
+    assert (told.status_code, told.json()["status"]) == (503, "unwell")
+
+
+@pytest.mark.asyncio
+async def test_nobody_waits_for_a_worker_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "WAITS_S", 0.01)
+    one = Crew(settings(tmp_path), workers=1, most_waiting=1)
+    with Upload(Held()) as upload, pytest.raises(Overloaded) as overloaded:
+        await one.hear(upload.descriptor)
+    assert overloaded.value.retry_after_s >= 1
+    assert one.waiting == 0
+
+
+class Faulty(Crew):
+    """Does what nobody foresaw."""
+
+    async def hear(self, descriptor: int) -> Heard | Refused:
+        """Fails."""
+        raise RuntimeError(f"descriptor {descriptor > 0} was unforeseen")
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_foresaw_is_logged_and_no_500(tmp_path: Path) -> None:
+    log = io.StringIO()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+    async with client_of(Faulty(settings(tmp_path), workers=1, most_waiting=1)) as client:
+        told = await client.post("/inference", files={"file": written()})
+    assert (told.status_code, list(told.json())) == (503, ["error"])
+    assert "retry-after" in told.headers
+    assert "unforeseen" not in told.text
+    assert "was unforeseen" in log.getvalue()
+
+
+def client_of(crew: Crew) -> httpx.AsyncClient:
+    """Asks without a network."""
+    transport = httpx.ASGITransport(application(crew))
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")

@@ -1,0 +1,79 @@
+"""What a worker makes of a file, with a network whose answers are known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from beepwatch.classify.engines import Answers
+from beepwatch.classify.taught import TaughtEngine
+from beepwatch.web.inference import worker
+from beepwatch.web.inference.answers import Heard, Refused, classification, verdict
+from beepwatch.web.inference.answers import ModelShown as Model
+from beepwatch.web.inference.worker import Hearing
+from tests.train.engines import SteadyEngine
+
+RATE_HZ = 16_000
+MODEL = Model(id="loudness", name="loudness", labels=["beep"], thresholds={"beep": 0.5})
+
+
+class LoudnessEngine(SteadyEngine):
+    """Takes every loud frame for a beep."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def answers(self, pcm: NDArray[np.int16]) -> Answers:
+        """1 where the samples are not zero."""
+        frames = pcm[: len(pcm) // 320 * 320].reshape(-1, 320)
+        blank = super().answers(pcm)
+        scores = (np.abs(frames).max(axis=1) > 0).astype(np.float32)[:, None]
+        return Answers(scores, blank.pitch_hz, blank.embedding)
+
+
+def hearing() -> Hearing:
+    return Hearing(TaughtEngine(LoudnessEngine(), {"beep": 0.5}), window_s=3.0)
+
+
+def file_of(directory: Path, seconds: float, *loud_s: tuple[float, float]) -> Path:
+    """Silence with a stretch of full scale from … to …, for each given."""
+    sound = np.zeros(round(seconds * RATE_HZ), np.int16)
+    for start_s, end_s in loud_s:
+        sound[round(start_s * RATE_HZ) : round(end_s * RATE_HZ)] = 32_000
+    path = directory / "sound.wav"
+    soundfile.write(path, sound, RATE_HZ)
+    return path
+
+
+def test_every_window_has_the_peak_of_its_own_frames(tmp_path: Path) -> None:
+    """Over the seams of the stretches in which a long file is scored, of 20 s, too."""
+    heard = hearing().of(file_of(tmp_path, 64.0, (4.0, 4.2), (20.98, 21.02), (63.5, 63.7)))
+    assert isinstance(heard, Heard)
+    loud = [(one.start_s, one.end_s) for one in heard.windows if one.probabilities == [1.0]]
+    assert loud == [(3, 6), (18, 21), (21, 24), (63, 64)]
+    assert len(heard.windows) == 22
+
+
+def test_episodes_are_told_with_their_times(tmp_path: Path) -> None:
+    heard = hearing().of(file_of(tmp_path, 30.0, (1.0, 1.2), (1.5, 1.7), (20.0, 20.4)))
+    assert isinstance(heard, Heard)
+    times_s = [time_s for one in heard.events for time_s in (one.onset_s, one.offset_s)]
+    assert times_s == pytest.approx([1.0, 1.7, 20.0, 20.4], abs=0.021)
+    assert [one.pulses for one in heard.events] == [2, 1]
+    told = verdict(heard)
+    assert told.anomaly
+    assert told.details.message == "beep heard 2 times, first at 1.0 s"
+    assert classification(heard, MODEL).probabilities == {"beep": 1.0}
+
+
+def test_more_sound_than_an_hour_is_refused_and_not_a_sample_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "LONGEST_S", 60.0)
+    assert isinstance(hearing().of(file_of(tmp_path, 60.0)), Heard)
+    refused = hearing().of(file_of(tmp_path, 60.001))
+    assert isinstance(refused, Refused)
+    assert refused.status == 413
+    assert refused.reason.startswith("it is longer than 1 min.")
