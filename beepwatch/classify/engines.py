@@ -10,6 +10,7 @@ place outside `train/` that needs the architecture, since weights without code a
 import resource
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import Bundle, content_of
 from beepwatch.errors import ModelError
+from beepwatch.messages import Scores
 from beepwatch.validation import shortened
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OPENING_BYTES = 200_000_000  # most that a graph may take to be opened and tried
 STRETCH_S = 20.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
@@ -121,6 +124,23 @@ class _BundleEngine:
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probability of each label for itself; labels may sound together."""
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), dtype=np.float32)
+
+
+def undated(answers: Answers, engine: Engine, first_frame: int) -> Scores:
+    """As `decide` takes them, of frames of a recording: it has no date, only offsets are told."""
+    start_s = first_frame * engine.frame_s
+    return Scores(
+        probabilities=answers.probabilities,
+        pitch_hz=answers.pitch_hz,
+        labels=tuple(engine.labels),
+        frame_s=engine.frame_s,
+        stream_id="",
+        first_sample=round(start_s * engine.rate_hz),
+        rate_hz=engine.rate_hz,
+        started_at=_EPOCH,
+        started_mono_s=start_s,
+        model_id=engine.model_id,
+    )
 
 
 def open_engine(bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx") -> Engine:

@@ -78,28 +78,14 @@ def dataset_features(
 def _reporting() -> Iterator[Report]:
     """A bar with rate and time left if somebody watches, else a line for every tenth."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    from beepwatch.train.display import RateColumn
+    from beepwatch.train.display import rated
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _in_lines()
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        RateColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, refresh_per_second=4) as bar:
+    with rated(console) as bar:
         tasks = {}
 
         def show(what: str, done: int, of: int) -> None:

@@ -301,21 +301,9 @@ def _quietly() -> Iterator[None]:
 def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with rate and time left on a terminal; is told how many are done, and of how many."""
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
 
-    from beepwatch.train.display import RateColumn
+    from beepwatch.train.display import rated
 
-    console = Console(stderr=True)
-    columns = (
-        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
-        *(RateColumn(), TimeRemainingColumn(compact=True)),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with rated(Console(stderr=True)) as progress:
         task = progress.add_task(what, total=None, unit="files/s")
         yield lambda done, of: progress.update(task, completed=done, total=of)

@@ -8,20 +8,17 @@ start and 80 MB, and every stretch of a shared recording would have to be copied
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.capture.files import decode
-from beepwatch.classify.engines import Answers, Engine, Stretch, stretches
+from beepwatch.classify.engines import Answers, Engine, Stretch, stretches, undated
 from beepwatch.daemon.found import Found, Given, Scanned, found
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
 from beepwatch.errors import BeepwatchError
-from beepwatch.messages import Scores
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # recordings have no date; only offsets are told
 _DECIDED_AT_ONCE = 50  # frames; a run without a beep in it is decided as a whole
 
 Decode = Callable[[Path, int], Generator[NDArray[np.int16], None, None]]
@@ -108,23 +105,9 @@ class Hearing:
             self._problem = str(error)
 
     def _follow(self, answers: Answers) -> None:
-        engine = self._engine
         for start in range(0, len(answers.probabilities), _DECIDED_AT_ONCE):
             piece = answers.part(start, _DECIDED_AT_ONCE)
-            changes = self._tracker.hear(
-                Scores(
-                    probabilities=piece.probabilities,
-                    pitch_hz=piece.pitch_hz,
-                    labels=engine.labels,
-                    frame_s=engine.frame_s,
-                    stream_id="",
-                    first_sample=round(self._frames * engine.frame_s * engine.rate_hz),
-                    rate_hz=engine.rate_hz,
-                    started_at=_EPOCH,
-                    started_mono_s=self._frames * engine.frame_s,
-                    model_id=engine.model_id,
-                )
-            )
+            changes = self._tracker.hear(undated(piece, self._engine, self._frames))
             self._frames += len(piece.probabilities)
             self._keep(changes)
 

@@ -25,6 +25,7 @@ from beepwatch.train.display import Display, Lines
 from beepwatch.train.featuring.recipe import FeatureRecipe
 from beepwatch.train.featuring.sound import Recording
 from beepwatch.train.featuring.work import features_of
+from beepwatch.train.recipe import recipe_values
 from beepwatch.validation import explain
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classifier.json"
@@ -156,12 +157,7 @@ class Network(nn.Module):
 
 def read_classifier_recipe(path: Path) -> ClassifierRecipe:
     """Raises ConfigurationError, which names key, value and way out."""
-    try:
-        values = msgspec.toml.decode(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"cannot read recipe {path}: {error.strerror}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"recipe {path} is no TOML: {error}.") from error
+    values = recipe_values(path)
     try:
         return msgspec.convert(values, ClassifierRecipe)
     except msgspec.ValidationError as error:

@@ -93,19 +93,26 @@ class RateColumn(ProgressColumn):
         return Text(f"{rate:.1f} {task.fields['unit']}" if rate else "")
 
 
+def rated(console: Console, *more: ProgressColumn) -> Progress:
+    """Bars with rate and time left, nothing where nobody watches; each task says its `unit`."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *more,
+        RateColumn(),
+        TimeRemainingColumn(compact=True),
+    )
+    return Progress(
+        *columns, console=console, disable=not console.is_terminal, refresh_per_second=4
+    )
+
+
 @contextmanager
 def display_on(console: Console) -> Iterator[Display]:
     """A bar if somebody watches, else lines."""
     if not console.is_terminal:
         yield Lines(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        RateColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+    with rated(console, TextColumn("{task.fields[loss]}")) as progress:
         yield Bar(progress)

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -106,13 +106,21 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thresholds: ThresholdRecipe = ThresholdRecipe()
 
 
+def recipe_values(path: Path) -> Any:  # noqa: ANN401 - TOML
+    """What a recipe's file holds. Raises ConfigurationError if that is no TOML."""
+    try:
+        return msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"cannot read recipe {path}: {error.strerror}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"recipe {path} is no TOML: {error}.") from error
+
+
 def read_recipe(path: Path) -> tuple[Recipe, str]:
     """A recipe and the SHA-256 of its meaning (comments and layout do not count)."""
     try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
-    except OSError as error:
-        raise ConfigurationError(f"cannot read recipe {path}: {error.strerror}.") from error
-    except msgspec.DecodeError as error:
+        recipe = msgspec.convert(recipe_values(path), Recipe)
+    except msgspec.ValidationError as error:
         raise ConfigurationError(f"recipe {path}: {error}. See models/beep/recipe.toml.") from error
     canonical = msgspec.json.encode(recipe, order="sorted")
     return recipe, hashlib.sha256(canonical).hexdigest()

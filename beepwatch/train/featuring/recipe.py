@@ -13,6 +13,7 @@ import msgspec
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.train.datasets.augmentation import Augmentation
+from beepwatch.train.recipe import recipe_values
 from beepwatch.validation import explain, shortened
 
 Feature = Literal[
@@ -176,12 +177,7 @@ def digest_of(value: Any) -> str:  # noqa: ANN401 - whatever becomes JSON
 
 def read_feature_recipe(path: Path) -> FeatureRecipe:
     """A recipe from its file. Raises ConfigurationError, which names key, value and way out."""
-    try:
-        values = msgspec.toml.decode(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(f"cannot read recipe {path}: {error.strerror}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"recipe {path} is no TOML: {error}.") from error
+    values = recipe_values(path)
     try:
         return msgspec.convert(values, FeatureRecipe)
     except msgspec.ValidationError as error:

@@ -12,7 +12,6 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -22,19 +21,17 @@ from numpy.typing import NDArray
 
 from beepwatch.capture.files import decode
 from beepwatch.classify.bundle import load_bundle
-from beepwatch.classify.engines import Answers, answers_of_stream
+from beepwatch.classify.engines import Answers, answers_of_stream, undated
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import TaughtEngine, open_taught
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
 from beepwatch.errors import BeepwatchError, SourceError, UnreadableAudio
-from beepwatch.messages import Scores
 from beepwatch.web.inference.answers import Episode, Heard, Ready, Refused, Stretch, Unable
 
 LONGEST_S = 3_600.0  # of sound in one upload
 LENGTH = struct.Struct("<I")  # before every message but the uploads
 _MOST_MEMORY_BYTES = 1_500_000_000  # a damaged file may ask for any amount
 _DECIDED_AT_ONCE = 50  # frames
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # recordings have no date; only offsets are told
 _NAMED = "the file"  # what an upload is called in what is said of it
 
 
@@ -103,24 +100,10 @@ class Hearing:
             yield np.zeros(least - self._samples, np.int16)
 
     def _follow(self, answers: Answers) -> None:
-        engine = self._engine
         for start in range(0, len(answers.probabilities), _DECIDED_AT_ONCE):
             piece = answers.part(start, _DECIDED_AT_ONCE)
             self._note_peaks(piece.probabilities)
-            changes = self._tracker.hear(
-                Scores(
-                    probabilities=piece.probabilities,
-                    pitch_hz=piece.pitch_hz,
-                    labels=engine.labels,
-                    frame_s=engine.frame_s,
-                    stream_id="",
-                    first_sample=round(self._frames * engine.frame_s * engine.rate_hz),
-                    rate_hz=engine.rate_hz,
-                    started_at=_EPOCH,
-                    started_mono_s=self._frames * engine.frame_s,
-                    model_id=engine.model_id,
-                )
-            )
+            changes = self._tracker.hear(undated(piece, self._engine, self._frames))
             self._frames += len(piece.probabilities)
             self._keep(changes)
 
