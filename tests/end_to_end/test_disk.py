@@ -6,13 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from beepwatch.store.database import RESERVE, Database
 from tests.bot_api import BotApi, Posted
-from tests.end_to_end.daemon import daemon
+from tests.end_to_end.daemon import Daemon, daemon
 from tests.end_to_end.sounds import BEEPS, with_silence
 from tests.small_disk import broken_disk, small_disk
 
@@ -136,22 +138,29 @@ def test_on_a_disk_that_the_kernel_has_made_read_only_the_start_is_one_line(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
-def test_what_sounds_on_a_disk_that_turns_read_only_is_told_all_the_same_and_so_is_the_disk(
-    tmp_path: Path,
-) -> None:
-    """ext4 after an error, while the daemon runs: nothing can be written until the next start."""
-    sound = with_silence(BEEPS, tmp_path / "room.wav", QUIET_BEFORE_S, 180.0)
+@contextmanager
+def listening_when_the_disk_breaks(directory: Path) -> Iterator[tuple[BotApi, Daemon]]:
+    """A daemon that has just told that it listens, 5 s before a beep: ext4 after an error."""
+    sound = with_silence(BEEPS, directory / "room.wav", QUIET_BEFORE_S, 180.0)
     with (
         BotApi() as api,
-        broken_disk(tmp_path) as disk,
-        daemon(tmp_path) as beepwatch,
+        broken_disk(directory) as disk,
+        daemon(directory) as beepwatch,
     ):
         beepwatch.state = disk.path / "state"
         beepwatch.configure("[notify.console]\nenabled = false\n", api)
         beepwatch.start(*file_source(sound))
         api.wait_for_message(1, within_s=30)
         disk.break_it()
+        yield api, beepwatch
+
+
+@pytest.mark.slow
+def test_what_sounds_on_a_disk_that_turns_read_only_is_told_all_the_same_and_so_is_the_disk(
+    tmp_path: Path,
+) -> None:
+    """Nothing can be written until the next start of the machine."""
+    with listening_when_the_disk_breaks(tmp_path) as (api, beepwatch):
         fault = wait_for(api, "beepwatch.db")
         beep = wait_for(api, "beep (")
         assert beepwatch.stop() == 0
@@ -167,17 +176,7 @@ def test_children_that_are_killed_on_a_disk_that_turned_read_only_live_again_and
     tmp_path: Path,
 ) -> None:
     """They read what is there, and write nothing."""
-    sound = with_silence(BEEPS, tmp_path / "room.wav", QUIET_BEFORE_S, 180.0)
-    with (
-        BotApi() as api,
-        broken_disk(tmp_path) as disk,
-        daemon(tmp_path) as beepwatch,
-    ):
-        beepwatch.state = disk.path / "state"
-        beepwatch.configure("[notify.console]\nenabled = false\n", api)
-        beepwatch.start(*file_source(sound))
-        api.wait_for_message(1, within_s=30)
-        disk.break_it()
+    with listening_when_the_disk_breaks(tmp_path) as (api, beepwatch):
         for child in beepwatch.children():
             os.kill(child, signal.SIGKILL)
         beep = wait_for(api, "beep (")

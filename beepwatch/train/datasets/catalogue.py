@@ -253,6 +253,15 @@ def write_table(file: Path, table: Table) -> None:
         os.close(folder)
 
 
+def is_text(path: str) -> bool:
+    """A name that is none cannot stand in a table."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def clips_below(directory: Path) -> list[str]:
     """Paths of the audio files of a data set, below its directory, sorted.
 

@@ -14,6 +14,7 @@ from typing import IO
 
 import msgspec
 
+from beepwatch.train.datasets.catalogue import is_text
 from beepwatch.train.datasets.inspecting import VERSION, Inspection, inspect
 from beepwatch.train.datasets.spreading import Lost, spread
 
@@ -116,29 +117,20 @@ def survey(
 ) -> Generator[Inspection | Unseen]:
     """One for each path, in order; `report` is told how many are done."""
     root = str(directory.resolve()) if cluster else str(directory)
-    new = {path for path in paths if _is_text(path) and not journal.knows(path)}
+    new = {path for path in paths if is_text(path) and not journal.knows(path)}
     to_inspect = (path for path in paths if path in new)
     inspected = spread(partial(inspect, root), to_inspect, workers, cluster=cluster)
     found: Inspection | Unseen
     for number, path in enumerate(paths, start=1):
         if path in new:
             found = _kept(next(inspected), journal)
-        elif _is_text(path):
+        elif is_text(path):
             found = journal.find(path)
         else:
             name = ascii(path)
             found = Unseen(path=name, problem=f"{name}: its name is no text. Rename it.")
         report(number)
         yield found
-
-
-def _is_text(path: str) -> bool:
-    """A name that is none cannot stand in a table."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _kept(one: Inspection | Lost[str], journal: Journal) -> Inspection | Unseen:

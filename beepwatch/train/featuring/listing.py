@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from beepwatch.errors import ConfigurationError, UnreadableAudio
-from beepwatch.train.datasets.catalogue import NAME, clips_below, read_table
+from beepwatch.train.datasets.catalogue import NAME, clips_below, is_text, read_table
 from beepwatch.validation import shortened
 
 
@@ -47,9 +47,9 @@ def list_recordings(data: Path) -> Listing:
         raise UnreadableAudio(
             f"{data} holds no recordings. Name a directory with audio files or a {NAME}."
         )
-    unfit = [one.path for one in found if not _is_text(one.path)]
+    unfit = [one.path for one in found if not is_text(one.path)]
     return Listing(
-        recordings=sorted((one for one in found if _is_text(one.path)), key=lambda one: one.path),
+        recordings=sorted((one for one in found if is_text(one.path)), key=lambda one: one.path),
         left_out=len(left_out),
         problems=[f"{shortened(ascii(path))}: its name is no text. Rename it." for path in unfit],
     )
@@ -66,11 +66,3 @@ def _quarantined(data: Path) -> set[str]:
         raise ConfigurationError(
             f"{data / 'quarantine.csv'} is no list of `dataset check`: {error}. Move it away."
         ) from error
-
-
-def _is_text(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
