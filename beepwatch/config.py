@@ -8,15 +8,14 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.secrecy import BOT_TOKEN, Secret, without_secrets
+from beepwatch.sections import Config, Rule, Telegram, expanded
 from beepwatch.validation import explain, shortened, stream_address
 
 ENVIRONMENT_PREFIX = "BEEPWATCH_"
@@ -24,145 +23,6 @@ CONFIG_VARIABLE = "BEEPWATCH_CONFIG"
 TOKEN_VARIABLE = "BEEPWATCH_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name, not a token
 SYSTEM_FILE = Path("/etc/beepwatch/config.toml")
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_QUIET_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
-_TIME_OF_DAY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
-
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table of the configuration file."""
-
-
-class Capture(Section, frozen=True, kw_only=True):
-    """[capture]: where the sound comes from and how it is cut."""
-
-    source: str = "microphone"
-    window_s: Annotated[float, Meta(ge=1, le=6)] = 3.0
-    hop_s: Annotated[float, Meta(ge=0.1, le=6)] = 1.0
-    rate_hz: Annotated[int, Meta(ge=4_000, le=384_000)] = 16_000  # of raw PCM on stdin
-    gate: bool = True
-    gate_over_floor_db: Annotated[float, Meta(ge=1, le=40)] = 6.0
-    queue_windows: Annotated[int, Meta(ge=2, le=3_600)] = 120
-
-
-class Model(Section, frozen=True, kw_only=True):
-    """[model]: what names the sounds."""
-
-    bundle: str = "beep"
-    runtime: Literal["onnx", "torch"] = "onnx"
-
-
-class Rule(Section, frozen=True, kw_only=True):
-    """[[rules]]: when a sound becomes an alert."""
-
-    label: Annotated[str, Meta(min_length=1)]
-    pulses: Annotated[int, Meta(ge=1, le=1_000)] = 1
-    within_s: Seconds = 10.0
-    cooldown_s: Annotated[float, Meta(ge=0, le=604_800)] = 120.0
-    quiet_hours: str = ""
-    text: Annotated[str, Meta(max_length=100)] = ""  # what the alert says; the label without
-
-    def quiet_from_to(self) -> tuple[time, time] | None:
-        """Local start and end of the quiet hours; None when there are none.
-
-        Raises ConfigurationError when the text is not HH:MM-HH:MM.
-        """
-        if not self.quiet_hours:
-            return None
-        match = _QUIET_HOURS.match(self.quiet_hours)
-        if match is None:
-            raise ConfigurationError(
-                f"rules.quiet_hours is {shortened(repr(self.quiet_hours))}; write it as "
-                'HH:MM-HH:MM, for example "22:30-07:00", or "" for none.'
-            )
-        start_h, start_min, end_h, end_min = (int(part) for part in match.groups())
-        return time(start_h, start_min), time(end_h, end_min)
-
-
-class Teaching(Section, frozen=True, kw_only=True):
-    """[teaching]: what is learnt without being asked."""
-
-    nightly: str = ""  # HH:MM, when to learn from right and wrong every night; "" never
-
-    def nightly_at(self) -> time | None:
-        """The local time; None for never.
-
-        Raises ConfigurationError when the text is not HH:MM.
-        """
-        if not self.nightly:
-            return None
-        match = _TIME_OF_DAY.match(self.nightly)
-        if match is None:
-            raise ConfigurationError(
-                f"teaching.nightly is {shortened(repr(self.nightly))}; write it as HH:MM, "
-                'for example "03:30", or "" for never.'
-            )
-        return time(int(match[1]), int(match[2]))
-
-
-class Watchdog(Section, frozen=True, kw_only=True):
-    """[watchdog]: the dead man's switch."""
-
-    missing_after_min: Annotated[float, Meta(ge=0, le=525_600)] = 0.0
-
-
-class Console(Section, frozen=True, kw_only=True):
-    """[notify.console]: alerts as lines on standard output."""
-
-    enabled: bool = True
-
-
-class Telegram(Section, frozen=True, kw_only=True):
-    """[notify.telegram]: alerts as Telegram messages; the token is kept elsewhere."""
-
-    chat_ids: tuple[int, ...] = ()
-    base_url: str = "https://api.telegram.org/bot"
-    token_file: str = ""
-    commands: bool = True  # buttons under alerts, and answers to what the chats write
-
-
-class Notify(Section, frozen=True, kw_only=True):
-    """[notify]: who is told, and in whose name."""
-
-    room: str = ""
-    notices: bool = True  # tell when the daemon starts and stops
-    console: Console = Console()
-    telegram: Telegram = Telegram()
-
-
-class Store(Section, frozen=True, kw_only=True):
-    """[store]: where events and clips are kept, and for how long."""
-
-    directory: str = "~/.local/share/beepwatch"
-    keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30
-    max_mb: Annotated[float, Meta(gt=0, le=1e9)] = 2_048
-    min_free_mb: Annotated[float, Meta(ge=0, le=1e9)] = 500
-
-    @property
-    def path(self) -> Path:
-        """The state directory with ~ expanded. Raises ConfigurationError for an unknown ~user."""
-        return _expanded("store.directory", self.directory)
-
-
-class Web(Section, frozen=True, kw_only=True):
-    """[web]: the dashboard's address."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65_535)] = 8_765
-
-
-class Config(Section, frozen=True, kw_only=True):
-    """The whole configuration; every key has a default that works."""
-
-    capture: Capture = Capture()
-    model: Model = Model()
-    rules: tuple[Rule, ...] = (Rule(label="beep"),)
-    teaching: Teaching = Teaching()
-    watchdog: Watchdog = Watchdog()
-    notify: Notify = Notify()
-    store: Store = Store()
-    web: Web = Web()
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +91,7 @@ def telegram_token(
             return _read_secret("the credential telegram-token", credential)
     if not telegram.token_file:
         return None
-    path = _expanded("notify.telegram.token_file", telegram.token_file)
+    path = expanded("notify.telegram.token_file", telegram.token_file)
     if not _is_file(path):
         raise ConfigurationError(
             f"notify.telegram.token_file is {shortened(str(path))}, which is no file. "
@@ -266,16 +126,6 @@ def _read_secret(name: str, path: Path) -> Secret:
     return Secret(text)
 
 
-def _expanded(key: str, text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise ConfigurationError(
-            f"{key} is {shortened(repr(text))}, and there is no such user's home. "
-            "Write the whole path."
-        ) from None
-
-
 def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "stdin"], str]:
     """What `capture.source` names: its kind, and the name, path or URL that goes with it.
 
@@ -287,7 +137,7 @@ def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "s
         case "microphone" if rest or not colon:
             return "microphone", rest
         case "file" if rest:
-            return "file", str(_expanded("capture.source", rest))
+            return "file", str(expanded("capture.source", rest))
         case "stream" if rest:
             stream_address(rest)
             return "stream", rest

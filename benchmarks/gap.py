@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from beepwatch.config import Capture
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.logs import LogSettings
 from beepwatch.messages import AnyMessage, Quiet, Window
+from beepwatch.sections import Capture
 from tests.sound_server import sound_server
 
 RATE_HZ = 16_000

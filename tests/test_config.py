@@ -9,19 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beepwatch.config import (
-    Config,
-    Rule,
-    Store,
-    Telegram,
-    default_file,
-    display_values,
-    load,
-    service_manager,
-    telegram_token,
-)
+from beepwatch.config import default_file, display_values, load, service_manager, telegram_token
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.secrecy import Secret, without_secrets
+from beepwatch.sections import Config, Rule, Store, Telegram
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 

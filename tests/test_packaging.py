@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from beepwatch.config import Config
+from beepwatch.sections import Config
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

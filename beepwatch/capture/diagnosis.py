@@ -9,9 +9,9 @@ import msgspec
 from beepwatch.capture.health import CLIPPING_SHARE
 from beepwatch.capture.listening import Listener
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.config import Capture
 from beepwatch.errors import BeepwatchError
 from beepwatch.messages import Fault, FaultKind, Listening, Window
+from beepwatch.sections import Capture
 
 _GIVE_UP_S = 4.0
 _ANSWERS_WITHIN_S = 15.0

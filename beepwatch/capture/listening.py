@@ -17,9 +17,9 @@ from beepwatch.capture.levels import level_dbfs
 from beepwatch.capture.sources import parse_source
 from beepwatch.capture.windows import Cut, StreamTime, WindowCutter
 from beepwatch.clock import Clock
-from beepwatch.config import Capture
 from beepwatch.errors import SourceError
 from beepwatch.messages import Ended, Fault, FaultKind, Listen, Listening, Place, Quiet, Window
+from beepwatch.sections import Capture
 
 Heard = Window | Quiet | Fault | Listening | Ended
 Speed = float | Literal["max"]

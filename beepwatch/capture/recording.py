@@ -21,9 +21,9 @@ from rich.text import Text
 
 from beepwatch.capture.listening import Heard, Listener, Speed
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.config import Capture
 from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
+from beepwatch.sections import Capture
 
 _METER_FROM_DBFS = -70.0
 _METER_WIDTH = 30

@@ -7,7 +7,8 @@ from beepwatch.capture.files import AudioFile
 from beepwatch.capture.network import NetworkStream
 from beepwatch.capture.pipes import Stdin
 from beepwatch.clock import Clock
-from beepwatch.config import Capture, source_kind
+from beepwatch.config import source_kind
+from beepwatch.sections import Capture
 
 
 def parse_source(capture: Capture, *, clock: Clock, block_s: float = 0.1) -> Source:

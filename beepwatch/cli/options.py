@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from beepwatch.config import Config, Loaded, load, telegram_token
+from beepwatch.config import Loaded, load, telegram_token
 from beepwatch.errors import ConfigurationError
+from beepwatch.sections import Config
 
 if TYPE_CHECKING:
     from beepwatch.secrecy import Secret

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from beepwatch.capture.files import decode
 from beepwatch.capture.recording import Judgement, Recorded
 from beepwatch.classify.engines import Engine
-from beepwatch.config import Model
 from beepwatch.errors import BeepwatchError
+from beepwatch.sections import Model
 from beepwatch.train.datasets.catalogue import Catalogue
 
 _LEAST_ODDS = 1e-6

@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from beepwatch.config import Capture, Config, Console, Notify, Store
 from beepwatch.daemon.running import run
+from beepwatch.sections import Capture, Config, Console, Notify, Store
 
 RECORDING = "kitchen.flac"
 SPEED = 10.0  # of the recording: quick enough to wait for, slow enough to watch

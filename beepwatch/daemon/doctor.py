@@ -14,9 +14,10 @@ from beepwatch.capture.diagnosis import microphone_report
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught, usable_heads
-from beepwatch.config import Config, Loaded, telegram_token
+from beepwatch.config import Loaded, telegram_token
 from beepwatch.daemon.planning import check_rules, with_defaults
 from beepwatch.errors import BeepwatchError
+from beepwatch.sections import Config
 from beepwatch.store.database import Database
 
 PROGRAM_WITHIN_S = 10.0

@@ -121,7 +121,7 @@ def main(state: Path, bundle: Path) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S))
     configure_logging(LogSettings(level="warning"))
-    from beepwatch.config import Config, Model, Store
+    from beepwatch.sections import Config, Model, Store
     from beepwatch.train.teaching.feedback import learn
 
     config = Config(model=Model(bundle=str(bundle)), store=Store(directory=str(state)))

@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 
 from beepwatch.classify.engines import Engine
-from beepwatch.config import Rule
 from beepwatch.daemon.resuming import Earlier, EpisodeKey
 from beepwatch.decide import deadman
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
 from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Watch, Window
+from beepwatch.sections import Rule
 from beepwatch.store.trail import AudioTrail
 from beepwatch.store.wishes import absence_key
 

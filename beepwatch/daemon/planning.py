@@ -11,12 +11,13 @@ import structlog
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.shelf import Shelf
-from beepwatch.config import Capture, Config, Notify, Rule, source_kind
+from beepwatch.config import source_kind
 from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
 from beepwatch.daemon.supervisor import Plan, Terms
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.logs import LogSettings, configure_logging
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Capture, Config, Notify, Rule
 
 _PATIENT = ("file", "stdin")  # sources that can be made to wait
 

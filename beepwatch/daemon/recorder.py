@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.config import Capture, source_kind
+from beepwatch.config import source_kind
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.errors import BeepwatchError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import AnyMessage, Failed, Finish, Heartbeat, Listen, Place, Quiet, Window
+from beepwatch.sections import Capture
 
 if TYPE_CHECKING:
     from beepwatch.capture.ahead import OpenedAhead

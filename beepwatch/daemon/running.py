@@ -6,7 +6,7 @@ from typing import Literal
 
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.config import Config, service_manager, tell_libraries
+from beepwatch.config import service_manager, tell_libraries
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
 from beepwatch.daemon.supervisor import Supervisor, Wiring
@@ -16,6 +16,7 @@ from beepwatch.errors import BeepwatchError, DiskFull
 from beepwatch.logs import configure_logging
 from beepwatch.messages import Alert, AlertKind
 from beepwatch.secrecy import Secret, leave_no_core
+from beepwatch.sections import Config
 from beepwatch.store.claim import claimed
 from beepwatch.store.damage import put_aside_if_damaged
 from beepwatch.store.database import Database

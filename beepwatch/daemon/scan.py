@@ -10,9 +10,9 @@ from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught
-from beepwatch.config import Model
 from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
+from beepwatch.sections import Model
 
 _STANDARD_ERROR = 2  # its file descriptor
 

@@ -5,10 +5,10 @@ from typing import Literal
 
 import msgspec
 
-from beepwatch.config import Capture, Model, Notify, Rule, Store, Teaching
 from beepwatch.logs import LogSettings
 from beepwatch.messages import Fault, Place
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Capture, Model, Notify, Rule, Store, Teaching
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 import msgspec
 
-from beepwatch.config import Rule
 from beepwatch.decide.episodes import Counted
 from beepwatch.decide.pulses import Pulse
+from beepwatch.sections import Rule
 
 ROUNDING_S = 1e-3  # a time that an earlier life has stored comes back this near
 

@@ -13,7 +13,6 @@ import msgspec
 from telegram import Bot, Message
 from telegram.error import Conflict, InvalidToken, TelegramError
 
-from beepwatch.config import Telegram
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.messages import Alert, AlertKind, Clip
 from beepwatch.notify.captions import caption
@@ -22,6 +21,7 @@ from beepwatch.notify.clips import Encoder
 from beepwatch.notify.settings import with_telegram, write_again, write_private
 from beepwatch.notify.telegram import TelegramChannel, open_bot, redact
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Telegram
 
 _CODE_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that look like another
 _RATE_HZ = 16_000

@@ -16,7 +16,7 @@ import msgspec
 from beepwatch.capture import health
 from beepwatch.capture.listening import Listener
 from beepwatch.clock import SystemClock
-from beepwatch.config import Capture
+from beepwatch.sections import Capture
 from beepwatch.messages import Window
 import structlog
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

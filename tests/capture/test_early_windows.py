@@ -9,8 +9,8 @@ import pytest
 from beepwatch.capture.blocks import EndOfSound
 from beepwatch.capture.listening import Listener
 from beepwatch.clock import ManualClock
-from beepwatch.config import Capture
 from beepwatch.messages import Quiet, Window
+from beepwatch.sections import Capture
 from tests.capture.sounds import RATE_HZ, Script, block, noise, sine
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

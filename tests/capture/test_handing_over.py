@@ -7,9 +7,9 @@ import pytest
 
 from beepwatch.capture.listening import Heard, Listener
 from beepwatch.clock import SystemClock
-from beepwatch.config import Capture
 from beepwatch.errors import SourceError
 from beepwatch.messages import Ended, Quiet, Window
+from beepwatch.sections import Capture
 from tests.capture.sounds import RATE_HZ, Script, block, noise
 
 SOUND = np.rint(noise(7.3, 300, seed=4)).astype(np.int16)

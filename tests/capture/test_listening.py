@@ -15,9 +15,9 @@ from beepwatch.capture import listening
 from beepwatch.capture.blocks import Block, EndOfSound, Source
 from beepwatch.capture.listening import Heard, Listener, listen
 from beepwatch.clock import ManualClock, SystemClock
-from beepwatch.config import Capture
 from beepwatch.errors import ConfigurationError, SourceError, UnreadableAudio
 from beepwatch.messages import Ended, Fault, FaultKind, Listening, Quiet, Window
+from beepwatch.sections import Capture
 from tests.capture.sounds import DATA, RATE_HZ, Script, block, noise, sine, write_wav
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -19,8 +19,8 @@ from beepwatch.capture.microphone import (
     choose,
 )
 from beepwatch.clock import SystemClock
-from beepwatch.config import Capture
 from beepwatch.errors import MicrophoneNotFound, SourceError
+from beepwatch.sections import Capture
 from tests.capture.sounds import sine, write_wav
 
 
@@ -205,7 +205,7 @@ def test_a_machine_without_inputs_says_so(tmp_path: Path) -> None:
     (tmp_path / ".asoundrc").write_text("")
     program = (
         "from beepwatch.capture.diagnosis import microphone_report\n"
-        "from beepwatch.config import Capture\n"
+        "from beepwatch.sections import Capture\n"
         "print(microphone_report(Capture()).faults[0])"
     )
     told = subprocess.run(

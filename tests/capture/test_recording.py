@@ -25,8 +25,8 @@ from beepwatch.capture.recording import (
     record,
 )
 from beepwatch.clock import ManualClock
-from beepwatch.config import Capture
 from beepwatch.errors import ConfigurationError, UnreadableAudio
+from beepwatch.sections import Capture
 from tests.capture.sounds import DATA, noise, sine, write_wav
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

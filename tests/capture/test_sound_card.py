@@ -94,7 +94,7 @@ def test_doctor_hears_the_microphone(server: SoundServer) -> None:
     program = (
         "import msgspec, sys\n"
         "from beepwatch.capture.diagnosis import microphone_report\n"
-        "from beepwatch.config import Capture\n"
+        "from beepwatch.sections import Capture\n"
         "import structlog\n"
         "structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))\n"
         "print(msgspec.json.encode(microphone_report(Capture())).decode())"

@@ -158,7 +158,7 @@ def test_a_source_that_the_server_suspends_is_stalled_until_it_goes_on(tmp_path:
 def test_the_doctor_does_not_wait_for_a_sound_server_that_hangs(tmp_path: Path) -> None:
     program = (
         "from beepwatch.capture import diagnosis\n"
-        "from beepwatch.config import Capture\n"
+        "from beepwatch.sections import Capture\n"
         "diagnosis._ANSWERS_WITHIN_S = 1.0\n"
         "print(diagnosis.microphone_report(Capture()).faults[0])"
     )

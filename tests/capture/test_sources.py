@@ -11,8 +11,8 @@ from beepwatch.capture.blocks import Block
 from beepwatch.capture.network import NetworkStream
 from beepwatch.capture.sources import parse_source
 from beepwatch.clock import SystemClock
-from beepwatch.config import Capture
 from beepwatch.errors import ConfigurationError, SourceError
+from beepwatch.sections import Capture
 from tests.capture.sounds import DATA, loudest_hz
 
 

@@ -7,13 +7,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import beepwatch.daemon
-from beepwatch.config import Capture, Console, Notify, Store, Telegram
 from beepwatch.daemon import messenger, recorder
 from beepwatch.daemon.settings import MessengerSettings, RecorderSettings
 from beepwatch.errors import StoreError
 from beepwatch.logs import LogSettings
 from beepwatch.messages import AnyMessage, Heartbeat, Place, decode, encode
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Capture, Console, Notify, Store, Telegram
 from beepwatch.store.outbox import Outbox, Written
 from tests.bot_api import BotApi
 

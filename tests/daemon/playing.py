@@ -9,12 +9,12 @@ import msgspec
 
 import beepwatch.daemon
 from beepwatch.clock import SystemClock
-from beepwatch.config import Capture, Config, Notify, Rule, Store
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, channel_names
 from beepwatch.daemon.supervisor import Supervisor, Wiring
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.messages import AlertKind
+from beepwatch.sections import Capture, Config, Notify, Rule, Store
 from beepwatch.store.database import Database
 
 RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"

@@ -14,7 +14,6 @@ import beepwatch.daemon.classifier
 import beepwatch.daemon.messenger
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.clock import SystemClock
-from beepwatch.config import Model, Rule
 from beepwatch.daemon import classifier
 from beepwatch.daemon.classifier import NoteWriter
 from beepwatch.daemon.pipeline import Note
@@ -38,6 +37,7 @@ from beepwatch.messages import (
     Watch,
     Window,
 )
+from beepwatch.sections import Model, Rule
 from beepwatch.store.database import FILE_NAME, Database
 from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox

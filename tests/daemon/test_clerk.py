@@ -14,9 +14,9 @@ from rich.console import Console
 
 from beepwatch.capture.recording import Judgement, Recorded, RecordingSummary, Subject, record
 from beepwatch.classify.engines import Answers
-from beepwatch.config import Capture, Config
 from beepwatch.daemon.clerk import FilingClerk, Judge, opening
 from beepwatch.errors import ModelError
+from beepwatch.sections import Capture, Config
 from tests.capture.sounds import write_wav
 
 RATE_HZ = 16_000

@@ -8,10 +8,10 @@ import pytest
 
 from beepwatch.classify.taught import TaughtEngine
 from beepwatch.clock import ManualClock
-from beepwatch.config import Model, Rule
 from beepwatch.daemon import classifier
 from beepwatch.daemon.settings import ClassifierSettings
 from beepwatch.messages import AlertKind, Done, Finish, Ready, Window
+from beepwatch.sections import Model, Rule
 from beepwatch.store.database import Database
 from beepwatch.store.listing import EventRow, event_rows
 from beepwatch.store.schema import utc_from_us

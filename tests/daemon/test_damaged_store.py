@@ -7,10 +7,10 @@ from pathlib import Path
 
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.clock import SystemClock
-from beepwatch.config import Model, Rule
 from beepwatch.daemon import classifier
 from beepwatch.daemon.settings import ClassifierSettings
 from beepwatch.messages import Event, Failed, Finish, Quiet, Ready, Window
+from beepwatch.sections import Model, Rule
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox
 from tests.daemon.conversation import QUIET_LOGS, Conversation, recording

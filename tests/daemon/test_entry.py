@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from beepwatch.config import Notify, Store
 from beepwatch.daemon import entry
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.logs import LogSettings
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Notify, Store
 
 
 def test_a_child_that_crashes_says_so_in_the_log_and_exits_with_1(

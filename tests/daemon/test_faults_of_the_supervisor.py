@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from beepwatch.clock import SystemClock
-from beepwatch.config import Capture
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.logs import LogSettings
+from beepwatch.sections import Capture
 from tests.daemon.children import Part
 from tests.daemon.playing import RECORDING, Told, told
 from tests.end_to_end.daemon import Daemon, daemon

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.config import Capture
 from beepwatch.daemon import child, supervisor
 from beepwatch.daemon.inheritance import as_planned, hang, inheriting, with_fault
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.logs import LogSettings
 from beepwatch.messages import Fault, FaultKind
+from beepwatch.sections import Capture
 from tests.daemon.stage import Stage
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -11,7 +11,6 @@ import beepwatch.daemon.classifier
 import beepwatch.daemon.messenger
 import beepwatch.daemon.unwritten
 from beepwatch.clock import SystemClock
-from beepwatch.config import Notify, Store
 from beepwatch.daemon import messenger
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.messages import (
@@ -26,6 +25,7 @@ from beepwatch.messages import (
     Poke,
     Ready,
 )
+from beepwatch.sections import Notify, Store
 from tests.bot_api import BLOCKED, BotApi
 from tests.daemon.conversation import QUIET_LOGS, FullDisk, messaging
 from tests.daemon.stage import PATIENCE_S

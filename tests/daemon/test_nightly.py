@@ -10,12 +10,12 @@ import pytest
 
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.clock import ManualClock
-from beepwatch.config import Console, Notify, Store, Teaching, Telegram
 from beepwatch.daemon import messenger, nightly
 from beepwatch.daemon.nightly import Learnt, Nightly, next_night
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.messages import Finish, Finished, Ready, Verdict
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Console, Notify, Store, Teaching, Telegram
 from beepwatch.store.database import Database
 from tests.bot_api import BotApi
 from tests.daemon.conversation import QUIET_LOGS, Conversation

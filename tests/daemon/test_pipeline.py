@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from beepwatch.config import Rule
 from beepwatch.daemon.pipeline import Note, Pipeline
 from beepwatch.messages import AlertKind, Clip, Event, Quiet, Watch, Window
+from beepwatch.sections import Rule
 from beepwatch.store.wishes import absence_key
 from tests.daemon.loud import (
     CONTEXT_S,

@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 
 import beepwatch.daemon.planning
 from beepwatch.classify.shelf import Shelf
-from beepwatch.config import Capture, Config, Notify, Rule, Store, Watchdog
 from beepwatch.daemon.planning import Planner, Reloader, changed_keys
 from beepwatch.errors import ConfigurationError
 from beepwatch.logs import LogSettings
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Capture, Config, Notify, Rule, Store, Watchdog
 from tests.classify.pitched import pitched
 from tests.daemon.loud import START
 

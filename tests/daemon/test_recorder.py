@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.config import Capture
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.messages import (
@@ -22,6 +21,7 @@ from beepwatch.messages import (
     Quiet,
     Window,
 )
+from beepwatch.sections import Capture
 from benchmarks.gap import spans
 from tests.daemon.conversation import QUIET_LOGS, recording, without_beats
 from tests.sound_server import sound_server

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from beepwatch.clock import ManualClock
-from beepwatch.config import Model, Rule
 from beepwatch.daemon.pipeline import told_keys
 from beepwatch.daemon.remembering import Remembered, remember
 from beepwatch.daemon.settings import ClassifierSettings
 from beepwatch.logs import LogSettings
 from beepwatch.messages import Alert, AlertKind, Event, Watch
+from beepwatch.sections import Model, Rule
 from beepwatch.store.database import Database
 from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox

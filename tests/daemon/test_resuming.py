@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import beepwatch.daemon.queue
 from beepwatch.clock import ManualClock
-from beepwatch.config import Model, Rule
 from beepwatch.daemon.classifier import NoteWriter
 from beepwatch.daemon.pipeline import Pipeline
 from beepwatch.daemon.queue import WindowQueue
@@ -22,6 +21,7 @@ from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import Pulse
 from beepwatch.logs import LogSettings
 from beepwatch.messages import Done, Event, Quiet, Window
+from beepwatch.sections import Model, Rule
 from beepwatch.store.database import Database
 from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox

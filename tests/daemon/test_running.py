@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 import beepwatch.daemon
-from beepwatch.config import Capture, Config, Console, Model, Notify, Rule, Store, Telegram
 from beepwatch.daemon.planning import channel_names
 from beepwatch.daemon.running import run
 from beepwatch.errors import BeepwatchError, ConfigurationError, ModelError, StoreError
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Capture, Config, Console, Model, Notify, Rule, Store, Telegram
 
 RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
 PATIENCE_S = 45.0

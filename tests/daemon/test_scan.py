@@ -8,8 +8,8 @@ import pytest
 
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.classify.shelf import Shelf
-from beepwatch.config import Model
 from beepwatch.daemon.scan import available_cores, quiet_decoders, recordings, scan
+from beepwatch.sections import Model
 from tests.capture.sounds import DATA
 from tests.classify.pitched import pitched
 from tests.daemon.loud import START

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beepwatch.config import Rule
 from beepwatch.decide.episodes import Counted, Episode
 from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.rules import Hold, RuleMachine, Tell, end_of_quiet
+from beepwatch.sections import Rule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from beepwatch import config
-from beepwatch.config import Telegram
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.notify.bot import Paired, bot_name, pair, send_test
 from beepwatch.secrecy import Secret
+from beepwatch.sections import Telegram
 from tests import bot_api
 from tests.bot_api import TOKEN, BotApi
 from tests.notify.laundry import NOON

@@ -18,9 +18,9 @@ from beepwatch.capture.listening import Listener, Speed
 from beepwatch.classify.engines import Engine
 from beepwatch.classify.examples import encode
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.config import Capture
 from beepwatch.errors import MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Window
+from beepwatch.sections import Capture
 from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, runs
 from beepwatch.train.teaching.lessons import ROOM_S, found_line
 

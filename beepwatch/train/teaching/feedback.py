@@ -17,9 +17,9 @@ from beepwatch.classify.engines import open_engine
 from beepwatch.classify.heads import Head
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import TaughtEngine, unusable_because, usable_heads
-from beepwatch.config import Config
 from beepwatch.errors import BeepwatchError, ModelError, UnreadableAudio
 from beepwatch.messages import Verdict
+from beepwatch.sections import Config
 from beepwatch.store.corrections import Correction, corrections, mark_used
 from beepwatch.store.database import FILE_NAME, Database
 from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example
