@@ -13,7 +13,7 @@ from beepwatch.errors import BeepwatchError
 from beepwatch.messages import Fault, FaultKind, Listening, Window
 from beepwatch.sections import Capture
 
-_GIVE_UP_S = 4.0
+_GIVE_UP_S = 10.0  # a small machine may be busy
 _ANSWERS_WITHIN_S = 15.0
 _FULL_SCALE = 32_700
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from beepwatch.capture import diagnosis
 from beepwatch.classify.shelf import Shelf
 from beepwatch.config import load
 from beepwatch.daemon.doctor import Check, checks
@@ -13,6 +14,13 @@ from tests.classify.pitched import pitched
 from tests.daemon.loud import START
 from tests.end_to_end.sounds import BEEPS
 from tests.small_disk import broken_disk
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no fault of the input."""
+    monkeypatch.setattr(diagnosis, "_GIVE_UP_S", 60.0)
+    monkeypatch.setattr(diagnosis, "_ANSWERS_WITHIN_S", 120.0)
 
 
 def _checks(directory: Path, text: str = "", sound: Path = BEEPS) -> dict[str, Check]:
