@@ -58,6 +58,7 @@ def main() -> None:
 
 def _startup(options: argparse.Namespace, directory: Path, server: SoundServer) -> None:
     taken_s = []
+    server.wait_for_sound()
     for number in range(options.times):
         with daemon(directory, server.environment) as one:
             one.log = directory / f"start-{number}.log"

@@ -186,7 +186,7 @@ class BotApi:
         with self._changed:
             return [request for request in self.requests if request.method == method]
 
-    def wait_for(self, method: str, count: int = 1, within_s: float = 10.0) -> list[Request]:
+    def wait_for(self, method: str, count: int = 1, within_s: float = 45.0) -> list[Request]:
         """The first `count` requests of this method; AssertionError when they do not come."""
         with self._changed:
             came = self._changed.wait_for(lambda: len(self.calls(method)) >= count, within_s)
@@ -201,7 +201,7 @@ class BotApi:
             assert came, f"no message {count} within {within_s} s"
             return self.messages[count - 1]
 
-    def wait_until(self, true: Callable[[], bool], what: str, within_s: float = 10.0) -> None:
+    def wait_until(self, true: Callable[[], bool], what: str, within_s: float = 45.0) -> None:
         """Until something has changed to be so; AssertionError when it does not."""
         with self._changed:
             shown = [(posted.text, posted.labels) for posted in self.messages]

@@ -170,7 +170,7 @@ def test_the_doctor_does_not_wait_for_a_sound_server_that_hangs(tmp_path: Path) 
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=60,
         )
 
     assert "microphone has not answered for 1 s" in told.stdout

@@ -136,7 +136,7 @@ def test_who_asks_no_further_leaves_no_decoder_and_no_thread(
     assert 1 <= len(shelf.closed) < 40
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_a_network_that_fails_ends_the_scan_with_its_error(engine: Engine, bundle: Bundle) -> None:
     class Failing:
         def __getattr__(self, name: str) -> object:

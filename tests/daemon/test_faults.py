@@ -187,5 +187,5 @@ def test_children_that_are_stopped_do_not_keep_the_daemon_from_ending(
 
     play(tmp_path, stop_all, speed=1.0)
     assert len(everybody) == 4
-    gone, alive = psutil.wait_procs(everybody, timeout=10)
+    gone, alive = psutil.wait_procs(everybody, timeout=60)
     assert (len(gone), alive) == (4, [])

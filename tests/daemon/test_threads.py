@@ -9,7 +9,7 @@ import pytest
 
 from beepwatch.daemon.threads import SteadyThreads
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def here() -> int:

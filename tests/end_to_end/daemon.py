@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.bot_api import TOKEN, BotApi
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 CHAT_ID = 4711
 
 
@@ -99,11 +99,15 @@ class Daemon:
 
     def wait_for_log(self, text: str, times: int = 1) -> None:
         """Until the log holds `text` so often."""
+        self.wait_until(lambda: self.log.read_text().count(text) >= times, repr(text))
+
+    def wait_until(self, true: Callable[[], bool], what: str) -> None:
+        """Until `true()` holds; the log is shown if it does not in time, or if the daemon ends."""
         deadline_s = time.monotonic() + WITHIN_S
-        while self.log.read_text().count(text) < times:
+        while not true():
             ended = self.process is not None and self.process.poll() is not None
-            if ended or time.monotonic() > deadline_s:
-                raise AssertionError(f"no {text!r} in the log:\n{self.log.read_text()}")
+            if (ended and not true()) or time.monotonic() > deadline_s:
+                raise AssertionError(f"no {what} in time; the log:\n{self.log.read_text()}")
             time.sleep(0.05)  # noqa: TID251 - a test may wait
 
 

@@ -52,8 +52,8 @@ def test_a_beep_while_the_disk_is_full_is_told_without_its_clip_which_follows(
     ):
         beepwatch.configure("[notify.console]\nenabled = false\n", api)  # it writes to the log
         beepwatch.start(*file_source(sound))
-        started = api.wait_for_message(1, within_s=30)
-        assert (beepwatch.state / RESERVE).exists()
+        started = api.wait_for_message(1, within_s=60)
+        beepwatch.wait_until((beepwatch.state / RESERVE).exists, "a reserve")
         disk.fill()
         told = wait_for(api, "pulse")
         fault = wait_for(api, "no room for clips")
@@ -150,7 +150,7 @@ def listening_when_the_disk_breaks(directory: Path) -> Iterator[tuple[BotApi, Da
         beepwatch.state = disk.path / "state"
         beepwatch.configure("[notify.console]\nenabled = false\n", api)
         beepwatch.start(*file_source(sound))
-        api.wait_for_message(1, within_s=30)
+        api.wait_for_message(1, within_s=60)
         disk.break_it()
         yield api, beepwatch
 

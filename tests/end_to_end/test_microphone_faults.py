@@ -47,7 +47,7 @@ class Room:
     def hear_a_beep(self) -> None:
         """From the loudspeaker to the phone."""
         self.server.play(self._beep)
-        self.api.wait_for("sendVoice", within_s=30)
+        self.api.wait_for("sendVoice", within_s=60)
 
     def all_told_by_the_end(self) -> list[str]:
         """The daemon ends in order; the messages without sound."""
@@ -154,7 +154,7 @@ def test_a_recorder_that_a_hanging_sound_server_holds_does_not_outlive_the_super
         here.server.hang()
         here.told(2)  # from here on it waits for the server to let it close the stream
         os.kill(here.beepwatch.pid, signal.SIGKILL)
-        _, alive = psutil.wait_procs(children, timeout=30)
+        _, alive = psutil.wait_procs(children, timeout=60)
 
     assert alive == []
 

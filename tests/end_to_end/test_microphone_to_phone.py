@@ -29,7 +29,7 @@ def listening(directory: Path) -> Iterator[tuple[BotApi, SoundServer, Daemon]]:
     ):
         beepwatch.configure(CONFIG, api)
         beepwatch.start()
-        api.wait_for("sendMessage", within_s=30)  # the start notice
+        api.wait_for("sendMessage", within_s=60)  # the start notice
         yield api, server, beepwatch
 
 
@@ -39,8 +39,8 @@ def test_a_beep_played_into_the_room_arrives_on_the_phone_as_mp3(tmp_path: Path)
     sound = with_silence(BEEPS, tmp_path / "room.wav", before_s=1.0, after_s=6.0)
     with listening(tmp_path) as (api, server, beepwatch):
         server.play(sound)
-        (voice,) = api.wait_for("sendVoice", within_s=30)
-        api.wait_for("editMessageCaption", within_s=30)
+        (voice,) = api.wait_for("sendVoice", within_s=60)
+        api.wait_for("editMessageCaption", within_s=60)
         assert beepwatch.stop() == 0
         stopped = api.wait_for("sendMessage", count=2)[1]
         (event,) = beepwatch.events()
@@ -75,11 +75,11 @@ def test_a_sound_server_that_dies_is_told_and_listened_to_again_when_it_is_back(
     sound = with_silence(BEEPS, tmp_path / "room.wav", before_s=1.0, after_s=1.0)
     with listening(tmp_path) as (api, server, beepwatch):
         server.kill()
-        lost = api.wait_for("sendMessage", count=2, within_s=30)[1]
+        lost = api.wait_for("sendMessage", count=2, within_s=60)[1]
         server.start()
         found = api.wait_for("sendMessage", count=3, within_s=60)[2]
         server.play(sound)
-        (voice,) = api.wait_for("sendVoice", within_s=30)
+        (voice,) = api.wait_for("sendVoice", within_s=60)
         assert beepwatch.stop() == 0
     assert "microphone" in lost.fields["text"]
     assert "microphone is heard again" in found.fields["text"]

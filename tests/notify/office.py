@@ -101,7 +101,7 @@ class Office:
         told += [told for row in notice_rows(self.database) for told in row.alerts]
         return [one.state.value for one in told]
 
-    async def until(self, holds: Callable[[], bool], within_s: float = 5.0) -> None:
+    async def until(self, holds: Callable[[], bool], within_s: float = 30.0) -> None:
         async def look() -> None:
             while not holds():
                 await asyncio.sleep(0.005)

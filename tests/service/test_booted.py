@@ -185,7 +185,7 @@ def test_the_sandbox_lets_a_microphone_in_and_nothing_else(box: Box) -> None:
         }
         box.wait_for_journal('"event": "listening"')
         server.play(BEEPS)
-        assert api.wait_for("sendVoice", within_s=30)[0].token == TOKEN
+        assert api.wait_for("sendVoice", within_s=60)[0].token == TOKEN
 
 
 @pytest.mark.parametrize(

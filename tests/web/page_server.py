@@ -44,7 +44,7 @@ class PageServer:
         self, method: str, path: str, body: object = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers with small letters, and content."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
@@ -64,7 +64,7 @@ class PageServer:
     @contextmanager
     def changes(self) -> Iterator[Iterator[dict[str, Any]]]:
         """What is told as it happens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", "/changes")
         answer = connection.getresponse()
 

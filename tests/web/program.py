@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_END_WITHIN_S = 20
+_END_WITHIN_S = 60
 
 
 class LabellingProgram:
