@@ -50,7 +50,9 @@ class Block:
         samples = np.frombuffer(self.data, dtype=self.sample_format).reshape(-1, self.channels)
         if self.sample_format == "float32":  # which can be anything in a damaged file
             loudest = np.float32(_LOUDEST)
-            samples = np.clip(np.nan_to_num(samples), -loudest, loudest)
+            # Most often nothing is to be mended, and to see that takes a fifth of the time.
+            if not (-loudest <= samples.min(initial=0) and samples.max(initial=0) <= loudest):
+                samples = np.clip(np.nan_to_num(samples), -loudest, loudest)
         # Channel by channel: a mean over so short an axis takes ten times as long.
         mixed = samples[:, 0].astype(np.float32)
         for channel in range(1, self.channels):

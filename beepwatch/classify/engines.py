@@ -143,22 +143,30 @@ def undated(answers: Answers, engine: Engine, first_frame: int) -> Scores:
     )
 
 
-def open_engine(bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx") -> Engine:
-    """The bundle's network, ready to hear; ModelError if its graph is not what it says."""
-    return _BundleEngine(bundle, _torch(bundle) if runtime == "torch" else _onnx(bundle))
+def open_engine(
+    bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx", *, for_stretches: bool = False
+) -> Engine:
+    """The bundle's network, ready to hear; ModelError if its graph is not what it says.
+
+    With `for_stretches` ONNX Runtime keeps the memory that one stretch took for the next: asking
+    the kernel for as much again each time takes a fifth of the time. A daemon's windows are small.
+    """
+    return _BundleEngine(
+        bundle, _torch(bundle) if runtime == "torch" else _onnx(bundle, arena=for_stretches)
+    )
 
 
-def _onnx(bundle: Bundle) -> Network:
+def _onnx(bundle: Bundle, *, arena: bool) -> Network:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    # A thread that spins for work eats a core of a Raspberry Pi; an arena keeps its largest size.
+    # A thread that spins for work eats a core of a Raspberry Pi.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = arena  # it keeps its largest size
     options.enable_mem_pattern = False  # plans memory for one input length; ours vary
     options.log_severity_level = 4  # what goes wrong is raised, and said once
     info = bundle.info

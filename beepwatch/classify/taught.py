@@ -146,14 +146,20 @@ class _Pitches:
 
 
 def open_taught(
-    bundle: Bundle, runtime: Literal["onnx", "torch"], shelf: Shelf
+    bundle: Bundle,
+    runtime: Literal["onnx", "torch"],
+    shelf: Shelf,
+    *,
+    for_stretches: bool = False,
 ) -> tuple[TaughtEngine, list[str]]:
     """The bundle's network with what is on the shelf, and a line for each sound left out.
 
-    Raises ModelError for what is wrong with the bundle; never for a taught sound.
+    `for_stretches` is as for `open_engine`. Raises ModelError for what is wrong with the bundle;
+    never for a taught sound.
     """
     heads, problems = usable_heads(shelf, bundle.info.model_id, bundle.info.labels)
-    return TaughtEngine(open_engine(bundle, runtime), bundle.info.thresholds, heads), problems
+    engine = open_engine(bundle, runtime, for_stretches=for_stretches)
+    return TaughtEngine(engine, bundle.info.thresholds, heads), problems
 
 
 def usable_heads(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from pathlib import Path
 
+import msgspec
+
 from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.shelf import Shelf
@@ -49,19 +51,35 @@ def scan(
     shelf: Shelf,
     workers: int,
     say: Callable[[str], None],
+    cluster: str | None = None,
 ) -> Iterator[Scanned]:
     """Scan recordings in order; one that cannot be read costs one line. Raises ModelError.
 
-    A taught sound that cannot be used is said, and the others are looked for.
+    A taught sound that cannot be used is said, and the others are looked for. With the address of
+    a Dask scheduler as `cluster` its workers scan instead; raises SpreadError if they cannot.
     """
-    engine, problems = open_taught(load_bundle(bundle), model.runtime, shelf)
+    engine, problems = open_taught(load_bundle(bundle), model.runtime, shelf, for_stretches=True)
     for problem in problems:
         say(problem)
     for one in given:
         if one.problem is not None:
             yield Scanned(given=one, problem=one.problem)
     files = [one for one in given if one.problem is None]
+    if cluster is not None:
+        from beepwatch.daemon.cluster import Order, scan_on_cluster
+
+        order = Order(model=_from_anywhere(model), model_id=engine.model_id, heads=engine.heads)
+        yield from scan_on_cluster(order, files, cluster)
+        return
     yield from Crew(files, lambda one: Hearing(one, engine, engine.thresholds)).answers(workers)
+
+
+def _from_anywhere(model: Model) -> Model:
+    """With a bundle's directory that is the same wherever one stands."""
+    directory = Path(model.bundle).expanduser()
+    if not directory.is_dir():
+        return model
+    return msgspec.structs.replace(model, bundle=str(directory.absolute()))
 
 
 @contextmanager
