@@ -13,7 +13,7 @@ def mono(samples: list[list[float]], sample_format: SampleFormat) -> list[float]
     block = Block(
         data=data.tobytes(), sample_format=sample_format, channels=channels, rate_hz=16_000
     )
-    return block.mono().tolist()
+    return [float(sample) for sample in block.mono()]
 
 
 @pytest.mark.parametrize(
