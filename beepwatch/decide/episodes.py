@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from beepwatch.decide.merging import FrameMerger, Frames
 from beepwatch.decide.pulses import Moment, Pulse, PulseFinder, are_alike, have_same_pitch
@@ -110,23 +112,28 @@ class LabelTracker:
         probabilities = frames.probabilities[:, column]
         if self._last_s is None or frames.first_s - self._last_s > 1.5 * frames.frame_s:
             yield from self.silence_until(frames.first_s - frames.frame_s)
-        end_s = frames.first_s + (len(probabilities) - 1) * frames.frame_s
-        if self._finder.pulse is None and float(probabilities.max()) < self._finder.level:
-            yield from self._close_if_over(end_s)
-            self._finder.rest(float(probabilities.min()), float(probabilities[-1]))
-            self._last_s = end_s
+        loud = np.flatnonzero(probabilities >= self._finder.level).tolist()
+        index = 0
+        while index < len(probabilities):
+            if self._finder.pulse is None:
+                start = next((one for one in loud if one >= index), len(probabilities))
+                yield from self._pass_over(frames, probabilities, index, start)
+                index = start
+            if index < len(probabilities):
+                yield from self._step(_moment(frames, probabilities, index), frames.frame_s)
+                index += 1
+
+    def _pass_over(
+        self, frames: Frames, probabilities: NDArray[np.float32], index: int, start: int
+    ) -> Iterator[Change]:
+        """The frames from `index` to before `start`, none of which a pulse can begin in."""
+        if index == start:
             return
-        for index, probability in enumerate(probabilities.tolist()):
-            offset_s = index * frames.frame_s
-            moment = Moment(
-                probability=probability,
-                pitches_hz=()
-                if frames.pitch_hz is None
-                else tuple(frames.pitch_hz[index].tolist()),
-                at_s=frames.first_s + offset_s,
-                at=frames.first_at + timedelta(seconds=offset_s),
-            )
-            yield from self._step(moment, frames.frame_s)
+        end_s = frames.first_s + (start - 1) * frames.frame_s
+        yield from self._close_if_over(end_s)
+        between = probabilities[index:start]
+        self._finder.rest(float(between.min()), float(between[-1]))
+        self._last_s = end_s
 
     def silence_until(self, now_s: float) -> Iterator[Change]:
         """No frame tells of the time from the last one until now: the gate found it silent."""
@@ -295,6 +302,16 @@ class EpisodeTracker:
                 if tracker := self._trackers.get(label):
                     changes += tracker.feed(frames, column)
         return sorted(changes, key=_time_of)
+
+
+def _moment(frames: Frames, probabilities: NDArray[np.float32], index: int) -> Moment:
+    offset_s = index * frames.frame_s
+    return Moment(
+        probability=float(probabilities[index]),
+        pitches_hz=() if frames.pitch_hz is None else tuple(frames.pitch_hz[index].tolist()),
+        at_s=frames.first_s + offset_s,
+        at=frames.first_at + timedelta(seconds=offset_s),
+    )
 
 
 def _time_of(change: Change) -> float:
