@@ -63,6 +63,18 @@ class Quiet(Span, frozen=True, kw_only=True):
     samples: int
 
 
+class Hum(Quiet, frozen=True, kw_only=True):
+    """A window that the gate dropped, with its sound: a machine may be running in it."""
+
+    pcm: bytes  # int16 little-endian mono
+
+    def waveform(self) -> NDArray[np.int16]:
+        """As that of a `Window`."""
+        import numpy as np
+
+        return np.frombuffer(self.pcm, dtype="<i2")
+
+
 class Ended(Message, frozen=True, kw_only=True):
     """The source has no more sound: a file is at its end."""
 
@@ -294,6 +306,7 @@ class AlertKind(enum.StrEnum):
     FAULT = "fault"
     RECOVERED = "recovered"
     LEARNT = "learnt"
+    UNUSUAL = "unusual"  # a machine sounds otherwise than when it is well
 
 
 class Alert(Message, frozen=True, kw_only=True):
@@ -339,6 +352,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 AnyMessage = (
     Window
     | Quiet
+    | Hum
     | Ended
     | Listening
     | Fault

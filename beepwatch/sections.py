@@ -91,6 +91,13 @@ class Teaching(Section, frozen=True, kw_only=True):
         return time(int(match[1]), int(match[2]))
 
 
+class Machines(Section, frozen=True, kw_only=True):
+    """[machines]: when a machine that has been learned is told to sound unusual."""
+
+    drift: Literal["report", "follow"] = "report"  # what comes over days
+    enough_s: Annotated[float, Meta(ge=10, le=86_400)] = 60.0  # of entirely strange sound
+
+
 class Watchdog(Section, frozen=True, kw_only=True):
     """[watchdog]: the dead man's switch."""
 
@@ -149,6 +156,7 @@ class Config(Section, frozen=True, kw_only=True):
     model: Model = Model()
     rules: tuple[Rule, ...] = (Rule(label="beep"),)
     teaching: Teaching = Teaching()
+    machines: Machines = Machines()
     watchdog: Watchdog = Watchdog()
     notify: Notify = Notify()
     store: Store = Store()

@@ -4,8 +4,9 @@ killed    kill -9 at a random moment, and the next life that the supervisor's ru
 replaced  told to make room for its next life, as for other settings; with --what replaced
 
 The microphone is a real sound server's (tests/sound_server.py), the recorder the daemon's own in a
-process of its own. The gap is from the end of the last window that came to the first sample of the
-next life's first window; the restart is from the kill to that sample.
+process of its own. Lost is what neither the windows that came nor the next life's first one hold:
+before its first sample, or told as lost within it. With --forget the next life begins without what
+the one before has heard and not told.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from beepwatch.daemon.child import Child
+from beepwatch.daemon.running import recorder_of
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.logs import LogSettings
 from beepwatch.messages import AnyMessage, Quiet, Window
@@ -37,32 +39,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--what", choices=["killed", "replaced"], default="killed")
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--forget", action="store_true", help="what the one before has heard")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     chance = random.Random(options.seed)  # noqa: S311 - moments, not secrets
     with tempfile.TemporaryDirectory() as directory, sound_server(Path(directory)) as server:
         os.environ.update(server.environment)
-        gaps_s, restarts_s = [], []
-        for _ in range(options.times):
-            gap_s, restart_s = lose(chance, options.what)
-            gaps_s.append(gap_s)
-            restarts_s.append(restart_s)
-    for what, values in (("lost", gaps_s), ("hears again after", restarts_s)):
-        print(
-            f"{options.what}: {what}, s: median {statistics.median(values):.2f}, "
-            f"{min(values):.2f} to {max(values):.2f} of {len(values)}"
-        )
+        lost_s = [lose(chance, options.what, forget=options.forget) for _ in range(options.times)]
+    print(
+        f"{options.what}: lost, s: median {statistics.median(lost_s):.2f}, "
+        f"{min(lost_s):.2f} to {max(lost_s):.2f} of {len(lost_s)}"
+    )
 
 
-def lose(chance: random.Random, what: str) -> tuple[float, float]:
-    """One recorder's end and its next life: seconds lost, and seconds until it hears again."""
+def lose(chance: random.Random, what: str, *, forget: bool = False) -> float:
+    """One recorder's end and its next life: seconds lost."""
     capture = Capture(source="microphone", gate=False)
     logs = LogSettings(level="error")
-    recorder = Child(
-        "recorder",
-        "beepwatch.daemon.recorder",
-        RecorderSettings(capture=capture, rate_hz=RATE_HZ, speed=1.0, logs=logs),
-    )
+    settings = RecorderSettings(capture=capture, rate_hz=RATE_HZ, speed=1.0, logs=logs)
+    recorder = recorder_of(settings)
+    if forget:
+        recorder.settings = settings
     try:
         recorder.start(time.monotonic())
         span = next(spans(recorder, time.monotonic() + STARTS_WITHIN_S))
@@ -78,7 +75,7 @@ def lose(chance: random.Random, what: str) -> tuple[float, float]:
         stream_id = span.stream_id
         for span in spans(recorder, ended_s + 30.0):
             if span.stream_id != stream_id:
-                return span.started_mono_s - heard_until_s, span.started_mono_s - ended_s
+                return span.started_mono_s - heard_until_s + span.lost_samples / span.rate_hz
             heard_until_s = _ends_s(span)
         raise SystemExit("the recorder did not come back")
     finally:

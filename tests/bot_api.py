@@ -19,7 +19,12 @@ from tests.bot_http import Handler, Request, Server
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 BOT_NAME = "laundry_bot"
-FILE_KINDS = {"sendVoice": "voice", "sendAudio": "audio", "sendDocument": "document"}
+FILE_KINDS = {
+    "sendVoice": "voice",
+    "sendAudio": "audio",
+    "sendDocument": "document",
+    "sendPhoto": "photo",
+}
 
 
 @dataclass(kw_only=True)
@@ -28,7 +33,7 @@ class Posted:
 
     id: int
     chat_id: int
-    kind: str  # text, voice, audio, document
+    kind: str  # text, voice, audio, document, photo
     text: str
     file: bytes | None
     edits: list[str] = field(default_factory=list)
@@ -328,6 +333,9 @@ def _as_json(posted: Posted) -> dict[str, object]:
     file = {"file_id": "f", "file_unique_id": "u", "duration": 1}
     if posted.kind == "text":
         return {**message, "text": posted.text}
+    if posted.kind == "photo":
+        sizes = [{"file_id": "f", "file_unique_id": "u", "width": 1, "height": 1}]
+        return {**message, "caption": posted.text, "photo": sizes}
     return {**message, "caption": posted.text, posted.kind: file}
 
 

@@ -86,7 +86,7 @@ class SoundServer:
         )
 
     def wait_for_sound(self) -> None:
-        """Until the microphone gives sound: its first may take two seconds, as a card's does not."""
+        """Until the microphone gives sound: the first may take two seconds, unlike a card's."""
         heard = subprocess.Popen(
             ["parec", f"--device={_MICROPHONE}", "--raw", "--latency-msec=10"],
             env=self.environment,

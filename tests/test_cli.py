@@ -23,7 +23,7 @@ VERBS = (
     *("telegram pair", "telegram test", "config check", "config show"),
     *("service install", "service uninstall", "service status"),
     *("dataset label", "dataset import", "dataset index", "dataset check", "dataset features"),
-    "serve",
+    *("dataset cluster", "serve"),
 )
 
 

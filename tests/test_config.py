@@ -83,6 +83,11 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_p
         ('[[rules]]\nlabel = "a"\ntext = "two\\nlines"', "rules.text is 'two\\nlines', with"),
         ("[capture]\nhop_s = 4", "capture.hop_s is 4.0 and capture.window_s is 3.0, so sound"),
         ("[capture]\nhop_s = ", "is not valid TOML: Invalid value"),
+        (
+            "[machines]\ndrift = 'ignore'",
+            "machines.drift is 'ignore': Invalid enum value 'ignore'.",
+        ),
+        ("[machines]\nenough_s = 5", "machines.enough_s is 5: Expected `float` >= 10.0."),
         ("[model]\nruntime = 'jax'", "model.runtime is 'jax': Invalid enum value 'jax'."),
     ],
 )

@@ -24,6 +24,7 @@ from beepwatch.messages import (
     Finish,
     Finished,
     Heartbeat,
+    Hum,
     Inquiry,
     Listen,
     Listening,
@@ -57,6 +58,7 @@ SPAN = {
     [
         Window(pcm=b"\x01\x00\xff\x7f", **SPAN),  # type: ignore[arg-type]
         Quiet(samples=48_000, **SPAN),  # type: ignore[arg-type]
+        Hum(samples=2, pcm=b"\x01\x00\xff\x7f", **SPAN),  # type: ignore[arg-type]
         Ended(source="file:a.wav"),
         Listening(source="microphone", rate_hz=44_100, channels=2),
         Fault(kind=FaultKind.NO_DEVICE, text="no microphone", since=NOON, count=2, cleared=True),

@@ -57,6 +57,29 @@ def test_from_a_folder_to_a_table_without_leaks(
     assert (out / "check.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_split_without_a_label_that_others_have_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The only recording of spin is in one of three splits."""
+    for seed, name in enumerate(("beep/a", "beep/b", "beep/c", "spin/a")):
+        write(tmp_path / f"{name}.wav", noise(seed, seconds=0.3))
+    assert run("index", tmp_path, "--split", "40/30/30", "--workers", 1) == 0
+    said = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in said if line.startswith("beepwatch:")]
+    with (tmp_path / "dataset.csv").open(newline="") as file:
+        labels = {(row["split"], row["label"]) for row in csv.DictReader(file)}
+    lacking = [
+        f"{split} has no {', '.join(missing)}"
+        for split in ("dev", "test", "train")
+        if (missing := [one for one in ("beep", "spin") if (split, one) not in labels])
+    ]
+    assert len(lacking) >= 2
+    assert line == (
+        f"beepwatch: {'; '.join(lacking)}, and others have. "
+        "Groups may be too few: record more, or try --by with other columns."
+    )
+
+
 def test_a_check_that_finds_something_says_it_and_ends_with_1(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

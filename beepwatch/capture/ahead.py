@@ -7,6 +7,7 @@ in the microphone's queue.
 
 import threading
 
+from beepwatch.capture.keepsake import Keepsake
 from beepwatch.capture.microphone import Microphone, MicrophoneStream
 from beepwatch.clock import Clock
 from beepwatch.errors import SourceError
@@ -15,8 +16,8 @@ from beepwatch.errors import SourceError
 class OpenedAhead(Microphone):
     """A microphone whose first opening begins at once, in a thread."""
 
-    def __init__(self, wanted: str, clock: Clock) -> None:
-        super().__init__(wanted, clock)
+    def __init__(self, wanted: str, clock: Clock, keepsake: Keepsake | None = None) -> None:
+        super().__init__(wanted, clock, keepsake)
         self._opened: MicrophoneStream | SourceError | None = None
         self._opening: threading.Thread | None = threading.Thread(target=self._open, daemon=True)
         self._opening.start()

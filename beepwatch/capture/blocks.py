@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SampleFormat = Literal["int16", "int32", "float32"]
-_SIZE_BYTES: Final[dict[SampleFormat, int]] = {"int16": 2, "int32": 4, "float32": 4}
+SIZE_BYTES: Final[dict[SampleFormat, int]] = {"int16": 2, "int32": 4, "float32": 4}
 _FULL_SCALE: Final[dict[SampleFormat, float]] = {
     "int16": 32_768.0,
     "int32": 2_147_483_648.0,
@@ -41,7 +41,7 @@ class Block:
     @property
     def frames(self) -> int:
         """Samples per channel."""
-        return len(self.data) // (_SIZE_BYTES[self.sample_format] * self.channels)
+        return len(self.data) // (SIZE_BYTES[self.sample_format] * self.channels)
 
     def mono(self) -> NDArray[np.float32]:
         """The mean of the channels, full scale ± 1, shape [frames]."""
@@ -77,7 +77,7 @@ def frames_of(text: str, *, block_s: float, rate_hz: int, channels: int) -> int:
             f"{text} is said to have {channels} channels at {rate_hz} Hz; up to {_MOST_CHANNELS} "
             f"at {lowest_hz} to {highest_hz} Hz can be read. Record or copy it again."
         )
-    widest = _SIZE_BYTES["int32"] * channels
+    widest = SIZE_BYTES["int32"] * channels
     return max(1, min(round(block_s * rate_hz), _MOST_BLOCK_BYTES // widest))
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FULL_SCALE = 32_768.0  # int16
+_METER_FROM_DBFS = -70.0
+_METER_WIDTH = 30
 
 
 def level_dbfs(
@@ -20,3 +22,9 @@ def level_dbfs(
     if energy == 0:
         return -math.inf
     return 10 * math.log10(energy / samples.size / full_scale**2)
+
+
+def meter(level: float) -> str:
+    """A level in dBFS as a bar and a number."""
+    filled = round(_METER_WIDTH * (1 - max(level, _METER_FROM_DBFS) / _METER_FROM_DBFS))
+    return f"{'█' * filled}{'░' * (_METER_WIDTH - filled)} {level:6.1f} dBFS"

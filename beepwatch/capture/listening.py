@@ -18,7 +18,7 @@ from beepwatch.capture.sources import parse_source
 from beepwatch.capture.windows import Cut, StreamTime, WindowCutter
 from beepwatch.clock import Clock
 from beepwatch.errors import SourceError
-from beepwatch.messages import Ended, Fault, FaultKind, Listen, Listening, Place, Quiet, Window
+from beepwatch.messages import Ended, Fault, FaultKind, Hum, Listen, Listening, Place, Quiet, Window
 from beepwatch.sections import Capture
 
 Heard = Window | Quiet | Fault | Listening | Ended
@@ -66,6 +66,7 @@ class _Opening:
     gate: Gate | None
     time: StreamTime
     looked: bool = True  # at the beginning of the next window; there is none before the first
+    sounded_until: int = 0  # sample up to which sound was passed on, dropped windows not included
 
 
 class Listener:
@@ -105,6 +106,7 @@ class Listener:
         self.level_dbfs = -math.inf  # of the last block
         self.stream_text = self.source.name  # which device it really is, once it is open
         self.excerpt: Excerpt | None = None  # what somebody wants to hear of all that comes
+        self.hums = False  # whether dropped windows come with their sound, so that none is missing
         self._capture = capture
         self._rate_hz = rate_hz
         self._clock = clock
@@ -299,8 +301,14 @@ class Listener:
             self.excerpt.hear(cut.fresh, opening.cutter.rate_hz, at)
         if verdict is None or verdict.keep:
             self.counts.windows += 1
+            opening.sounded_until = cut.first_sample + cut.pcm.size
             return Window(pcm=cut.pcm.astype("<i2").tobytes(), **span)
         self.counts.quiet_windows += 1
+        # Only the last that still touches what was passed on: each sample is carried once.
+        next_first_sample = cut.first_sample + opening.cutter.hop_samples
+        if self.hums and next_first_sample > opening.sounded_until:
+            opening.sounded_until = cut.first_sample + cut.pcm.size
+            return Hum(pcm=cut.pcm.astype("<i2").tobytes(), samples=cut.pcm.size, **span)
         return Quiet(samples=cut.pcm.size, **span)
 
     def _span(self, cut: Cut, opening: _Opening) -> dict[str, Any]:

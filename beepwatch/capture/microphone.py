@@ -11,7 +11,8 @@ import dataclasses
 import math
 import os
 import queue
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,7 @@ import structlog
 from beepwatch.capture.absence import why_absent
 from beepwatch.capture.alsa import spare_heavy_plugins
 from beepwatch.capture.blocks import Block, SampleFormat
+from beepwatch.capture.keepsake import Heard, Keepsake, can_follow, following
 from beepwatch.capture.losses import Losses
 from beepwatch.clock import Clock
 from beepwatch.errors import MicrophoneNotFound, SourceError
@@ -122,8 +124,11 @@ class MicrophoneStream:
     buffer.
     """
 
-    def __init__(self, device: InputDevice, clock: Clock) -> None:
+    def __init__(self, device: InputDevice, clock: Clock, keepsake: Keepsake | None = None) -> None:
+        """With a `keepsake`, what comes is kept there too."""
         self.text = device.name
+        self._keepsake = keepsake
+        self._inherited: deque[Block] = deque()  # comes before what is heard
         self._clock = clock
         self._device = device
         self._queue: queue.SimpleQueue[_Buffer] = queue.SimpleQueue()
@@ -134,9 +139,13 @@ class MicrophoneStream:
         self._portaudio: pyaudio.PyAudio | None = None
         self._stream: pyaudio.PyAudio.Stream | None = None
 
-    def start(self, portaudio: pyaudio.PyAudio) -> None:
-        """Open the device as it is, then as it can be. Raises SourceError when it cannot."""
+    def start(self, portaudio: pyaudio.PyAudio, inherited: Sequence[Block] = ()) -> None:
+        """Open the device as it is, then as it can be. Raises SourceError when it cannot.
+
+        What was `inherited` comes first, if it is of the same form and not too old.
+        """
         self._portaudio = portaudio
+        self._inherited.extend(inherited)
         refused = []
         for rate_hz, channels, code, name in _ways_to_open(self._device):
             self._losses = Losses(rate_hz)
@@ -163,6 +172,8 @@ class MicrophoneStream:
 
     def read(self, within_s: float) -> Block | None:
         """What has come since. Raises SourceError when the device has ended the stream."""
+        if self._inherited and self._next is not None:
+            return self._inherited.popleft()
         block, self._next = self._next, None
         if block is None:
             try:
@@ -170,6 +181,10 @@ class MicrophoneStream:
             except queue.Empty:
                 self._check_active()
                 return None
+        if self._inherited and can_follow(self._inherited, block, within_s=_MOST_GAP_S):
+            self._next = following(self._inherited[-1], block)
+            return self._inherited.popleft()
+        self._inherited.clear()
         block = self._with_what_follows(block)
         if block.lost_frames > _MOST_GAP_S * block.rate_hz:
             raise SourceError(
@@ -204,28 +219,42 @@ class MicrophoneStream:
             self._dropped_buffers += 1
             self._dropped_frames += frames
             return None, pyaudio.paContinue
-        self._queue.put(
-            _Buffer(
-                data or b"",
-                frames,
-                self._clock.mono_s(),
-                time_info["input_buffer_adc_time"],
-                time_info["current_time"],
-                self._overflows,
-                self._dropped_buffers,
-                self._dropped_frames,
-            )
+        buffer = _Buffer(
+            data or b"",
+            frames,
+            self._clock.mono_s(),
+            time_info["input_buffer_adc_time"],
+            time_info["current_time"],
+            self._overflows,
+            self._dropped_buffers,
+            self._dropped_frames,
         )
+        self._queue.put(buffer)
         self._overflows = self._dropped_buffers = self._dropped_frames = 0
+        if self._keepsake is not None:
+            self._keepsake.keep(
+                Heard(
+                    data=buffer.data,
+                    rate_hz=self._rate_hz,
+                    channels=self._channels,
+                    sample_format=self._format,
+                    frames=frames,
+                    arrived_s=buffer.arrived_s,
+                    age_s=self._age_s(buffer),
+                )
+            )
         return None, pyaudio.paContinue
+
+    def _age_s(self, buffer: _Buffer) -> float:
+        """How long before its arrival the first frame was heard; hosts that do not know say 0."""
+        age_s = buffer.stream_s - buffer.adc_s
+        if not 0 < age_s < _MOST_GAP_S or buffer.adc_s <= 0:
+            return buffer.frames / self._rate_hz
+        return age_s
 
     def _block(self, buffer: _Buffer) -> Block:
         """The buffer with its time and what is missing before it."""
-        frames, arrived_s = buffer.frames, buffer.arrived_s
-        # How long before its arrival the first frame was heard; hosts that do not know say 0.
-        age_s = buffer.stream_s - buffer.adc_s
-        if not 0 < age_s < _MOST_GAP_S or buffer.adc_s <= 0:
-            age_s = frames / self._rate_hz
+        frames, arrived_s, age_s = buffer.frames, buffer.arrived_s, self._age_s(buffer)
         self._losses.dropped(buffer.dropped_frames)
         lost = self._losses.before(
             frames, arrived_s - age_s, arrived_s, flagged=buffer.overflows > 0
@@ -265,18 +294,22 @@ class Microphone:
     paced = False
     patience_s = 2.0
 
-    def __init__(self, wanted: str, clock: Clock) -> None:
+    def __init__(self, wanted: str, clock: Clock, keepsake: Keepsake | None = None) -> None:
+        """With a `keepsake`, the first opening begins with what an earlier recorder left there."""
         self.name = f"microphone:{wanted}" if wanted else "microphone"
         self._wanted = wanted
         self._clock = clock
+        self._keepsake = keepsake
+        self._inherited = keepsake.untold() if keepsake else []
 
     def open(self) -> MicrophoneStream:
         """Raises MicrophoneNotFound, or SourceError when the device cannot be opened."""
         portaudio = _initialised()
         try:
             device = choose(devices_of(portaudio), self._wanted)
-            stream = MicrophoneStream(device, self._clock)
-            stream.start(portaudio)
+            stream = MicrophoneStream(device, self._clock, self._keepsake)
+            stream.start(portaudio, self._inherited)
+            self._inherited = []
         except BaseException:
             portaudio.terminate()
             raise

@@ -289,6 +289,11 @@ class Stretch(NamedTuple):
         """As if the whole recording had been heard at once."""
         return engine.answers(self.pcm).part(self.first, self.frames)
 
+    def sound(self, engine: Engine) -> NDArray[np.int16]:
+        """Of the frames that are asked for; stretches joined are the recording."""
+        frame_samples = round(engine.frame_s * engine.rate_hz)
+        return self.pcm[self.first * frame_samples : (self.first + self.frames) * frame_samples]
+
 
 def stretches(
     engine: Engine, blocks: Iterable[NDArray[np.int16]], stretch_s: float = STRETCH_S

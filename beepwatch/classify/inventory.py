@@ -1,13 +1,15 @@
-"""What is on the shelf, for people and for programs."""
+"""What is on the shelf, and which machines are known, for people and for programs."""
 
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
+from typing import Literal
 
 import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from beepwatch.classify.heads import Expected
+from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import unusable_because
 from beepwatch.errors import ModelError
@@ -56,7 +58,37 @@ def _entry(shelf: Shelf, name: str, model_id: str, labels: tuple[str, ...]) -> E
     )
 
 
-def json_lines(entries: Iterable[Entry]) -> str:
+class MachineEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One learned machine, usable or not."""
+
+    name: str
+    kind: Literal["machine"] = "machine"
+    versions: int  # that a rollback could go back to
+    taught_at: datetime  # UTC
+    problem: str = ""  # why it is left out; empty if it is used
+    learned_s: float | None = None
+    states: int | None = None  # ways of running
+
+
+def machine_inventory(machines: Machines) -> list[MachineEntry]:
+    """By name."""
+    return [_machine_entry(machines, name) for name in machines.digests()]
+
+
+def _machine_entry(machines: Machines, name: str) -> MachineEntry:
+    entry = MachineEntry(
+        name=name,
+        versions=len(machines.versions(name)),
+        taught_at=machines.taught_at(name),
+    )
+    try:
+        normal = machines.normal(name)
+    except ModelError as error:
+        return msgspec.structs.replace(entry, problem=str(error))
+    return msgspec.structs.replace(entry, learned_s=normal.learned_s, states=len(normal.states))
+
+
+def json_lines(entries: Iterable[Entry | MachineEntry]) -> str:
     """One object a line."""
     return "".join(f"{msgspec.json.encode(entry).decode()}\n" for entry in entries)
 
@@ -74,6 +106,22 @@ def table(entries: Iterable[Entry], zone: tzinfo | None = None) -> Table:
             "" if entry.threshold is None else f"{entry.threshold:.2f}",
             Text(_expected_words(entry.expected)),
             Text(_state(entry)),
+        )
+    return shown
+
+
+def machine_table(entries: Iterable[MachineEntry], zone: tzinfo | None = None) -> Table:
+    """The same of machines."""
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("machine", "learned from", "taught", "ways of running", "state"):
+        shown.add_column(heading)
+    for entry in entries:
+        shown.add_row(
+            Text(entry.name),
+            "" if entry.learned_s is None else f"{entry.learned_s / 60:.1f} min",
+            f"{entry.taught_at.astimezone(zone):%Y-%m-%d %H:%M}",
+            "" if entry.states is None else str(entry.states),
+            Text(f"unusable: {entry.problem}" if entry.problem else "in use"),
         )
     return shown
 

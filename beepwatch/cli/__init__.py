@@ -22,6 +22,7 @@ _GROUPS = (
     "models",
     "dataset",
     "features",
+    "clustering",
     "recordings",
     "serving",
     "telegram",

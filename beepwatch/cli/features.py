@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import example, of_extra, progress, start_logging
+from beepwatch.cli.options import (
+    directory_or_url,
+    example,
+    of_extra,
+    progress,
+    start_logging,
+)
+from beepwatch.errors import ConfigurationError
 
 _SAID_EVERY = 10  # of a hundred, where nobody watches a bar
 
@@ -21,12 +28,10 @@ Report = Callable[[str, int, int], None]
 def dataset_features(
     recipe: Annotated[Path, typer.Argument(help="Which features, TOML: see docs/datasets.md.")],
     data: Annotated[
-        Path,
+        str,
         typer.Option(
             "--data",
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
+            metavar="DIR|URL",
             help="Recordings: with a dataset.csv, else labelled by their folders.",
         ),
     ],
@@ -46,21 +51,30 @@ def dataset_features(
             "--dask", metavar="ADDRESS", help="Have a Dask cluster do it, by its scheduler."
         ),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option("--device", metavar="cpu|cuda", help="What transforms; a GPU if it is there."),
+    ] = "cpu",
 ) -> int:
     """Features of all recordings, as a recipe says; only what is new or changed is made."""
     features = of_extra("train", "beepwatch.train.features", "making features")
     from beepwatch.daemon.scan import available_cores, quiet_decoders
 
+    recordings = directory_or_url(data, "--data")
+    if out is None and not isinstance(recordings, Path):
+        raise ConfigurationError(f"--data is {recordings}, so say with --out where the store is.")
     start_logging()
-    store = out or data / "features" / recipe.stem
+    store = out or Path(data, "features", recipe.stem)
     with quiet_decoders(), _reporting() as report:
         outcome = features.extract(
             recipe,
-            data,
+            recordings,
             store,
             workers=available_cores() if workers is None else workers,
             cluster=dask,
+            device=device,
             report=report,
+            say=lambda line: typer.echo(f"beepwatch: {line}", err=True),
         )
     for problem in outcome.problems:
         typer.echo(f"beepwatch: {problem}", err=True)

@@ -79,15 +79,20 @@ def _train_classifier(recipe: Path, features: Path, out: Path, threads: int | No
     from rich.console import Console
 
     classifier = of_extra("train", "beepwatch.train.classifier")
+    judged_apart = of_extra("train", "beepwatch.train.judged_apart")
     from beepwatch.train.composing import torch_threads
     from beepwatch.train.display import display_on
     from beepwatch.train.training import default_threads
 
     start_logging()
+    judged_apart.check(recipe, features)
     with display_on(Console(stderr=True)) as display, torch_threads(threads or default_threads()):
         judged = classifier.train(recipe, features, out, display)
+        apart = judged_apart.judge_apart(recipe, features, out, display)
     typer.echo(judged.table())
     typer.echo(f"{judged.accuracy:.1%} of the held-out recordings, epoch {judged.epoch}, in {out}")
+    if apart is not None:
+        typer.echo("\n".join(apart.lines()))
     return 0
 
 

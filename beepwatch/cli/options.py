@@ -12,6 +12,7 @@ from beepwatch.sections import Config
 
 if TYPE_CHECKING:
     from beepwatch.secrecy import Secret
+    from beepwatch.train.datasets.remote import Location
 
 ConfigFile = Annotated[
     Path | None,
@@ -39,6 +40,17 @@ state = {"debug": False}
 
 def example(text: str) -> str:
     return f"[bold]Example:[/bold] {text}"
+
+
+def directory_or_url(text: str, option: str) -> "Location":
+    """Where a data set is. Raises BadParameter for a path that is no directory."""
+    from beepwatch.train.datasets.remote import location_of
+
+    location = location_of(text)
+    if isinstance(location, Path) and not location.is_dir():
+        what = "is a file" if location.exists() else "does not exist"
+        raise typer.BadParameter(f"Directory {text!r} {what}.", param_hint=f"'{option}'")
+    return location
 
 
 def load_settings(file: Path | None, overrides: dict[str, Any] | None = None) -> Loaded:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import example, of_extra
+from beepwatch.cli.options import directory_or_url, example, of_extra
 from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
+from beepwatch.validation import shortened
 
 if TYPE_CHECKING:
     from beepwatch.train.datasets.importing import Imported
@@ -37,6 +38,7 @@ By = Annotated[
     ),
 ]
 _BY = "session,device"
+_OTHER_SPLITS = "Groups may be too few: record more, or try --by with other columns."
 
 
 @dataset_app.command(
@@ -209,6 +211,11 @@ def _columns(text: str) -> tuple[str, ...]:
 
 def _say(indexed: "Indexed", directory: Path, division: "Division") -> None:
     typer.echo(f"{indexed.listed} recordings in {directory / 'dataset.csv'}, {indexed.added} new")
+    if indexed.lacking:
+        lacks = "; ".join(
+            f"{split} has no {', '.join(ls)}" for split, ls in indexed.lacking.items()
+        )
+        typer.echo(f"beepwatch: {shortened(lacks)}, and others have. {_OTHER_SPLITS}", err=True)
     if indexed.dealt is None:
         return
     typer.echo(f"{len(indexed.dealt.splits)} of them divided, in {indexed.dealt.groups} groups")
@@ -222,7 +229,7 @@ def _say(indexed: "Indexed", directory: Path, division: "Division") -> None:
 
 @dataset_app.command("check", epilog=example("beepwatch dataset check recordings"))
 def dataset_check(
-    directory: DataSet,
+    data: Annotated[str, typer.Argument(metavar="DIR", help="The data set, or its URL.")],
     by: By = _BY,
     quarantine: Annotated[
         Path | None,
@@ -244,6 +251,8 @@ def dataset_check(
     """
     from beepwatch.train.datasets.checking import QUARANTINE, check, write_quarantine
 
+    directory = directory_or_url(data, "DIR")
+    beside = directory if isinstance(directory, Path) else Path()  # else in the current directory
     showing = of_extra("train", "beepwatch.train.datasets.showing")
     with _quietly(), _counting("checking") as report:
         checked = check(
@@ -253,7 +262,7 @@ def dataset_check(
             cluster=dask,
             report=report,
         )
-    listed, drawn = quarantine or directory / QUARANTINE, picture or directory / "check.png"
+    listed, drawn = quarantine or beside / QUARANTINE, picture or beside / "check.png"
     _written(listed, "--quarantine", lambda: write_quarantine(listed, checked.findings))
     _written(drawn, "--picture", lambda: showing.draw(drawn, checked))
     if as_json:

@@ -85,7 +85,9 @@ def record(
 
 @app.command(epilog=example("beepwatch scan recordings/ --json"))
 def scan(
-    paths: Annotated[list[Path], typer.Argument(help="Audio files, or directories of them.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Audio files, or directories of them; or their URLs.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write a table of all found.")
@@ -97,6 +99,14 @@ def scan(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Threads. Default: one a core.")
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="ADDRESS",
+            help="Let the workers of this Dask scheduler do it instead.",
+        ),
+    ] = None,
     config: ConfigFile = None,
 ) -> int:
     """Find sounds in recordings."""
@@ -104,10 +114,11 @@ def scan(
     from beepwatch.classify.shelf import Shelf
     from beepwatch.daemon import scan as scanning
     from beepwatch.daemon.found import written
+    from beepwatch.train.datasets.remote import location_of
 
     settings = load_settings(config).config
     model = settings.model
-    given = scanning.recordings(paths)
+    given = scanning.recordings(map(location_of, paths))
     failed = False
     with scanning.quiet_decoders(), written(given, table=csv, labels=labels) as write:
         for scanned in scanning.scan(
@@ -116,6 +127,7 @@ def scan(
             model=model,
             shelf=Shelf(settings.store.path),
             workers=workers or scanning.available_cores(),
+            cluster=dask,
             say=lambda line: typer.echo(f"beepwatch: {line}", err=True),
         ):
             if scanned.problem is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from beepwatch.cli import machines
 from beepwatch.cli.app import app
 from beepwatch.cli.options import (
     ConfigFile,
@@ -18,10 +19,12 @@ from beepwatch.cli.options import (
     start_logging,
     stop_on_signals,
 )
-from beepwatch.errors import ConfigurationError
+from beepwatch.errors import ConfigurationError, ModelError
 
 if TYPE_CHECKING:
     from beepwatch.classify.bundle import BundleInfo
+    from beepwatch.classify.machines import Machines
+    from beepwatch.classify.shelf import Shelf
     from beepwatch.config import Loaded
     from beepwatch.train.teaching.examples import Example
     from beepwatch.train.teaching.lessons import School
@@ -37,6 +40,10 @@ class Lesson(NamedTuple):
     listen: bool
     room: Path | None
     wanted: int
+    speed: str
+    normal: bool  # it is how a machine sounds when it is well
+    judge: bool  # nothing is: recordings of a machine are judged
+    json: bool
 
 
 _NOTICED = "A running beepwatch takes note by itself."
@@ -48,10 +55,25 @@ def teach(
         str | None, typer.Argument(help="What to call the sound: washer, oven, doorbell.")
     ] = None,
     files: Annotated[
-        list[Path] | None, typer.Argument(help="1 to 20 recordings of it, of any format; best 3.")
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILES]...|TIME",
+            help="1 to 20 recordings of it, of any format; best 3. "
+            "With --normal --listen, how long: 30m.",
+        ),
     ] = None,
+    normal: Annotated[
+        bool,
+        typer.Option(
+            "--normal", help="It is a machine: learn how it sounds while it is well, to watch it."
+        ),
+    ] = False,
+    judge: Annotated[
+        bool,
+        typer.Option("--judge", help="Say how strange a learned machine sounds in FILES."),
+    ] = False,
     listen: Annotated[
-        bool, typer.Option("--listen", help="Take the examples from the microphone, now.")
+        bool, typer.Option("--listen", help="Take the sound from the microphone, now.")
     ] = False,
     room: Annotated[
         Path | None,
@@ -65,9 +87,11 @@ def teach(
     listed: Annotated[
         bool, typer.Option("--list", help="What is taught, since when, how good it is.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="With --list: an object a line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="With --list and --judge: an object a line.")
+    ] = False,
     remove: Annotated[
-        str | None, typer.Option("--remove", metavar="NAME", help="Take a sound away.")
+        str | None, typer.Option("--remove", metavar="NAME", help="Take a sound or a machine away.")
     ] = None,
     rollback: Annotated[
         str | None, typer.Option("--rollback", metavar="NAME", help="Back to the version before.")
@@ -88,10 +112,20 @@ def teach(
     ] = False,
     config: ConfigFile = None,
 ) -> int:
-    """Teach a sound of your own, or what was tapped wrong; list, remove, hand on, go back."""
-    lesson = Lesson(name or "", files or [], listen=listen, room=room, wanted=examples)
+    """Teach a sound of your own, a machine, or what was tapped wrong; list, remove, go back."""
+    lesson = Lesson(
+        name or "",
+        files or [],
+        listen=listen,
+        room=room,
+        wanted=examples,
+        speed=speed,
+        normal=normal,
+        judge=judge,
+        json=json,
+    )
     possible: list[tuple[bool, Action]] = [
-        (name is not None, lambda loaded: _teach(loaded, lesson, speed)),
+        (name is not None, lambda loaded: _lesson(loaded, lesson)),
         (listed, lambda loaded: _list(loaded, as_json=json)),
         (from_feedback, _learn_from_feedback),
         (remove is not None, lambda loaded: _remove(loaded, remove or "")),
@@ -103,16 +137,33 @@ def teach(
     if len(actions) != 1:
         raise ConfigurationError(
             f"found {len(actions)} things to do, expected one of NAME FILES, NAME --listen, "
-            "--from-feedback, --list, --remove, --rollback, --export, --import. "
-            "See: beepwatch teach --help."
+            "NAME --normal, NAME --judge, --from-feedback, --list, --remove, --rollback, --export, "
+            "--import. See: beepwatch teach --help."
         )
     overrides = {} if source is None else {"capture.source": source}
     return actions[0](load_settings(config, overrides)) or 0
 
 
-def _teach(loaded: "Loaded", lesson: Lesson, speed: str) -> None:
+def _lesson(loaded: "Loaded", lesson: Lesson) -> int | None:
+    if not lesson.normal and not lesson.judge:
+        _teach(loaded, lesson)
+        return None
+    if lesson.normal and lesson.judge:
+        raise ConfigurationError("found both --normal and --judge; give one of them.")
+    if lesson.room is not None:
+        raise ConfigurationError("--room is for sounds; a machine is learned with its room.")
+    if lesson.normal:
+        machines.learn(loaded, lesson.name, lesson.files, listen=lesson.listen, speed=lesson.speed)
+        return None
+    if lesson.listen:
+        raise ConfigurationError("found both --judge and --listen; give recordings to judge.")
+    return machines.judge(loaded, lesson.name, lesson.files, as_json=lesson.json)
+
+
+def _teach(loaded: "Loaded", lesson: Lesson) -> None:
     from beepwatch.classify.bundle import find_bundle, load_bundle
     from beepwatch.classify.engines import open_engine
+    from beepwatch.classify.machines import Machines
     from beepwatch.classify.shelf import Shelf
     from beepwatch.clock import SystemClock
     from beepwatch.train.teaching import lessons
@@ -126,12 +177,13 @@ def _teach(loaded: "Loaded", lesson: Lesson, speed: str) -> None:
     shelf = Shelf(loaded.config.store.path)
     school = lessons.School(bundle, engine, shelf, lambda line: typer.echo(line, err=True))
     school.check_name(lesson.name)
+    Machines(loaded.config.store.path).check_not_here(lesson.name)
     if not lesson.listen:
         lessons.check_count(lesson.name, len(lesson.files))
     if lesson.room is not None:
         school.put_room_file(lesson.room)
     if lesson.listen:
-        found = _listened(loaded, school, lesson, speed)
+        found = _listened(loaded, school, lesson)
     else:
         found = [read_example(file, engine) for file in lesson.files]
         for one in found:
@@ -142,7 +194,7 @@ def _teach(loaded: "Loaded", lesson: Lesson, speed: str) -> None:
     typer.echo(_NOTICED)
 
 
-def _listened(loaded: "Loaded", school: "School", lesson: Lesson, speed: str) -> list["Example"]:
+def _listened(loaded: "Loaded", school: "School", lesson: Lesson) -> list["Example"]:
     from rich.console import Console
 
     from beepwatch.errors import BeepwatchError
@@ -154,7 +206,7 @@ def _listened(loaded: "Loaded", school: "School", lesson: Lesson, speed: str) ->
         console=Console(stderr=True),
         ask=lambda question: str(typer.prompt(question, default="n", prompt_suffix="")),
         stop=stop_on_signals(),
-        speed=speed_of(speed),
+        speed=speed_of(lesson.speed),
     )
     if school.room() is None:
         school.put_room(audition.room())
@@ -187,57 +239,88 @@ def _learn_from_feedback(loaded: "Loaded") -> int:
 def _list(loaded: "Loaded", *, as_json: bool) -> None:
     from rich.console import Console
 
-    from beepwatch.classify.inventory import inventory, json_lines, table
+    from beepwatch.classify import inventory
+    from beepwatch.classify.machines import Machines
     from beepwatch.classify.shelf import Shelf
 
     info = _model(loaded)
-    entries = inventory(Shelf(loaded.config.store.path), info.model_id, info.labels)
+    state = loaded.config.store.path
+    sounds = inventory.inventory(Shelf(state), info.model_id, info.labels)
+    known = inventory.machine_inventory(Machines(state))
     if as_json:
-        typer.echo(json_lines(entries), nl=False)
-    elif entries:
-        Console().print(table(entries))
-    else:
+        typer.echo(inventory.json_lines([*sounds, *known]), nl=False)
+        return
+    if sounds:
+        Console().print(inventory.table(sounds))
+    elif not known:
         typer.echo("no sound is taught yet. To teach one: beepwatch teach NAME FILES.")
+    if sounds and known:
+        typer.echo()
+    if known:
+        Console().print(inventory.machine_table(known))
 
 
 def _remove(loaded: "Loaded", name: str) -> None:
     from beepwatch.classify.shelf import Shelf
 
-    shelf = Shelf(loaded.config.store.path)
-    ruled = any(rule.label == name for rule in loaded.config.rules)
-    if ruled and name in shelf.digests() and name not in _model(loaded).labels:
+    holder = _holder(loaded, name)
+    ruled = isinstance(holder, Shelf) and any(rule.label == name for rule in loaded.config.rules)
+    if ruled and name in holder.digests() and name not in _model(loaded).labels:
         raise ConfigurationError(
             f"rules.label is {name!r} in {loaded.file}, and with such a rule and without such a "
             "sound beepwatch does not start. Take the rule out first."
         )
-    shelf.remove(name)
+    holder.remove(name)
     typer.echo(f"{name} is taken away. {_NOTICED}")
 
 
 def _roll_back(loaded: "Loaded", name: str) -> None:
+    holder = _holder(loaded, name)
+    holder.rollback(name)
+    left = len(holder.versions(name))
+    typer.echo(f"{name} is as it was; {left} earlier version(s) are left. {_NOTICED}")
+
+
+def _holder(loaded: "Loaded", name: str) -> "Shelf | Machines":
+    """Where the name is known. Raises ModelError if it is nowhere."""
+    from beepwatch.classify.machines import Machines
     from beepwatch.classify.shelf import Shelf
 
-    shelf = Shelf(loaded.config.store.path)
-    shelf.rollback(name)
-    left = len(shelf.versions(name))
-    typer.echo(f"{name} is as it was; {left} earlier version(s) are left. {_NOTICED}")
+    shelf, known = Shelf(loaded.config.store.path), Machines(loaded.config.store.path)
+    if name in shelf.digests() or not known.digests():
+        return shelf  # which says what there is if it is not
+    if name in known.digests():
+        return known
+    there = ", ".join([*shelf.digests(), *known.digests()])
+    raise ModelError(
+        f"there is neither a taught sound nor a learned machine {name!r}; there are: {there}. "
+        "See: beepwatch teach --list."
+    )
 
 
 def _export(loaded: "Loaded", name: str, file: Path) -> None:
     from beepwatch.classify.parcels import export
     from beepwatch.classify.shelf import Shelf
 
-    count = export(Shelf(loaded.config.store.path), name, file)
+    holder = _holder(loaded, name)
+    if not isinstance(holder, Shelf):
+        raise ConfigurationError(
+            f"{name} is a machine, and what was learned of it holds for this place and microphone "
+            f"alone. Learn it where it is to be watched: beepwatch teach {name} --normal --listen."
+        )
+    count = export(holder, name, file)
     typer.echo(f"{file} has {name} with its {count} example(s): sound from your room.")
 
 
 def _import(loaded: "Loaded", file: Path, *, replace: bool) -> None:
     from beepwatch.classify import parcels
+    from beepwatch.classify.machines import Machines
     from beepwatch.classify.shelf import Shelf
     from beepwatch.classify.taught import unusable_because
     from beepwatch.clock import SystemClock
 
     parcel = parcels.open_parcel(file)
+    Machines(loaded.config.store.path).check_not_here(parcel.head.name)
     shelf = Shelf(loaded.config.store.path)
     parcels.take_in(shelf, parcel, SystemClock().utc(), replace=replace)
     info = _model(loaded)

@@ -34,8 +34,17 @@ _log = structlog.get_logger()
 class Child:
     """A process that is started, listened to, and started again when it dies or hangs."""
 
-    def __init__(self, name: str, module: str, settings: Any) -> None:  # noqa: ANN401 - each has its own
-        """`module` holds the child's `main(connection, settings)`; only the child imports it."""
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        settings: Any,  # noqa: ANN401 - each has its own
+        lent: tuple[int, ...] = (),
+    ) -> None:
+        """`module` holds the child's `main(connection, settings)`; only the child imports it.
+
+        Each life is `lent` these descriptors, under the same numbers; they are closed at the end.
+        """
         self.name = name
         self.connection: Connection | None = None
         self.counts: dict[str, int] = {}
@@ -44,6 +53,7 @@ class Child:
         self.heard_of = False  # in this life
         self.hung = False  # it is being killed because it gave no sign of life
         self._module = module
+        self._lent = list(lent)
         self._leaves_by_s: float | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
@@ -91,7 +101,7 @@ class Child:
             # -P: what lies in the working directory is not imported.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "beepwatch.daemon.entry", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *self._lent],
                 env=environment_of_children(),
                 process_group=0,
             )
@@ -220,6 +230,8 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(REAPED_WITHIN_S)
         self._forget()
+        while self._lent:
+            os.close(self._lent.pop())
 
     def _forget(self) -> None:
         self._process = None

@@ -17,6 +17,7 @@ from beepwatch.classify.taught import open_taught
 from beepwatch.clock import Clock, LocalZone, SystemClock
 from beepwatch.daemon.entry import let_in
 from beepwatch.daemon.link import Link, SupervisorGone
+from beepwatch.daemon.machine_room import MachineRoom
 from beepwatch.daemon.pipeline import Note, Pipeline
 from beepwatch.daemon.remembering import remember
 from beepwatch.daemon.resuming import EpisodeKey
@@ -36,6 +37,7 @@ from beepwatch.messages import (
     FaultKind,
     Finish,
     Finished,
+    Hum,
     Poke,
     Quiet,
     Ready,
@@ -109,6 +111,15 @@ class Classifier:
         )
         if remembered.watch is not None:
             self._pipeline.watch(remembered.watch)
+        self._machines = MachineRoom(
+            settings.directory,
+            settings.machines,
+            clock,
+            live=settings.live,
+            rate_hz=engine.rate_hz,
+            clip=self._pipeline.last,
+            report=link.send,
+        )
         self._model = f"{settings.bundle.name} {engine.model_id}"
 
     def run(self) -> None:
@@ -119,6 +130,7 @@ class Classifier:
             if isinstance(message, Finish):
                 self._write(self._pipeline.finish() if message.for_good else [])
                 self._write_the_rest(message.within_s or LAST_TRIES_S)
+                self._machines.keep(now=True)
                 self._link.send(Finished())
                 return
             self._handle(message)
@@ -137,6 +149,7 @@ class Classifier:
     def _handle(self, message: AnyMessage | None) -> None:
         if self._live and isinstance(message, Window | Quiet) and self._time.is_set_anew(message):
             self._follow_clock(message)
+        self._machines.look()
         match message:
             case Window():
                 self._write(self._pipeline.hear(message))
@@ -146,11 +159,21 @@ class Classifier:
                 self._pipeline.watch(message)
             case None if self._live:
                 self._write(self._pipeline.tick(self._clock.mono_s(), self._clock.utc()))
+        if isinstance(message, Window | Hum):
+            self._listen_to_machines(message)
         if isinstance(message, Window | Quiet):
             at_rest = self._pipeline.at_rest and not self._writer.unwritten
             self._link.send(
                 Done(stream_id=message.stream_id, sequence=message.sequence, at_rest=at_rest)
             )
+
+    def _listen_to_machines(self, span: Window | Hum) -> None:
+        """What they have told is on the disk before it is remembered as told."""
+        notes = self._machines.hear(span)
+        if notes:
+            self._write(notes)
+        if not self._writer.unwritten:
+            self._machines.keep()
 
     def _follow_clock(self, span: Window | Quiet) -> None:
         """End what is open, in its own time, and date anew all that was written."""
@@ -188,7 +211,7 @@ class NoteWriter:
     """Writes notes in order and remembers which event each episode became.
 
     What could not be written is kept, up to `UNWRITTEN_NOTES`, and tried again with the next. On a
-    full disk a note goes without its clip rather than not at all; the clips of the last
+    full disk a note goes without its clip and picture rather than not at all; the clips of the last
     `UNWRITTEN_CLIPS` are kept, and follow when there is room.
     """
 
@@ -256,7 +279,7 @@ class NoteWriter:
                 told_by=self._last_alert.get(label) if note.covered and not note.alert else None,
             ),
             event,
-            note.clip,
+            note,
         )
         self._log(note)
         if event is None or note.episode is None or written.event_id is None:
@@ -269,15 +292,16 @@ class NoteWriter:
             self._event_ids[note.episode] = written.event_id
 
     def _with_clip_if_it_fits(
-        self, write: Callable[..., Written], event: Event | None, clip: Clip | None
+        self, write: Callable[..., Written], event: Event | None, note: Note
     ) -> Written:
+        clip = note.clip
         if event is None or clip is None:
             written = _even_if_full(write)
             self._freshen_clip(written.event_id, event)
             return written
         try:
             self._make_sure_of_room(clip)
-            written = write(clip=clip)
+            written = write(clip=clip, picture=note.picture)
         except DiskFull:
             written = _even_if_full(write)
             self._keep_clip(written.event_id, event, clip)
@@ -322,7 +346,9 @@ class NoteWriter:
         return wrote
 
     def _log(self, note: Note) -> None:
-        if note.event is not None:
+        if note.alert is not None and note.alert.kind is AlertKind.UNUSUAL:
+            _log.warning("machine_unusual", text=note.alert.text)
+        elif note.event is not None:
             _log.info(
                 "episode_over" if note.event.final else "heard",
                 label=note.event.label,

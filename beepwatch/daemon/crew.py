@@ -8,20 +8,20 @@ start and 80 MB, and every stretch of a shared recording would have to be copied
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.capture.files import decode
 from beepwatch.classify.engines import Answers, Engine, Stretch, stretches, undated
 from beepwatch.daemon.found import Found, Given, Scanned, found
+from beepwatch.decide.counting import RecentSound
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
 from beepwatch.errors import BeepwatchError
+from beepwatch.train.datasets.remote import Location, sound_of
 
 _DECIDED_AT_ONCE = 50  # frames; a run without a beep in it is decided as a whole
 
-Decode = Callable[[Path, int], Generator[NDArray[np.int16], None, None]]
+Decode = Callable[[Location, int], Generator[NDArray[np.int16], None, None]]
 
 
 class Hearing:
@@ -36,7 +36,7 @@ class Hearing:
         given: Given,
         engine: Engine,
         thresholds: Mapping[str, float],
-        decode: Decode = decode,
+        decode: Decode = sound_of,
     ) -> None:
         self._given = given
         self._engine = engine
@@ -47,10 +47,11 @@ class Hearing:
         self._read = False
         self._problem: str | None = None
         self._deciding = threading.Lock()
-        self._scored: dict[int, Answers] = {}  # by number, not decided yet
+        self._scored: dict[int, tuple[Answers, NDArray[np.int16]]] = {}  # by number, not decided
         self._decided = 0
         self._frames = 0
         self._tracker = EpisodeTracker(thresholds, context_s=0.0)
+        self._recent = RecentSound(engine.rate_hz)
         self._found: list[Found] = []
         self._answer: Scanned | None = None
 
@@ -62,9 +63,9 @@ class Hearing:
         number, stretch = taken
         answers = stretch.answers(self._engine)
         with self._deciding:
-            self._scored[number] = answers
+            self._scored[number] = answers, stretch.sound(self._engine)
             while self._decided in self._scored:
-                self._follow(self._scored.pop(self._decided))
+                self._follow(*self._scored.pop(self._decided))
                 self._decided += 1
         return True
 
@@ -104,7 +105,8 @@ class Hearing:
         except BeepwatchError as error:
             self._problem = str(error)
 
-    def _follow(self, answers: Answers) -> None:
+    def _follow(self, answers: Answers, sound: NDArray[np.int16]) -> None:
+        self._recent.add(sound)
         for start in range(0, len(answers.probabilities), _DECIDED_AT_ONCE):
             piece = answers.part(start, _DECIDED_AT_ONCE)
             changes = self._tracker.hear(undated(piece, self._engine, self._frames))
@@ -113,7 +115,7 @@ class Hearing:
 
     def _keep(self, changes: Iterable[Change]) -> None:
         self._found += [
-            found(self._given.file, change.episode)
+            found(self._given.file, self._recent.recounted(change.episode))
             for change in changes
             if isinstance(change, Closed)
         ]

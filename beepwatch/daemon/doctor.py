@@ -12,6 +12,8 @@ import msgspec
 
 from beepwatch.capture.diagnosis import microphone_report
 from beepwatch.classify.bundle import find_bundle, load_bundle
+from beepwatch.classify.inventory import machine_inventory
+from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught, usable_heads
 from beepwatch.config import Loaded, telegram_token
@@ -48,6 +50,7 @@ def checks(loaded: Loaded) -> Iterator[Check]:
         ("ffmpeg", _ffmpeg),
         ("model", _model),
         ("rules", _rules),
+        ("machines", _machines),
         ("disk", _disk),
         ("telegram", _telegram),
         ("service", _service),
@@ -121,6 +124,17 @@ def _rules(config: Config) -> Iterator[Check]:
     named = {head.name: head.pulses for head in heads if head.kind == "sound"}
     told = sorted({rule.label for rule in with_defaults(config.rules, named)})
     yield Check(name="rules", ok=True, found=f"what is told: {', '.join(told) or 'nothing'}")
+
+
+def _machines(config: Config) -> Iterator[Check]:
+    """Only where one was learned."""
+    learned = machine_inventory(Machines(config.store.path))
+    usable = [one.name for one in learned if not one.problem]
+    if usable:
+        yield Check(name="machines", ok=True, found=f"listened to: {', '.join(usable)}")
+    for one in learned:
+        if one.problem:
+            yield Check(name="machines", ok=False, found=one.problem)
 
 
 def _disk(config: Config) -> Iterator[Check]:

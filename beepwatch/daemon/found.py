@@ -10,6 +10,7 @@ import msgspec
 
 from beepwatch.decide.episodes import Episode
 from beepwatch.errors import ConfigurationError
+from beepwatch.train.datasets.remote import Location
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """One recording to scan."""
 
-    file: Path
+    file: Location
     name: Path  # below the directory that was given, or its own
     problem: str | None = None  # why there is nothing to scan
 
@@ -54,14 +55,14 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-def found(file: Path, episode: Episode) -> Found:
+def found(file: Location, episode: Episode) -> Found:
     """A closed episode, in seconds from the recording's first sample."""
     return Found(
         file=str(file),
         label=episode.label,
         onset_s=round(episode.pulses[0].onset_s, 3),
         offset_s=round(episode.pulses[-1].offset_s, 3),
-        pulses=len(episode.pulses),
+        pulses=episode.count,
         score=round(episode.peak_score, 4),
     )
 
@@ -111,7 +112,7 @@ def _label_tracks(directory: Path, given: Iterable[Given]) -> Callable[[Scanned]
     An empty one takes the place of an older scan's. Raises ConfigurationError if two recordings
     would share one.
     """
-    owners: dict[Path, Path] = {}
+    owners: dict[Path, Location] = {}
     for one in given:
         owner = owners.setdefault(one.name, one.file)
         if owner.absolute() != one.file.absolute():

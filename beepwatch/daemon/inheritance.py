@@ -50,11 +50,11 @@ def as_planned(settings: Any) -> Any:  # noqa: ANN401 - each child has its own
     """Without what was inherited, which is no part of the configuration."""
     if not isinstance(settings, RecorderSettings):
         return settings
-    return msgspec.structs.replace(settings, resume=None, faults=())
+    return msgspec.structs.replace(settings, resume=None, faults=(), keepsake=None)
 
 
 def inheriting(settings: Any, before: Any) -> Any:  # noqa: ANN401 - each child has its own
     """New settings, with what was told of the source before: its end is still to be told."""
     if not isinstance(settings, RecorderSettings):
         return settings
-    return msgspec.structs.replace(settings, faults=before.faults)
+    return msgspec.structs.replace(settings, faults=before.faults, keepsake=before.keepsake)

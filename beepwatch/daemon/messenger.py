@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from beepwatch.clock import LocalZone, SystemClock
+from beepwatch.daemon.heap import keep_apart_what_is_large, settle
 from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.nightly import Nightly
@@ -52,6 +53,8 @@ _log = structlog.get_logger()
 def main(connection: Connection, settings: MessengerSettings) -> None:
     """The process: until it is told to finish, or the supervisor is gone."""
     configure_logging(settings.logs)
+    if settings.alone:
+        keep_apart_what_is_large()
     try:
         asyncio.run(Messenger(Link(connection, SystemClock()), settings).run())
     except SupervisorGone:
@@ -115,6 +118,8 @@ class Messenger:
         tidying = asyncio.create_task(self._tidy())
         learning = asyncio.create_task(self._learn())
         answering = asyncio.create_task(self._door.run()) if self._door else None
+        if self._settings.alone:
+            settle()
         self._link.send(Ready())
         try:
             ends: set[asyncio.Future[Any]] = {delivering, self._finish}
@@ -264,6 +269,7 @@ def _open_channels(settings: MessengerSettings) -> list[Channel]:
                 chat_id,
                 notify.telegram.base_url,
                 buttons=notify.telegram.commands,
+                collects=settings.alone,
             )
             for chat_id in notify.telegram.chat_ids
         ]

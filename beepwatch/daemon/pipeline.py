@@ -13,6 +13,7 @@ import numpy as np
 from beepwatch.classify.engines import Engine
 from beepwatch.daemon.resuming import Earlier, EpisodeKey
 from beepwatch.decide import deadman
+from beepwatch.decide.counting import recounted, span_to_count_in
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
 from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Watch, Window
@@ -38,6 +39,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     clip: Clip | None = None
     alert: Alert | None = None
     covered: bool = False
+    picture: bytes | None = None  # PNG, of the event
 
 
 class Pipeline:
@@ -100,6 +102,10 @@ class Pipeline:
         self._trail.lay(quiet)
         notes = self._notes(self._tracker.skip(quiet))
         return notes + self._after(quiet)
+
+    def last(self, length_s: float) -> Clip | None:
+        """The newest sound, as far as it was passed on; the rest is silence."""
+        return self._trail.cut(self._trail.end_s - length_s, self._trail.end_s)
 
     def tick(self, now_s: float, at: datetime) -> list[Note]:
         """Time passes without sound."""
@@ -199,7 +205,7 @@ class Pipeline:
         )
 
     def _closed(self, closed: Closed) -> list[Note]:
-        episode = closed.episode
+        episode = self._counted_in_its_sound(closed.episode)
         key = (episode.label, episode.onset)
         covered = key in self._covered
         self._covered.discard(key)
@@ -216,6 +222,15 @@ class Pipeline:
             clip = None
         return [Note(event=event, episode=key, clip=clip, covered=covered)]
 
+    def _counted_in_its_sound(self, episode: Episode) -> Episode:
+        span = span_to_count_in(episode)
+        clip = None if span is None else self._trail.cut(*span)
+        if clip is None:
+            return episode
+        before_s = (episode.onset - clip.started_at).total_seconds()
+        sound = np.frombuffer(clip.pcm, dtype=np.int16)
+        return recounted(episode, sound, clip.rate_hz, episode.pulses[0].onset_s - before_s)
+
     def _keep_full_clips(self) -> None:
         """Cut the longest clip as soon as it is whole: the trail does not last for ever."""
         for key, start_s in self._open.items():
@@ -227,7 +242,7 @@ class Pipeline:
             label=episode.label,
             onset=episode.onset,
             offset=episode.offset,
-            pulses=len(episode.pulses),
+            pulses=episode.count,
             peak_score=episode.peak_score,
             model_id=self._engine.model_id,
             final=episode.closed,

@@ -48,7 +48,11 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
         logs = self.logs(None)
         capture = msgspec.structs.replace(config.capture, queue_windows=Capture().queue_windows)
         recorder = RecorderSettings(
-            capture=capture, rate_hz=bundle.info.rate_hz, speed=self.speed, logs=logs
+            capture=capture,
+            rate_hz=bundle.info.rate_hz,
+            speed=self.speed,
+            logs=logs,
+            directory=config.store.path,
         )
         classifier = ClassifierSettings(
             bundle=bundle.directory,
@@ -61,6 +65,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
             live=kind not in _PATIENT,
             logs=logs,
             taught=taught,
+            machines=config.machines,
         )
         messenger = MessengerSettings(
             notify=config.notify,
@@ -70,6 +75,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
             logs=self.logs(token),
             teaching=config.teaching,
             bundle=bundle.directory,
+            alone=True,
         )
         return Plan(
             terms=Terms(

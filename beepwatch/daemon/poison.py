@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from beepwatch.messages import Fault, FaultKind, Quiet, Window
+from beepwatch.messages import Fault, FaultKind, Hum, Quiet, Window
 
 DIRECTORY = "poison"
 KEPT = 20  # the newest ones
@@ -47,7 +47,7 @@ class Poison:
             sound.setnchannels(1)
             sound.setsampwidth(2)
             sound.setframerate(span.rate_hz)
-            sound.writeframes(span.pcm if isinstance(span, Window) else b"")
+            sound.writeframes(span.pcm if isinstance(span, Window | Hum) else b"")
         files = sorted(self._directory.glob("*.wav"), key=lambda one: one.stat().st_mtime_ns)
         for old in files[:-KEPT]:
             old.unlink()

@@ -7,7 +7,7 @@ once more.
 
 from collections import deque
 
-from beepwatch.messages import Done, Quiet, Window
+from beepwatch.messages import Done, Hum, Quiet, Window
 
 IN_FLIGHT_BYTES = 128 * 1024  # what an empty socket takes at once: handing out never waits
 HEARD_BYTES = 8 * 1024 * 1024  # kept for another life; 80 s of what a microphone hears
@@ -120,4 +120,4 @@ def _name(span: Window | Quiet) -> _Name:
 
 
 def _size_bytes(span: Window | Quiet) -> int:
-    return len(span.pcm) if isinstance(span, Window) else 512
+    return len(span.pcm) if isinstance(span, Window | Hum) else 512

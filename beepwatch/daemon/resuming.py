@@ -78,13 +78,18 @@ def _continues(earlier: Event, event: Event) -> bool:
 
 
 def _together(earlier: Event, event: Event, episode: Episode) -> Event:
-    """Pulses that began later than the earlier life had heard are new."""
+    """Pulses that began later than the earlier life had heard are new.
+
+    A life that has heard an episode from its beginning to its end knows best how many it has.
+    """
     new = sum(pulse.onset > earlier.offset for pulse in episode.pulses)
+    known = max(earlier.pulses, event.pulses - new) + new
+    heard_all = event.final and episode.onset <= earlier.onset
     return msgspec.structs.replace(
         event,
         id=earlier.id,
         onset=min(earlier.onset, event.onset),
         offset=max(earlier.offset, event.offset),
-        pulses=max(earlier.pulses, len(episode.pulses) - new) + new,
+        pulses=event.pulses if heard_all else known,
         peak_score=max(earlier.peak_score, event.peak_score),
     )

@@ -4,11 +4,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
+from beepwatch.capture.keepsake import open_memory
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.config import service_manager, tell_libraries
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
+from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.daemon.supervisor import Supervisor, Wiring
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.watching import ShelfWatch
@@ -24,7 +28,7 @@ from beepwatch.store.outbox import Outbox
 
 # glibc gives every thread a heap of its own, and none gives back what its largest clip took: 10 MB
 # in a messenger after a day (`python -m benchmarks.soak`). The children inherit it.
-_ONE_HEAP = ("MALLOC_ARENA_MAX", "1")
+ONE_HEAP = ("MALLOC_ARENA_MAX", "1")
 
 
 def run(
@@ -45,14 +49,14 @@ def run(
     BeepwatchError afterwards if the source cannot be read.
     """
     leave_no_core()
-    tell_libraries(*_ONE_HEAP)
+    tell_libraries(*ONE_HEAP)
     planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
     configure_logging(planner.logs(token))
     clock = SystemClock()
     watch = ShelfWatch(Shelf(config.store.path))
     plan = planner.plan(config, token)
     wiring = Wiring(
-        recorder=Child("recorder", "beepwatch.daemon.recorder", plan.settings["recorder"]),
+        recorder=recorder_of(plan.settings["recorder"]),
         classifier=Child("classifier", "beepwatch.daemon.classifier", plan.settings["classifier"]),
         messenger=Child("messenger", "beepwatch.daemon.messenger", plan.settings["messenger"]),
         terms=plan.terms,
@@ -70,6 +74,13 @@ def run(
         error.exit_code = exit_code  # of the error in the child
         raise error
     return exit_code
+
+
+def recorder_of(settings: RecorderSettings) -> Child:
+    """The recorder, whose next life has what the one before has heard and not told."""
+    memory = open_memory()
+    settings = msgspec.structs.replace(settings, keepsake=memory)
+    return Child("recorder", "beepwatch.daemon.recorder", settings, lent=(memory,))
 
 
 def _prepare_store(directory: Path, channels: tuple[str, ...], clock: Clock) -> None:

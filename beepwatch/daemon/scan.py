@@ -15,27 +15,37 @@ from beepwatch.classify.taught import open_taught
 from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
 from beepwatch.sections import Model
+from beepwatch.train.datasets.remote import Location, Remote, recordings_below
 
 _STANDARD_ERROR = 2  # its file descriptor
 
 
-def recordings(paths: Iterable[Path]) -> list[Given]:
-    """The files as given, and what is audio by its name below the directories, sorted."""
+def recordings(paths: Iterable[Location]) -> list[Given]:
+    """The files as given, and what is audio by its name below the directories, sorted.
+
+    Raises UnreadableAudio and ConfigurationError for a URL that nobody can look below.
+    """
     given: list[Given] = []
     for path in paths:
         if not path.is_dir():
             given.append(Given(file=path, name=Path(path.name)))
             continue
-        below = sorted(
-            file
-            for file in path.rglob("*")
-            if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file()
-        )
+        below = list(_below(path))
         if not below:
             problem = f"{path} holds no audio files. Name a file, or another."
             given.append(Given(file=path, name=Path(path.name), problem=problem))
-        given += [Given(file=file, name=file.relative_to(path)) for file in below]
+        given += below
     return given
+
+
+def _below(directory: Location) -> Iterator[Given]:
+    if isinstance(directory, Remote):
+        for name in recordings_below(directory):
+            yield Given(file=directory / name, name=Path(name))
+        return
+    for file in sorted(directory.rglob("*")):
+        if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file():
+            yield Given(file=file, name=file.relative_to(directory))
 
 
 def available_cores() -> int:

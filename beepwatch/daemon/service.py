@@ -307,6 +307,7 @@ class Service:
             yield "heard", "nothing yet"
         else:
             pulses = f"{now.heard.pulses} pulse{'s' if now.heard.pulses != 1 else ''}"
+            pulses = pulses if now.heard.pulses else "unusual"  # a machine
             ago = _length((clock.utc() - now.heard.onset).total_seconds())
             yield "heard", f"{now.heard.label}, {pulses}, {_local(now.heard.onset)} ({ago} ago)"
         yield "waiting", f"{now.waiting or 'no'} alert{'s' if now.waiting != 1 else ''} to be told"

@@ -8,7 +8,7 @@ import msgspec
 from beepwatch.logs import LogSettings
 from beepwatch.messages import Fault, Place
 from beepwatch.secrecy import Secret
-from beepwatch.sections import Capture, Model, Notify, Rule, Store, Teaching
+from beepwatch.sections import Capture, Machines, Model, Notify, Rule, Store, Teaching
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +20,8 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogSettings
     resume: Place | None = None  # how far an earlier life has come in the same recording
     faults: tuple[Fault, ...] = ()  # that earlier lives have told and not called over
+    keepsake: int | None = None  # a descriptor: what they have heard and not told
+    directory: Path | None = None  # the state directory, in which learned machines may appear
 
 
 class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +37,7 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):
     live: bool  # time passes without sound; else only with it
     logs: LogSettings
     taught: dict[str, str] = {}  # digest of each sound on the shelf, by its name
+    machines: Machines = Machines()
 
 
 class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,3 +50,4 @@ class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogSettings
     teaching: Teaching = Teaching()
     bundle: Path | None = None  # that is taught every night
+    alone: bool = False  # in a process of its own, whose memory it lays out

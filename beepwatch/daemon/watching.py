@@ -1,14 +1,20 @@
-"""Notices that somebody has taught, changed or removed a sound while the daemon runs."""
+"""Notices that somebody has taught, changed or removed something while the daemon runs."""
 
-from beepwatch.classify.shelf import Shelf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from beepwatch.classify.cabinet import Cabinet
 
 EVERY_S = 1.0  # a look costs one stat
 
 
 class ShelfWatch:
-    """Compares the shelf with how it was when this was made, and then with the last look."""
+    """Compares taught sounds, or learned machines, with how they were when this was made, and then
+    with the last look.
+    """
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: "Cabinet") -> None:
         self._shelf = shelf
         self._seen = shelf.generation()
         self._looked_s = float("-inf")
@@ -20,3 +26,30 @@ class ShelfWatch:
         self._looked_s = now_s
         before, self._seen = self._seen, self._shelf.generation()
         return self._seen != before
+
+
+class MachinesThere:
+    """Whether there are learned machines in a state directory, damaged ones included."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._watch: ShelfWatch | None = None
+        self._looked_s = float("-inf")
+        self._are = False
+
+    def look(self, now_s: float) -> bool:
+        """As of the last look; `now_s` is monotonic."""
+        if now_s - self._looked_s < EVERY_S:
+            return self._are
+        self._looked_s = now_s
+        if self._watch is None and not (self._state / "machines").is_dir():
+            return False
+        # Nobody who has none pays for the rest.
+        from beepwatch.classify.machines import Machines
+
+        shelf = Machines(self._state)
+        first = self._watch is None
+        self._watch = self._watch or ShelfWatch(shelf)
+        if first or self._watch.changed(now_s):
+            self._are = bool(shelf.digests())
+        return self._are

@@ -6,9 +6,10 @@ evidence, a worn bearing is minutes. What comes slowly is drift: it is followed,
 """
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 ENOUGH_S = 60.0  # of entirely strange sound
 STRANGE = 0.9  # about the strangest hundredth of normal sound: no evidence either way
@@ -40,6 +41,16 @@ class Drifted(msgspec.Struct, frozen=True, kw_only=True):
     by: float  # of strangeness
 
 
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watch knows, for the one that takes its place."""
+
+    evidence_s: Annotated[float, Meta(ge=0, le=1e6)]
+    drift: Annotated[float, Meta(ge=-10, le=10)]
+    unusual: bool
+    drifted: bool
+    since_ago_s: Annotated[float, Meta(ge=0, le=1e10)]  # there has been evidence, or it was told
+
+
 class MachineWatch:
     """What has been heard of one machine. Times are monotonic; no I/O."""
 
@@ -52,6 +63,23 @@ class MachineWatch:
         self._enough_s = enough_s
         self._last_s: float | None = None
         self._since_s = 0.0  # there has been evidence; where it was told, since then
+
+    def memory(self, now_s: float) -> Memory:
+        """All of it, at `now_s`."""
+        return Memory(
+            evidence_s=self.evidence_s,
+            drift=self.drift,
+            unusual=self.unusual,
+            drifted=self._drifted,
+            since_ago_s=max(now_s - self._since_s, 0.0),
+        )
+
+    def recall(self, memory: Memory, now_s: float) -> None:
+        """Go on from what another watch knew at `now_s`."""
+        self.evidence_s = min(memory.evidence_s, self._enough_s)
+        self.drift, self.unusual = memory.drift, memory.unusual
+        self._drifted = memory.drifted
+        self._since_s = now_s - memory.since_ago_s
 
     def step(
         self, strangeness: float | None, now_s: float, *, drowned: bool = False

@@ -28,6 +28,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     pulses: tuple[Pulse, ...]
     closed: bool = False
+    counted: int | None = None  # pulses, in its sound; None if it was not counted there
 
     @property
     def onset(self) -> datetime:
@@ -38,6 +39,11 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     def offset(self) -> datetime:
         """UTC end of the last pulse."""
         return self.pulses[-1].offset
+
+    @property
+    def count(self) -> int:
+        """How many pulses it has, as far as is known."""
+        return len(self.pulses) if self.counted is None else self.counted
 
     @property
     def peak_score(self) -> float:

@@ -24,8 +24,8 @@ def caption(
     count is said to be open until every one of them is final. The day is named, since a message
     may arrive long after an outage.
     """
-    when = (events[0].onset if events else alert.created_at).astimezone(zone)
     if alert.kind is not AlertKind.HEARD or not events:
+        when = alert.created_at.astimezone(zone)
         return f"{alert.text}\n{_DOT.join(part for part in (room, day_and_time(when)) if part)}"
     return heard(alert.text, events, room, zone)
 
@@ -40,8 +40,9 @@ def heard(text: str, events: Sequence[Event], room: str = "", zone: tzinfo | Non
 
 def digest_line(alert: Alert, events: Sequence[Event], zone: tzinfo | None = None) -> str:
     """One alert of many: "Sat 1 Mar 13:00:00 · beep · 5 pulses in 4.1 s", or a notice's words."""
-    when = (events[0].onset if events else alert.created_at).astimezone(zone)
-    if alert.kind is AlertKind.HEARD and events:
+    told_of = alert.kind is AlertKind.HEARD and events
+    when = (events[0].onset if told_of else alert.created_at).astimezone(zone)
+    if told_of:
         what = f"{alert.text}{_DOT}{_extent(events)}"
     else:
         what = " ".join(alert.text.split())
@@ -72,8 +73,9 @@ def console_line(
     alert: Alert, events: Sequence[Event], path: Path | None, zone: tzinfo | None = None
 ) -> str:
     """One line: local time, label, pulses, score and the clip's path; or the notice's text."""
-    when = (events[0].onset if events else alert.created_at).astimezone(zone)
-    if alert.kind is not AlertKind.HEARD or not events:
+    told_of = alert.kind is AlertKind.HEARD and events
+    when = (events[0].onset if told_of else alert.created_at).astimezone(zone)
+    if not told_of:
         parts = [f"{when:%H:%M:%S}", alert.kind.value, " ".join(alert.text.split())]
     else:
         score = f"score {_score(events):.2f}"
@@ -94,6 +96,8 @@ def _score(events: Sequence[Event]) -> float:
 def _extent(events: Sequence[Event]) -> str:
     """ "5 pulses in 4.1 s"; "2 pulses so far"; "7 pulses in 2 bursts within 1 min 20 s"."""
     pulses = sum(event.pulses for event in events)
+    if not pulses:  # a machine's, which has none
+        return f"over {_length(events[0].onset, events[-1].offset)}"
     counted = f"{pulses} pulse{'' if pulses == 1 else 's'}"
     if len(events) > 1:
         counted += f" in {len(events)} bursts"

@@ -37,6 +37,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...] = ()  # by onset; several for a burst
     sound: Sound | None = None
     buttons: tuple[tuple[Button, ...], ...] = ()  # by rows
+    picture: bytes | None = None  # PNG, of what the sound is like
 
 
 class NotSent(Exception):

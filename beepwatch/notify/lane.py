@@ -13,7 +13,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from beepwatch.clock import Clock
-from beepwatch.messages import Delivery, Fault, FaultKind
+from beepwatch.messages import Alert, AlertKind, Delivery, Fault, FaultKind
 from beepwatch.notify.backoff import Backoff, Waits, is_given_up
 from beepwatch.notify.buttons import rows
 from beepwatch.notify.captions import caption, digest, digest_line
@@ -228,14 +228,23 @@ class Lane:
         alert_id, name = alert.id or 0, self._channel.name
         events = await self._marks.ask(lambda: self._outbox.events_of(alert_id))
         chosen = await self._marks.ask(lambda: self._outbox.chosen(alert_id, name))
+        picture = await self._picture(alert)
         message = Outgoing(
             text=caption(alert, events, self._room, self._zone),
             alert=alert,
             events=tuple(events),
             sound=sound,
             buttons=rows(alert, chosen, self._zone),
+            picture=picture,
         )
         return message, delivery.revision
+
+    async def _picture(self, alert: Alert) -> bytes | None:
+        """Only machines have one."""
+        event_id = alert.event_id
+        if alert.kind is not AlertKind.UNUSUAL or event_id is None:
+            return None
+        return await self._marks.ask(lambda: self._outbox.picture(event_id))
 
     async def _record_failure(self, delivery: Delivery, state: RetryCallState) -> None:
         self._counts.failed += 1

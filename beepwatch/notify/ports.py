@@ -67,6 +67,10 @@ class OutboxReader(Protocol):
         """The episodes that an alert tells of."""
         ...
 
+    def picture(self, event_id: int) -> bytes | None:
+        """The PNG that goes with an event."""
+        ...
+
     def chosen(self, alert_id: int, channel: str) -> Chosen:
         """What was chosen under an alert's message on this channel."""
         ...

@@ -83,7 +83,9 @@ class Shelf:
         if self._encoding is not None and not self._encoding.done():
             raise TimeoutError("the encoder hangs")
         self._encoding = asyncio.ensure_future(asyncio.to_thread(self._encode, clip))
-        return await asyncio.wait_for(asyncio.shield(self._encoding), self._encode_within_s)
+        sound = await asyncio.wait_for(asyncio.shield(self._encoding), self._encode_within_s)
+        self._encoding = None  # it would keep the clip until the next one
+        return sound
 
     def _count(self, event: str, event_id: int | None, error: Exception) -> None:
         self.failures += 1

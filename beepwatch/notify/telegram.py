@@ -1,6 +1,7 @@
 """Telegram: the clip as a voice message with the words under it, to one chat."""
 
 import asyncio
+import gc
 import warnings
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -97,11 +98,16 @@ class TelegramChannel:
         upload_s: float = 60.0,
         whole_s: float = 120.0,
         buttons: bool = True,
+        collects: bool = False,
     ) -> None:
+        """With `collects`, garbage goes after each request, which takes as long as there are
+        objects that may be some.
+        """
         self.name = f"telegram:{chat_id}"
-        self.fallbacks = 0  # kinds of message that were refused while a later one may be taken
+        self.fallbacks = 0  # kinds of message, and pictures, that were not taken
         self._chat_id = chat_id
         self._buttons = buttons
+        self._collects = collects
         self._token = token
         self._unanswered = 0  # tries in a row whose fate is unknown
         self._whole_s = whole_s  # of one message: the other limits begin anew with every byte
@@ -131,7 +137,17 @@ class TelegramChannel:
             self._unanswered += error.in_doubt
             raise
         self._unanswered = 0
+        if message.picture is not None:
+            await self._send_picture(message.picture)
         return reference
+
+    async def _send_picture(self, picture: bytes) -> None:
+        """After the words, once: what becomes of it does not touch the alert, which was taken."""
+        try:
+            await self._answered(self._bot.send_photo(self._chat_id, picture))
+        except NotSent as error:
+            self.fallbacks += 1
+            _log.warning("picture_not_sent", channel=self.name, error=str(error))
 
     async def edit(self, reference: str | None, message: Outgoing) -> None:
         """Bring caption or text up to date; one that says the same already is done."""
@@ -162,6 +178,11 @@ class TelegramChannel:
         except TimeoutError:
             text = f"no whole answer within {self._whole_s:g} s"
             raise Unreachable(text, in_doubt=True) from None
+        finally:
+            # httpx's request and response refer to each other and hold the clip. Python would
+            # find that out hundreds of messages later, with their clips all over the heap.
+            if self._collects:
+                gc.collect()
 
     async def _edit(self, kind: str, message_id: int, message: Outgoing) -> None:
         text, markup = message.text, self._markup(message)

@@ -108,7 +108,7 @@ def _untold(aside: Path) -> list[Alert]:
     unread = 0
     try:
         with closing(_read_only(aside)) as sql:
-            (newest,) = sql.execute("SELECT coalesce(max(id), 0) FROM alerts").fetchone()
+            newest = _newest(sql)
             for alert_id in range(max(1, newest - _LOOKED_AT + 1), newest + 1):
                 try:
                     alerts += [_alert(row) for row in sql.execute(_UNTOLD, (alert_id,))]
@@ -119,6 +119,17 @@ def _untold(aside: Path) -> list[Alert]:
     if unread:
         _log.warning("untold_not_all_read", read=len(alerts), unread=unread)
     return alerts
+
+
+def _newest(sql: sqlite3.Connection) -> int:
+    """The highest number of an alert; where the newest cannot be read, the last that was given."""
+    try:
+        (newest,) = sql.execute("SELECT coalesce(max(id), 0) FROM alerts").fetchone()
+    except _UNREADABLE:
+        (newest,) = sql.execute(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'alerts'"
+        ).fetchone()
+    return int(newest)
 
 
 def _alert(row: tuple[Any, ...]) -> Alert:

@@ -65,6 +65,11 @@ def put_clip(sql: sqlite3.Connection, event_id: int | None, clip: Clip) -> None:
     )
 
 
+def put_picture(sql: sqlite3.Connection, event_id: int | None, png: bytes) -> None:
+    """A later picture takes the place of the one before."""
+    sql.execute("INSERT OR REPLACE INTO pictures (event_id, png) VALUES (?, ?)", (event_id, png))
+
+
 def put_alert(
     sql: sqlite3.Connection, alert: Alert | None, event_id: int | None, channels: Sequence[str]
 ) -> int | None:

@@ -124,11 +124,12 @@ class Library:
         with self._database.reading() as sql:
             kept = sql.execute(_KEPT_CLIPS).fetchall()
         sizes_bytes = {row["event_id"]: self._size_bytes(row["path"]) for row in kept}
+        oldest_us = stored_us(now - timedelta(days=keep_days))
+        self._forget_pictures(oldest_us)
         surplus_bytes = max(
             sum(sizes_bytes.values()) - max_mb * _BYTES_PER_MB,
             min_free_mb * _BYTES_PER_MB - self.free_bytes(),
         )
-        oldest_us = stored_us(now - timedelta(days=keep_days))
         doomed = []
         size_bytes = 0
         for row in kept:
@@ -142,6 +143,14 @@ class Library:
             _log.info("clips_deleted", clips=len(doomed), size_bytes=size_bytes)
         self._database.keep_reserve(min_free_mb * _BYTES_PER_MB)
         return Tidied(clips=len(doomed), size_bytes=size_bytes)
+
+    def _forget_pictures(self, oldest_us: int) -> None:
+        """They are few and small: a machine has to sound unusual for one."""
+        with self._database.reading() as sql:
+            old = sql.execute(_OLD_PICTURES, (oldest_us,)).fetchall()
+        if old:
+            with self._database.transaction() as sql:
+                sql.executemany("DELETE FROM pictures WHERE event_id = ?", map(tuple, old))
 
     def _shorten_database(self) -> None:
         try:
@@ -179,6 +188,14 @@ class Library:
                 [(row["event_id"],) for row in rows],
             )
 
+
+_OLD_PICTURES = """
+    SELECT event_id FROM pictures JOIN events ON events.id = event_id
+    WHERE offset < ? AND NOT EXISTS (
+        SELECT 1 FROM deliveries JOIN alerts ON alerts.id = alert_id
+        WHERE state = 'pending' AND alerts.event_id = pictures.event_id
+    )
+"""
 
 #: Those of unsent alerts last, each part oldest first.
 _KEPT_CLIPS = """

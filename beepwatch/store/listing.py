@@ -59,14 +59,21 @@ class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
     alerts: list[ToldRow]
 
 
+def seconds_of(text: str) -> float | None:
+    """The length that "90s", "30m", "2h", "3d" or "1w" says; None for anything else."""
+    match = _DURATION.match(text.strip())
+    return float(match[1]) * _UNITS_S[match[2]] if match else None
+
+
 def since_time(text: str, now: datetime) -> datetime:
     """The moment that `--since` names: "90s", "30m", "2h", "3d", "1w" before now, or a time.
 
     A time is ISO 8601; without zone it is local. Raises ConfigurationError for anything else.
     """
-    if match := _DURATION.match(text.strip()):
+    length_s = seconds_of(text)
+    if length_s is not None:
         try:
-            return now - timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
+            return now - timedelta(seconds=length_s)
         except OverflowError:
             pass  # earlier than the calendar begins: as wrong as any other text
     else:

@@ -17,7 +17,7 @@ from beepwatch.messages import (
     Verdict,
 )
 from beepwatch.store.database import Database
-from beepwatch.store.entering import known_alert, link, put_alert, put_clip, put_event
+from beepwatch.store.entering import known_alert, link, put_alert, put_clip, put_event, put_picture
 from beepwatch.store.schema import stored_us, utc_from_us, utc_or_none
 
 # Quiet hours end within a day. An alert due later than that was dated by a clock set back since.
@@ -65,18 +65,23 @@ class Outbox:
         alert: Alert | None = None,
         channels: Sequence[str] = (),
         told_by: int | None = None,
+        picture: bytes | None = None,
     ) -> Written:
-        """Put an event, its clip and an alert with one delivery per channel on the disk, or none.
+        """Put an event, its clip and picture, and an alert with one delivery per channel on the
+        disk, or none of it.
 
         An event without id is new; one with id replaces what is known of it. An alert whose
         `dedupe_key` is known is not written again, and an event that comes with it is the event
         that the known alert told of: a window heard twice makes neither two events nor two alerts.
         `told_by` is the alert that has told of this event's burst already; its message is edited.
 
-        Raises ValueError for a clip or `told_by` without event, and for `told_by` with an alert.
+        Raises ValueError for a clip, a picture or `told_by` without event, and for `told_by` with
+        an alert.
         """
-        if event is None and (clip is not None or told_by is not None):
-            raise ValueError("a clip and told_by belong to an event, and no event was given")
+        if event is None and (clip, picture, told_by) != (None, None, None):
+            raise ValueError(
+                "a clip, a picture and told_by belong to an event, and no event was given"
+            )
         if alert is not None and told_by is not None:
             raise ValueError(f"the event cannot be told by alert {told_by} and by a new one")
         with self._database.transaction() as sql:
@@ -84,6 +89,8 @@ class Outbox:
             event_id = put_event(sql, event, known)
             if clip is not None:
                 put_clip(sql, event_id, clip)
+            if picture is not None:
+                put_picture(sql, event_id, picture)
             alert_id = known["id"] if known else put_alert(sql, alert, event_id, channels)
             if event_id is not None:
                 link(sql, event_id, alert_id, told_by)
@@ -221,6 +228,12 @@ class Outbox:
                 (alert_id,),
             ).fetchall()
         return [event_from_row(row) for row in rows]
+
+    def picture(self, event_id: int) -> bytes | None:
+        """The PNG that goes with an event; None when there is none, or none any more."""
+        with self._database.reading() as sql:
+            row = sql.execute("SELECT png FROM pictures WHERE event_id = ?", (event_id,)).fetchone()
+        return None if row is None else bytes(row[0])
 
     def chosen(self, alert_id: int, channel: str) -> Chosen:
         """What was chosen under an alert's message on this channel."""

@@ -111,6 +111,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        """
+        CREATE TABLE pictures (
+            event_id INTEGER PRIMARY KEY REFERENCES events (id),
+            png BLOB NOT NULL
+        ) STRICT
+        """,
+    ),
 )
 
 

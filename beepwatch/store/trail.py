@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.messages import Clip, Quiet, Span, Window
+from beepwatch.messages import Clip, Hum, Quiet, Span, Window
 
 
 class AudioTrail:
@@ -39,7 +39,7 @@ class AudioTrail:
         if end > self._end:
             self._clear(max(self._end, end - len(self._ring)), end)
             self._end = end
-        if isinstance(span, Window):
+        if isinstance(span, Window | Hum):
             self._write(position, span.waveform())
 
     def cut(self, start_s: float, stop_s: float) -> Clip | None:

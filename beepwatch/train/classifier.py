@@ -4,8 +4,9 @@ Weights are judged after every epoch on recordings that were held out, by group,
 kept. So is the recipe of the features, which a new recording has to go through as well.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -13,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from beepwatch.errors import ConfigurationError, DiskFull, ModelError
@@ -26,6 +26,7 @@ from beepwatch.train.featuring.recipe import FeatureRecipe
 from beepwatch.train.featuring.sound import Recording
 from beepwatch.train.featuring.work import features_of
 from beepwatch.train.recipe import recipe_values
+from beepwatch.train.recording_networks import Network, NetworkRecipe
 from beepwatch.validation import explain
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classifier.json"
@@ -34,7 +35,6 @@ SILENT = Lines(lambda _line: None)
 _SCALE_BLOCKS = 2_000  # of which each column's mean and deviation are taken
 
 _Positive = Annotated[int, msgspec.Meta(ge=1)]
-_Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,14 +55,6 @@ class HeldOutRecipe(_Section, frozen=True):
     share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
 
 
-class NetworkRecipe(_Section, frozen=True):
-    """Convolutions along time, each halving it, then the mean of what they found."""
-
-    channels: Annotated[tuple[_Positive, ...], msgspec.Meta(min_length=1)] = (32, 64, 64)
-    kernel_frames: _Positive = 5
-    dropout: _Share = 0.2
-
-
 class LearningRecipe(_Section, frozen=True):
     """How the weights are found."""
 
@@ -74,6 +66,13 @@ class LearningRecipe(_Section, frozen=True):
     balanced: bool = True
 
 
+class ReportRecipe(_Section, frozen=True):
+    """What is trained beside it only to be judged on what it has not seen, once each."""
+
+    leave_one_out: Literal["", "device", "session"] = ""  # of each value of that column
+    random_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0  # of recordings; 0: not
+
+
 class ClassifierRecipe(_Section, frozen=True):
     """What `beepwatch train RECIPE --features STORE` follows."""
 
@@ -81,6 +80,7 @@ class ClassifierRecipe(_Section, frozen=True):
     held_out: HeldOutRecipe = HeldOutRecipe()
     network: NetworkRecipe = NetworkRecipe()
     training: LearningRecipe = LearningRecipe()
+    report: ReportRecipe = ReportRecipe()
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +97,13 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         """The share of the recordings that were taken for what they are."""
         counts = np.asarray(self.recordings)
         return float(np.trace(counts) / max(counts.sum(), 1))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean over the labels that there were of their F1, by recordings."""
+        counts = np.asarray(self.recordings)
+        right, had, said = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+        return float((2 * right[had > 0] / (had + said)[had > 0]).mean()) if had.any() else 0.0
 
     @property
     def recall(self) -> float:
@@ -126,33 +133,21 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     judged: Judgement
 
 
-class Network(nn.Module):
-    """Names a block of features; its columns' means and deviations are part of it."""
+def blocks_for(
+    plan: ClassifierRecipe,
+    store: StoredFeatures,
+    rows: Numbers,
+    labels: Sequence[str] | None = None,
+) -> Blocks:
+    """What a network is shown of rows of a store."""
+    return Blocks(store, rows, context=plan.blocks.context, step=plan.blocks.step, labels=labels)
 
-    def __init__(self, columns: int, labels: int, plan: NetworkRecipe) -> None:
-        super().__init__()
-        self.mean: Tensor
-        self.deviation: Tensor
-        self.register_buffer("mean", torch.zeros(columns))
-        self.register_buffer("deviation", torch.ones(columns))
-        layers: list[nn.Module] = []
-        for before, after in zip((columns, *plan.channels), plan.channels, strict=False):
-            layers += [
-                nn.Conv1d(before, after, plan.kernel_frames, padding="same", bias=False),
-                nn.BatchNorm1d(after),
-                nn.ReLU(),
-                nn.MaxPool1d(2, ceil_mode=True),
-            ]
-        self.layers = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(plan.dropout)
-        self.answer = nn.Linear(plan.channels[-1], labels)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits, [blocks, labels], of features [blocks, frames, columns]."""
-        scaled = (features - self.mean) / self.deviation  # [blocks, frames, columns]
-        found = self.layers(scaled.transpose(1, 2))  # [blocks, channels, fewer frames]
-        logits: Tensor = self.answer(self.dropout(found.mean(dim=2)))  # [blocks, labels]
-        return logits
+def labelled_rows(store: StoredFeatures) -> Numbers:
+    """Rows that have a label and are not of the split test."""
+    cells = zip(store.index.cells["label"], store.index.cells["split"], strict=True)
+    found = [row for row, (label, split) in enumerate(cells) if label and split != "test"]
+    return np.asarray(found, dtype=np.int64)
 
 
 def read_classifier_recipe(path: Path) -> ClassifierRecipe:
@@ -174,18 +169,43 @@ def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) ->
     """
     plan, store = read_classifier_recipe(recipe), StoredFeatures(features)
     learnt, judged = _parts(store, plan)
-    context, step = plan.blocks.context, plan.blocks.step
-    blocks = Blocks(store, learnt, context=context, step=step)
-    held_out = Blocks(store, judged, context=context, step=step, labels=blocks.labels)
+    blocks = blocks_for(plan, store, learnt)
+    held_out = blocks_for(plan, store, judged, blocks.labels)
     if len(blocks.labels) < 2 or len(blocks) < 2 or len(held_out) == 0:
         raise ConfigurationError(
             f"{features} has {len(blocks.labels)} labels, {len(blocks)} blocks to learn from and "
             f"{len(held_out)} to judge by. Two labels are the least; check dataset.csv."
         )
     followed = _recipe_of(features)
+
+    def keep(network: Network, judged: Judgement) -> None:
+        display.say(
+            f"epoch {judged.epoch}: {judged.recall:.1%} of a label's held-out blocks, "
+            f"loss {judged.loss:.4f}"
+        )
+        described = Description(
+            labels=blocks.labels,
+            columns=store.columns,
+            recipe=plan,
+            features=followed,
+            judged=judged,
+        )
+        _keep(out, network, described)
+
+    return fit(plan, blocks, held_out, keep, display)
+
+
+def fit(
+    plan: ClassifierRecipe,
+    blocks: Blocks,
+    held_out: Blocks,
+    keep: Callable[[Network, Judgement], None],
+    display: Display = SILENT,
+) -> Judgement:
+    """Learn from blocks; `keep` is given what does best on the held-out ones, whenever it is."""
     learning = plan.training
     torch.manual_seed(learning.seed)
-    network = Network(store.columns, len(blocks.labels), plan.network)
+    network = Network(blocks.store.columns, len(blocks.labels), plan.network)
     _scale(network, blocks, learning)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=learning.learning_rate, weight_decay=learning.weight_decay
@@ -197,18 +217,7 @@ def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) ->
         display.stepped(epoch + 1, learning.epochs, loss)
         if best is None or (found.recall, -found.loss) > (best.recall, -best.loss):
             best = found
-            display.say(
-                f"epoch {best.epoch}: {best.recall:.1%} of a label's held-out blocks, "
-                f"loss {best.loss:.4f}"
-            )
-            described = Description(
-                labels=blocks.labels,
-                columns=store.columns,
-                recipe=plan,
-                features=followed,
-                judged=best,
-            )
-            _keep(out, network, described)
+            keep(network, found)
     return best or judge(network, held_out)
 
 

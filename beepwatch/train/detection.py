@@ -33,6 +33,12 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     offset_s: float
     pulses: tuple[Span, ...]
     score: float = 0.0  # the highest of its frames
+    counted: int | None = None  # pulses, in its sound; None if they were not counted there
+
+    @property
+    def count(self) -> int:
+        """How many pulses it has, as far as is known."""
+        return len(self.pulses) if self.counted is None else self.counted
 
     @property
     def span(self) -> Span:
@@ -161,7 +167,7 @@ def judge(detections: Sequence[Heard], truth: Sequence[Span]) -> Verdict:
         elsewhere=len(detections) - len(of_beep),
         onset_error_s=abs(of_beep[0].onset_s - truth[0][0]) if of_beep else math.nan,
         offset_error_s=abs(of_beep[-1].offset_s - truth[-1][1]) if of_beep else math.nan,
-        pulses=sum(len(heard.pulses) for heard in of_beep),
+        pulses=sum(heard.count for heard in of_beep),
         true_pulses=len(truth),
     )
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import Bundle, load_bundle
 from beepwatch.classify.engines import Engine, answers_of_stream, open_engine
+from beepwatch.decide.counting import recounted
 from beepwatch.decide.episodes import Closed, EpisodeTracker
 from beepwatch.messages import Scores
 from beepwatch.train import rivals
@@ -62,6 +63,7 @@ class StreamAnswers(msgspec.Struct, frozen=True, kw_only=True):
     pitch_hz: NDArray[np.float32]  # [frames, tones]
     frame_s: float
     rate_hz: int
+    pcm: NDArray[np.int16] | None = None  # [samples]; without it pulses are as frames tell them
 
 
 class EpisodeEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,12 +187,15 @@ def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
         changes += tracker.hear(scores)
     changes += tracker.finish()
     closed = [change.episode for change in changes if isinstance(change, Closed)]
+    if answers.pcm is not None:
+        closed = [recounted(episode, answers.pcm, answers.rate_hz, 0.0) for episode in closed]
     return [
         Heard(
             onset_s=episode.pulses[0].onset_s,
             offset_s=episode.pulses[-1].offset_s,
             pulses=tuple((pulse.onset_s, pulse.offset_s) for pulse in episode.pulses),
             score=episode.peak_score,
+            counted=episode.counted,
         )
         for episode in closed
     ]
@@ -204,6 +209,7 @@ def score(engine: Engine, pcm: NDArray[np.int16]) -> StreamAnswers:
         pitch_hz=np.concatenate([part.pitch_hz for part in parts]),
         frame_s=engine.frame_s,
         rate_hz=engine.rate_hz,
+        pcm=pcm,
     )
 
 

@@ -7,15 +7,23 @@ what is new is made, whichever of these changed, and an interrupted run goes on 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
 from beepwatch.train.datasets.crossing import refuse_mixing_across
+from beepwatch.train.datasets.remote import (
+    Location,
+    Remote,
+    address_of,
+    location_of,
+)
 from beepwatch.train.datasets.spreading import Lost, in_batches, spread
+from beepwatch.train.featuring.devices import opened
 from beepwatch.train.featuring.listing import Listed, Listing, list_recordings
-from beepwatch.train.featuring.provenance import versions_of
+from beepwatch.train.featuring.provenance import PROCESSOR, versions_of
 from beepwatch.train.featuring.recipe import read_feature_recipe
 from beepwatch.train.featuring.spectra import column_names
 from beepwatch.train.featuring.stages import check_columns
@@ -38,9 +46,13 @@ from beepwatch.train.featuring.work import (
     Version,
     key_of,
     stamp_of,
+    stamp_of_mark,
     sum_up,
     work_on,
 )
+
+if TYPE_CHECKING:
+    from beepwatch.train.featuring.batching import Batches
 
 Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 
@@ -65,36 +77,48 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def extract(
     recipe: Path,
-    data: Path,
+    data: Location,
     out: Path,
     *,
     workers: int = 1,
     cluster: str | None = None,
+    device: str = PROCESSOR,
     report: Report = lambda what, done, of: None,
+    say: Callable[[str], None] = lambda line: None,
     clock: Clock | None = None,
 ) -> Outcome:
     """Bring the feature store `out` up to what the recipe makes of the data set.
 
-    Raises ConfigurationError, FeatureStoreError, SpreadError, CatalogueError, DiskFull, and
-    UnreadableAudio if there is not a single recording to be read.
+    A `device` that cannot be used is said, and the processor does it. Raises ConfigurationError,
+    FeatureStoreError, SpreadError, CatalogueError, DiskFull, DeviceError, and UnreadableAudio if
+    there is not a single recording to be read.
     """
+    if cluster is not None and device != PROCESSOR:
+        raise ConfigurationError("--dask and --device exclude one another. Give one.")
     followed = read_feature_recipe(recipe)
     check_columns(followed)
     listing = list_recordings(data)
     splits = {one.path: one.split for one in listing.recordings}
     refuse_mixing_across(splits, followed.augment, followed.is_augmented)
-    try:
-        versions = versions_of(followed, data)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{recipe}: {error.filename} is to be mixed in and cannot be read: {error.strerror}."
-        ) from error
     store = FeatureStore(out)
     now_s = (clock or SystemClock()).utc().timestamp()
-    with store.held():
-        plan = Plan(recipe=followed, versions=versions, data=str(data), into=str(store.rows))
-        run = _Run(store, plan, listing, int((now_s - _TOO_FRESH_S) * 1e9))
-        crew = _Crew(workers, cluster, report)
+    with store.held(), opened(device, followed, say) as (batches, name):
+        try:
+            versions = versions_of(followed, data, name)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{recipe}: {error.filename} is to be mixed in and cannot be read: "
+                f"{error.strerror}."
+            ) from error
+        plan = Plan(
+            recipe=followed,
+            versions=versions,
+            data=address_of(data),
+            into=str(store.rows),
+            device=name,
+        )
+        run = _Run(store, plan, data, listing, int((now_s - _TOO_FRESH_S) * 1e9))
+        crew = _Crew(workers, cluster, batches, report)
         try:
             run.look(crew)
             run.make(crew)
@@ -106,10 +130,20 @@ def extract(
 class _Crew:
     """Those who work on recordings, and who is told how far they are."""
 
-    def __init__(self, workers: int, cluster: str | None, report: Report) -> None:
+    def __init__(
+        self, workers: int, cluster: str | None, batches: "Batches | None", report: Report
+    ) -> None:
         self._workers = workers
         self._cluster = cluster
+        self._batches = batches
         self._report = report
+
+    def made(self, plan: Plan, jobs: Sequence[Job]) -> Iterator[list[Done]]:
+        """The rows, or the names of their files, as they come."""
+        if self._batches is None:
+            return self.done("features", work_on, plan, jobs)
+        answers = self._batches.worked_on(plan, jobs, self._workers)
+        return self._counted("features", answers, len(jobs))
 
     def done(
         self,
@@ -120,17 +154,20 @@ class _Crew:
     ) -> Iterator[list[Done]]:
         """The answers, as they come."""
         if self._cluster is not None:
-            there = str(Path(plan.data).absolute())  # its workers run somewhere else
+            there = address_of(location_of(plan.data).absolute())  # its workers are elsewhere
             plan = msgspec.structs.replace(plan, into=None, data=there)
         share = len(jobs) // (max(self._workers, 1) * _BATCHES_A_WORKER)
         batches = in_batches(jobs, min(max(share, 1), _LARGEST_BATCH))
+        answers = self._answers(partial(function, plan), batches)
+        yield from self._counted(what, answers, len(jobs))
+
+    def _counted(self, what: str, answers: Iterator[list[Done]], of: int) -> Iterator[list[Done]]:
         finished = 0
-        self._report(what, finished, len(jobs))
-        work = partial(function, plan)
-        for answer in self._answers(work, batches):
+        self._report(what, finished, of)
+        for answer in answers:
             finished += len(answer)
             yield answer
-            self._report(what, finished, len(jobs))
+            self._report(what, finished, of)
 
     def _answers(
         self, work: Callable[[Sequence[Job]], list[Done]], batches: Iterator[list[Job]]
@@ -162,7 +199,11 @@ def _last_words(lost: Lost[list[Job]]) -> str:
 class _Run:
     """One run over a data set."""
 
-    def __init__(self, store: FeatureStore, plan: Plan, listing: Listing, fresh_ns: int) -> None:
+    def __init__(
+        self, store: FeatureStore, plan: Plan, data: Location, listing: Listing, fresh_ns: int
+    ) -> None:
+        self._data = data
+        self._marks = data.below() if isinstance(data, Remote) else {}  # all by one question
         self._store = store
         self._plan = plan
         self._listing = listing
@@ -211,13 +252,15 @@ class _Run:
             self._places.clear()
 
     def _stamp(self, path: str) -> Stamp | None:
-        file = Path(self._plan.data) / path
+        file = self._data / path
         try:
-            return stamp_of(file)
+            return stamp_of_mark(self._marks[path]) if path in self._marks else stamp_of(file)
         except OSError as error:
             reason = (error.strerror or "").lower()
             self._problems[path] = f"{file} cannot be read: {reason}. Mend the table or the file."
-            return None
+        except UnreadableAudio as error:
+            self._problems[path] = str(error)
+        return None
 
     def _learn(self, done: Done) -> None:
         """What a job, of this run or of an interrupted one, has found."""
@@ -239,7 +282,7 @@ class _Run:
         if not jobs:
             return
         with self._store.journalling() as journal:
-            for answer in crew.done("features", work_on, self._plan, jobs):
+            for answer in crew.made(self._plan, jobs):
                 self._take(answer, journal)
 
     def _take(self, answer: Sequence[Done], journal: Journal) -> None:

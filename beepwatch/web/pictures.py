@@ -54,23 +54,29 @@ def wav_of(pcm: NDArray[np.int16]) -> bytes:
 
 def picture_of(pcm: NDArray[np.int16]) -> bytes:
     """A PNG of its spectrogram: time to the right, pitch upward in octaves."""
-    return _png(levels(pcm), _palette())
+    return png(levels(pcm), palette())
 
 
-def levels(pcm: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """How loud each pitch is at each time, 0 to 255, [HEIGHT, WIDTH], the highest pitch on top.
+def levels(
+    pcm: NDArray[np.int16],
+    *,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    lowest_hz: float = _LOWEST_HZ,
+) -> NDArray[np.uint8]:
+    """How loud each pitch is at each time, 0 to 255, [height, width], the highest pitch on top.
 
     A row's level is that of its loudest bin, so that a thin tone stays as bright as it is.
     """
     padded = np.pad(pcm.astype(np.float32), _WINDOW_SAMPLES // 2)
-    starts = np.linspace(0, max(len(padded) - _WINDOW_SAMPLES, 0), WIDTH).astype(int)
+    starts = np.linspace(0, max(len(padded) - _WINDOW_SAMPLES, 0), width).astype(int)
     pieces = np.stack(
         [np.resize(padded[start : start + _WINDOW_SAMPLES], _WINDOW_SAMPLES) for start in starts]
     )
     power = np.square(
         np.abs(np.fft.rfft(pieces * np.hanning(_WINDOW_SAMPLES), _TRANSFORM_SAMPLES, axis=1))
     )
-    edges_hz = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, HEIGHT + 1)
+    edges_hz = np.geomspace(lowest_hz, _HIGHEST_HZ, height + 1)
     bins = np.round(edges_hz * _TRANSFORM_SAMPLES / RATE_HZ).astype(int)
     rows = np.maximum.reduceat(power[:, : bins[-1] + 1], bins[:-1], axis=1)
     level_db = 10 * np.log10(rows + 1.0)
@@ -80,14 +86,15 @@ def levels(pcm: NDArray[np.int16]) -> NDArray[np.uint8]:
     return np.asarray(np.round(shown.T[::-1] * 255), dtype=np.uint8)
 
 
-def _palette() -> bytes:
+def palette() -> bytes:
+    """256 colours, from faint to loud."""
     places, colours = zip(*_STOPS, strict=True)
     steps = np.linspace(0, 1, 256)
     channels = [np.interp(steps, places, [colour[i] for colour in colours]) for i in range(3)]
     return np.round(np.stack(channels, axis=1)).astype(np.uint8).tobytes()
 
 
-def _png(pixels: NDArray[np.uint8], palette: bytes) -> bytes:
+def png(pixels: NDArray[np.uint8], palette: bytes) -> bytes:
     """An indexed image. The format: W3C, PNG, third edition, chapters 5 and 11."""
     height, width = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from beepwatch.classify import examples
+from beepwatch.classify.cabinet import KEPT_VERSIONS
 from beepwatch.classify.heads import Head, encode
-from beepwatch.classify.shelf import KEPT_VERSIONS, Shelf
+from beepwatch.classify.shelf import Shelf
 from beepwatch.errors import DiskFull, ModelError, StoreError
 from tests.classify.pitched import pitched
 from tests.small_disk import small_disk

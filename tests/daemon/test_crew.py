@@ -14,6 +14,7 @@ from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
 from beepwatch.decide.episodes import Closed, EpisodeTracker
 from beepwatch.errors import UnreadableAudio
+from beepwatch.train.datasets.remote import Location
 from tests.capture.sounds import recording
 from tests.daemon.windows_of_a_daemon import overlapping_scores
 
@@ -53,7 +54,7 @@ class Shelf:
     def __init__(self) -> None:
         self.closed: list[str] = []
 
-    def decode(self, path: Path, rate_hz: int) -> Generator[NDArray[np.int16], None, None]:
+    def decode(self, path: Location, rate_hz: int) -> Generator[NDArray[np.int16], None, None]:
         assert rate_hz == RATE_HZ
         try:
             for start in range(0, len(EVENING), 8 * RATE_HZ):
@@ -155,7 +156,7 @@ def test_more_sound_than_the_threads_are_at_is_never_held(engine: Engine, bundle
     read = 0
     heard: list[int] = []
 
-    def decode(_path: Path, _rate_hz: int) -> Generator[NDArray[np.int16], None, None]:
+    def decode(_path: Location, _rate_hz: int) -> Generator[NDArray[np.int16], None, None]:
         nonlocal read
         for start in range(0, len(EVENING), RATE_HZ):
             read = start + RATE_HZ

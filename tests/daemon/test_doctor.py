@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from beepwatch.capture import diagnosis
+from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.config import load
 from beepwatch.daemon.doctor import Check, checks
 from tests.bot_api import TOKEN, UNAUTHORIZED, BotApi
 from tests.classify.pitched import pitched
+from tests.daemon.fans import normal_fan
 from tests.daemon.loud import START
 from tests.end_to_end.sounds import BEEPS
 from tests.small_disk import broken_disk
@@ -70,6 +72,16 @@ def test_taught_sounds_are_named_and_a_broken_one_is_bad(tmp_path: Path) -> None
     assert found["model"].ok
     assert not found["taught"].ok
     assert "washer is left out" in found["taught"].as_line()
+
+
+def test_machines_are_named_and_a_broken_one_is_bad(tmp_path: Path) -> None:
+    shelf = Machines(tmp_path / "state")
+    shelf.put(normal_fan(), START)
+    assert _checks(tmp_path)["machines"].as_line() == "ok   machines    listened to: fan"
+    (shelf.directory / "fan" / "normal.json").write_text("{")
+    found = _checks(tmp_path)["machines"]
+    assert not found.ok
+    assert "fan/normal.json" in found.found
 
 
 def test_a_rule_for_a_sound_that_is_not_there_is_bad(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from beepwatch.daemon.classifier import HAND_OVER_S, UNWRITTEN_CLIPS, NoteWriter
@@ -56,6 +57,11 @@ def note(number: int, *, final: bool = False, clip_s: float = 3.0) -> Note:
     )
 
 
+def _alert_of(one: Note) -> Alert:
+    assert one.alert is not None
+    return one.alert
+
+
 def clips_wait(writer: NoteWriter) -> bool:
     return writer.clips_wait_for is not None
 
@@ -82,6 +88,22 @@ def test_an_alert_goes_without_its_clip_and_the_clip_follows_when_there_is_room(
     assert not clips_wait(writer)
     assert clip_lengths_s(database) == {1: 3.0}
     assert not writer.write([])
+
+
+def test_of_an_unusual_machine_the_words_go_without_clip_and_picture_and_the_clip_follows(
+    disk: SmallDisk, database: Database
+) -> None:
+    heard = note(1, final=True)
+    alert = msgspec.structs.replace(_alert_of(note(1)), kind=AlertKind.UNUSUAL)
+    writer = NoteWriter(Outbox(database), ("console",))
+    disk.fill()
+    told = msgspec.structs.replace(heard, alert=alert, episode=None, picture=bytes(50_000))
+    assert writer.write([told])
+    assert Outbox(database).waiting() == {"console": 1}
+    disk.make_room()
+    assert writer.write([])
+    assert clip_lengths_s(database) == {1: 3.0}
+    assert Outbox(database).picture(1) is None
 
 
 def test_the_clip_that_follows_does_not_bring_back_what_the_event_was_before(

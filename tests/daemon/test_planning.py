@@ -13,7 +13,7 @@ from beepwatch.daemon.planning import Planner, Reloader, changed_keys
 from beepwatch.errors import ConfigurationError
 from beepwatch.logs import LogSettings
 from beepwatch.secrecy import Secret
-from beepwatch.sections import Capture, Config, Notify, Rule, Store, Watchdog
+from beepwatch.sections import Capture, Config, Machines, Notify, Rule, Store, Watchdog
 from tests.classify.pitched import pitched
 from tests.daemon.loud import START
 
@@ -40,6 +40,7 @@ def concerned(old: Config, new: Config, *, token: Secret | None = None) -> set[s
         (Config(), set()),
         (Config(notify=Notify(room="cellar")), {"messenger"}),
         (Config(watchdog=Watchdog(missing_after_min=9)), {"classifier"}),
+        (Config(machines=Machines(drift="follow")), {"classifier"}),
         (Config(store=Store(keep_days=9)), {"messenger"}),
         (Config(capture=Capture(gate=False)), {"recorder"}),
         (Config(capture=Capture(queue_windows=9)), set()),

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import beepwatch.daemon.queue
 from beepwatch.daemon.queue import CRASHED, IN_FLIGHT_BYTES, KILLED, WindowQueue
-from beepwatch.messages import Done, Quiet, Window
+from beepwatch.messages import Done, Hum, Quiet, Window
 
 CAPACITY = 5
 
@@ -242,3 +242,22 @@ def test_how_far_the_classifier_is_behind() -> None:
     assert queue.lag_s == 3.0
     heard_by(queue, at_rest=True)
     assert queue.lag_s == 0.0
+
+
+def test_a_dropped_window_with_its_sound_weighs_like_one_and_goes_before_one() -> None:
+    """Two of them are more than an empty socket takes; of a full queue they go first, uncounted."""
+    queue = WindowQueue(CAPACITY)
+    whole = span(0)
+    assert isinstance(whole, Window)
+    fields = {name: getattr(whole, name) for name in whole.__struct_fields__}
+    hums = [Hum(**{**fields, "sequence": number, "samples": 48_000}) for number in (1, 2, 3)]
+    for hum in hums[:2]:
+        queue.push(hum)
+    assert queue.hand_out() == hums[0]
+    assert queue.hand_out() is None
+    queue.push(span(2))
+    for number in range(4, 4 + CAPACITY):
+        queue.push(span(number))
+    assert queue.dropped == 1
+    queue.done(done(hums[0]))
+    assert queue.hand_out() == span(4)

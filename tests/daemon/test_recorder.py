@@ -1,12 +1,17 @@
 """The recorder's main, spoken to over its connection as the supervisor does."""
 
+import threading
 import time
+import wave
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 
+from beepwatch.classify.machines import Machines
+from beepwatch.daemon import recorder
 from beepwatch.daemon.child import Child
+from beepwatch.daemon.running import recorder_of
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.messages import (
     PIECE_BYTES,
@@ -14,6 +19,7 @@ from beepwatch.messages import (
     Failed,
     Finish,
     Heartbeat,
+    Hum,
     Listen,
     Listening,
     Piece,
@@ -23,7 +29,9 @@ from beepwatch.messages import (
 )
 from beepwatch.sections import Capture
 from benchmarks.gap import spans
-from tests.daemon.conversation import QUIET_LOGS, recording, without_beats
+from tests.daemon.conversation import QUIET_LOGS, Conversation, recording, without_beats
+from tests.daemon.fans import normal_fan
+from tests.daemon.loud import START
 from tests.sound_server import sound_server
 
 
@@ -103,6 +111,37 @@ def test_a_recorder_that_makes_room_sends_what_it_has_heard_before_the_next_one_
     assert after[0].started_mono_s > before[-1].started_mono_s + before[-1].samples / 16_000
 
 
+@pytest.mark.mic
+@pytest.mark.slow
+def test_a_recorder_begins_with_what_a_killed_one_had_heard_and_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a real sound server: the time in which nobody listened is told as lost, and no more."""
+    with sound_server(tmp_path) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        capture = Capture(gate=False)
+        child = recorder_of(
+            RecorderSettings(capture=capture, rate_hz=16_000, speed=1.0, logs=QUIET_LOGS)
+        )
+        heard = []
+        try:
+            child.start(time.monotonic())
+            for span in spans(child, time.monotonic() + 45):
+                heard.append(span)
+                if len(heard) == 2:
+                    threading.Event().wait(0.6)  # of the sound that no window holds yet
+                    child.kill()
+                if span.stream_id != heard[0].stream_id:
+                    break
+        finally:
+            child.put_to_rest()
+    before, after = (list(one) for _, one in groupby(heard, key=lambda span: span.stream_id))
+    told_until_s = before[-1].started_mono_s + before[-1].samples / 16_000
+    assert after[0].started_mono_s == pytest.approx(told_until_s, abs=0.01)
+    assert 0 < after[0].lost_samples < 16_000 * 3.0
+
+
 def test_who_wants_to_hear_the_room_hears_it_gate_or_no_gate() -> None:
     """What the gate drops comes too, unbroken, sample for sample, and no more than was asked."""
     child = recording(speed=30.0)
@@ -125,3 +164,36 @@ def test_who_wants_to_hear_the_room_hears_it_gate_or_no_gate() -> None:
             compared += 1
     assert compared
     assert any(isinstance(span, Quiet) for span in spans[:20])
+
+
+def test_while_a_machine_is_learned_dropped_windows_come_with_their_sound(tmp_path: Path) -> None:
+    """Taught and taken away while the recorder runs, at ten times the speed of time."""
+    learned = normal_fan()
+    sound = tmp_path / "silence.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(2 * 600 * 16_000))
+    settings = RecorderSettings(
+        capture=Capture(source=f"file:{sound}"),
+        rate_hz=16_000,
+        speed=10.0,
+        logs=QUIET_LOGS,
+        directory=tmp_path / "state",
+    )
+    child = Conversation(lambda connection: recorder.main(connection, settings))
+    first = child.hear_until(Quiet)
+    shelf = Machines(tmp_path / "state")
+    shelf.put(learned, START)
+    child.hear_until(Hum)
+    shelf.remove("fan")
+    assert not any(isinstance(message, Hum) for message in first)
+    in_a_row = 0
+    for message in child.hear():
+        if isinstance(message, Window | Quiet):
+            in_a_row = 0 if isinstance(message, Window | Hum) else in_a_row + 1
+        if in_a_row > 5:
+            break
+    assert in_a_row > 5
+    child.close()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -219,6 +220,16 @@ def test_pulses_that_were_heard_before_are_not_counted_again() -> None:
     one = joined(earlier, episode(6.0, 8.5, 12.0))
     assert (one.id, one.pulses) == (7, 5)
     assert (one.onset, one.offset) == (event(1.0, 12.5).onset, event(1.0, 12.5).offset)
+
+
+@pytest.mark.parametrize(("onset_s", "pulses"), [(1.0, 3), (6.0, 4)])
+def test_a_life_that_has_heard_all_of_an_episode_knows_best_how_many_pulses_it_has(
+    onset_s: float, pulses: int
+) -> None:
+    """Frames told four of it before; in its sound there were three."""
+    heard = episode(onset_s, 8.5)
+    final = msgspec.structs.replace(event(onset_s, 9.0, pulses=3, final=True), id=None)
+    assert Earlier([event(1.0, 9.0, pulses=4)]).join(final, heard).pulses == pulses
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
-from beepwatch.daemon.watching import EVERY_S, ShelfWatch
+from beepwatch.daemon.watching import EVERY_S, MachinesThere, ShelfWatch
 from tests.classify.pitched import pitched
+from tests.daemon.fans import normal_fan
 from tests.daemon.loud import START
 
 WASHER = pitched("washer", 2_000.0)
@@ -47,3 +49,24 @@ def test_it_looks_no_more_often_than_it_has_to(
     for tenth in range(100):
         assert not watch.changed(tenth * EVERY_S / 10)
     assert len(looks) == 11
+
+
+def test_machines_are_there_from_the_look_after_the_first_was_taught_to_that_after_the_last_went(
+    tmp_path: Path,
+) -> None:
+    shelf = Machines(tmp_path)
+    there = MachinesThere(tmp_path)
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: shelf.put(normal_fan(), START),
+        lambda: None,
+        lambda: (shelf.directory / "fan" / "normal.json").write_text("{"),
+        lambda: shelf.remove("fan"),
+        lambda: shelf.put(normal_fan(), START),
+    ]
+    seen = []
+    for number, change in enumerate(changes):
+        change()
+        seen.append(there.look(number * EVERY_S))
+        assert there.look(number * EVERY_S + 0.9) is seen[-1]
+    assert seen == [False, True, True, True, False, True]

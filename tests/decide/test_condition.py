@@ -130,3 +130,20 @@ def test_what_creeps_is_followed_and_a_fault_still_found() -> None:
     assert told(watch, [1.1] * 600, from_s=200_001) == []  # without drift that would be a fault
     assert told(MachineWatch("report"), [1.1] * 600)
     assert [news for _, news in told(watch, [FAULT] * 100, from_s=200_700)]
+
+
+@given(
+    st.lists(st.sampled_from([FAULT, WELL, 0.8, None]), max_size=200),
+    st.lists(st.sampled_from([FAULT, WELL, 0.8]), min_size=1, max_size=200),
+)
+def test_a_watch_goes_on_where_another_was(
+    before: list[float | None], after: list[float | None]
+) -> None:
+    """All but the length of the first window after, since nobody heard what was before it."""
+    one = MachineWatch()
+    told(one, before)
+    now_s = len(before) - 1.0
+    other = MachineWatch()
+    other.recall(one.memory(now_s), now_s)
+    other.step(None, now_s)
+    assert told(other, after, from_s=now_s + 1) == told(one, after, from_s=now_s + 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from beepwatch.decide.episodes import Counted, Episode
 from beepwatch.decide.pulses import Pulse
-from beepwatch.decide.rules import Hold, RuleMachine, Tell, end_of_quiet
+from beepwatch.decide.rules import ROUNDING_S, Hold, RuleMachine, Tell, end_of_quiet
 from beepwatch.sections import Rule
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -175,7 +175,7 @@ def test_alerts_are_at_least_a_cooldown_apart_and_each_has_its_pattern(
             told_s.append(at_s)
         elif isinstance(answer, Hold):
             assert answer.for_s == pytest.approx(told_s[-1] + cooldown_s - at_s)
-    assert all(b - a >= cooldown_s - 1e-9 for a, b in itertools.pairwise(told_s))
+    assert all(b - a >= cooldown_s - ROUNDING_S for a, b in itertools.pairwise(told_s))
 
 
 def test_a_rule_waits_while_an_earlier_pulse_may_count_with_the_next() -> None:

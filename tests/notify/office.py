@@ -56,7 +56,9 @@ class Office:
     ) -> TelegramChannel:
         limits_s = {"answer_s": 1.0, **limits_s}
         url = base_url or self.api.base_url
-        return TelegramChannel(Secret(TOKEN), chat_id, url, buttons=True, **limits_s)
+        return TelegramChannel(
+            Secret(TOKEN), chat_id, url, buttons=True, collects=False, **limits_s
+        )
 
     @asynccontextmanager
     async def open(

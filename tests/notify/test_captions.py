@@ -7,6 +7,7 @@ import msgspec
 
 from beepwatch.messages import Alert, AlertKind
 from beepwatch.notify.captions import caption, console_line, digest, digest_line
+from beepwatch.notify.captions import heard as heard_words
 from tests.notify.laundry import NOON, beep, heard, notice
 
 PARIS = timezone(timedelta(hours=1))
@@ -52,6 +53,24 @@ def test_a_notice_is_its_own_text_with_room_and_time() -> None:
         "beepwatch is listening\nlaundry room · Sat 1 Mar 13:00:00"
     )
     assert caption(notice(), [], zone=PARIS) == "beepwatch is listening\nSat 1 Mar 13:00:00"
+
+
+def test_an_unusual_machine_is_told_with_the_time_of_telling_and_no_pulses() -> None:
+    alert = msgspec.structs.replace(
+        heard(), kind=AlertKind.UNUSUAL, text="the fan has sounded unusual for 10 min"
+    )
+    event = msgspec.structs.replace(beep(-600, 0, 600, final=True), label="fan", peak_score=2.1)
+    assert caption(alert, [event], "attic", PARIS) == (
+        "the fan has sounded unusual for 10 min\nattic · Sat 1 Mar 13:00:00"
+    )
+    assert console_line(alert, [event], CLIP, PARIS) == (
+        "13:00:00  unusual  the fan has sounded unusual for 10 min"
+    )
+    line = digest_line(alert, [event], PARIS)
+    assert line == "Sat 1 Mar 13:00:00 · the fan has sounded unusual for 10 min"
+    assert heard_words("fan", [event], zone=PARIS) == (
+        "fan\nSat 1 Mar 12:50:00 · over 10 min 0 s · score 2.10"
+    )
 
 
 def test_an_alert_whose_event_is_gone_still_says_what_it_was() -> None:

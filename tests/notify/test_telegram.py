@@ -1,7 +1,10 @@
 """The real client against the stand-in: what is sent, and what each answer means."""
 
+import gc
 from collections.abc import AsyncIterator
 
+import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -49,6 +52,20 @@ async def test_the_clip_goes_as_a_voice_message_with_its_words(
     assert request.file == SOUND.content
     assert next(iter(request.file_names.values())).endswith(".mp3")
     assert reference == "voice:100"
+
+
+async def test_nothing_of_a_message_that_was_sent_is_left(api: BotApi) -> None:
+    """Although the client's objects refer to one another, and Python looks for such rings late."""
+    channel = TelegramChannel(Secret(TOKEN), CHAT, api.base_url, collects=True)
+    await channel.open()
+    gc.disable()
+    try:
+        await channel.send(message())
+        left = [type(one).__name__ for one in gc.get_objects() if isinstance(one, httpx.Request)]
+    finally:
+        gc.enable()
+        await channel.close()
+    assert left == []
 
 
 @pytest.mark.parametrize(
@@ -226,3 +243,24 @@ async def test_an_edit_meets_the_same_trouble_as_a_message(
 async def test_a_token_is_taken_out_of_any_text() -> None:
     assert redact(f"POST /bot{TOKEN}/getMe", Secret(TOKEN)) == "POST /bot[token]/getMe"
     assert redact("text", Secret("")) == "text"
+
+
+async def test_a_picture_follows_the_words(api: BotApi, channel: TelegramChannel) -> None:
+    told = msgspec.structs.replace(message(), picture=b"\x89PNG of a fan")
+    assert await channel.send(told) == "voice:100"
+    voice, photo = api.messages
+    assert (voice.kind, photo.kind) == ("voice", "photo")
+    assert photo.file == b"\x89PNG of a fan"
+
+
+@pytest.mark.parametrize(
+    "fault", [bot_api.BLOCKED, bot_api.flood(9), bot_api.INTERNAL, bot_api.RESET_AFTER]
+)
+async def test_a_picture_that_does_not_arrive_costs_no_second_alert(
+    api: BotApi, channel: TelegramChannel, fault: Fault
+) -> None:
+    api.always("sendPhoto", fault)
+    told = msgspec.structs.replace(message(), picture=b"\x89PNG")
+    assert await channel.send(told) == "voice:100"
+    assert len(api.calls("sendVoice")) == 1
+    assert channel.fallbacks == 1

@@ -294,3 +294,20 @@ def test_room_of_sound_that_waited_goes_back_to_the_disk_instead_of_costing_clip
     assert shortened.integrity() == []
     assert [Library(shortened).path(event_id) is not None for event_id in range(1, 6)] == 5 * [True]
     shortened.close()
+
+
+def test_a_picture_goes_with_the_clips_of_its_time_unless_it_is_still_to_be_told(
+    outbox: Outbox, library: Library
+) -> None:
+    for number in range(3):
+        outbox.write(
+            event=beep(number * 86_400), picture=b"PNG", alert=heard(f"{number}"), channels=["a"]
+        )
+    for number in (0, 1):
+        delivery = outbox.due("a", at(10**7))
+        assert delivery is not None
+        outbox.sent(delivery.id, reference=None, revision=1, sent_at=at(number))
+    library.tidy(at(0) + timedelta(days=30.5), **EVERYTHING_FITS)
+    assert [outbox.picture(event_id) for event_id in (1, 2, 3)] == [None, b"PNG", b"PNG"]
+    library.tidy(at(0) + timedelta(days=90), **EVERYTHING_FITS)
+    assert [outbox.picture(event_id) for event_id in (1, 2, 3)] == [None, None, b"PNG"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from beepwatch.messages import Quiet, Window
+from beepwatch.messages import Hum, Quiet, Window
 from beepwatch.store.trail import AudioTrail
 
 RATE_HZ = 1_000
@@ -93,6 +93,15 @@ def test_gaps_are_silence_of_their_true_length(hops: list[int], data: st.DataObj
             trail.lay(quiet(stop, following))
             expected = np.pad(expected, (0, following - len(expected)))
     np.testing.assert_array_equal(sound(trail, 0, 20_000), expected)
+
+
+def test_a_dropped_window_that_comes_with_its_sound_is_no_silence() -> None:
+    trail = AudioTrail(rate_hz=RATE_HZ, keep_s=20)
+    trail.lay(window(0, 500))
+    pcm = STREAM[500:1_500].tobytes()
+    trail.lay(Hum(samples=1_000, pcm=pcm, **_span(500, "a", 0.0)))
+    trail.lay(quiet(1_500, 1_800))
+    np.testing.assert_array_equal(sound(trail, 0, 1_800), np.pad(STREAM[:1_500], (0, 300)))
 
 
 def test_a_clip_says_when_it_began() -> None:

@@ -15,14 +15,14 @@ from beepwatch.train.augment import to_int16
 from beepwatch.train.classifier import (
     Classifier,
     Judgement,
-    Network,
-    NetworkRecipe,
     judge,
     read_classifier_recipe,
     train,
 )
 from beepwatch.train.datasets.loader import Blocks, StoredFeatures, UnusableFeatures
 from beepwatch.train.features import extract
+from beepwatch.train.featuring.recipe import read_feature_recipe
+from beepwatch.train.recording_networks import Network, NetworkRecipe
 from tests.train.datasets.stores import WIDTH, recording, write_store
 from tests.train.featuring.recipes import recipe as feature_recipe
 
@@ -222,3 +222,19 @@ def test_an_out_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> 
     (tmp_path / "out").write_text("a file", encoding="utf-8")
     with pytest.raises(DiskFull, match="out cannot be written"):
         train(folder / "recipe.toml", folder / "store", tmp_path / "out")
+
+
+# What ships
+
+
+@pytest.mark.parametrize(("name", "kind"), [("recipe", "residual"), ("reference", "image")])
+def test_the_recipes_for_machines_can_be_followed(name: str, kind: str) -> None:
+    """Each is shown three seconds at once, with the features that lie beside it."""
+    directory = Path(__file__).parents[2] / "models" / "machine"
+    plan = read_classifier_recipe(directory / f"{name}.toml")
+    features = read_feature_recipe(directory / "features.toml")
+    assert plan.network.kind == kind
+    assert plan.report.leave_one_out == "device"
+    frame_s = features.frames.hop_samples / features.sound.rate_hz
+    assert plan.blocks.context * frame_s == pytest.approx(3.0, abs=0.02)
+    assert [each.name for each in features.augment] == ["noise", "roll", "stretch"]

@@ -18,6 +18,7 @@ import msgspec
 
 from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.errors import BeepwatchError
+from beepwatch.train.datasets.remote import Location, on_disk
 from beepwatch.validation import shortened
 
 NAME = "dataset.csv"
@@ -207,6 +208,16 @@ def read_table(file: Path) -> Table:
         raise CatalogueError(
             f"{file} is no table: line {line}: {error}. Mend it, or move it away."
         ) from error
+
+
+def table_of(directory: Location) -> Table:
+    """The table of a data set, here or elsewhere; empty if it has none. Raises CatalogueError."""
+    if isinstance(directory, Path):
+        return Catalogue(directory).table()
+    if not (directory / NAME).exists():
+        return Table.empty()
+    with on_disk(directory / NAME) as file:
+        return read_table(file)
 
 
 def _table(lines: Iterator[list[str]]) -> Table:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from beepwatch.train.datasets.catalogue import NAME, Catalogue, clips_below
+from beepwatch.train.datasets.catalogue import NAME, clips_below, table_of
 from beepwatch.train.datasets.containers import expected_containers
 from beepwatch.train.datasets.fingerprints import Fingerprint, Sketches, alike
 from beepwatch.train.datasets.inspecting import Inspection, is_mislabelled
+from beepwatch.train.datasets.remote import Location, Remote, recordings_below
 from beepwatch.train.datasets.splitting import GROUPED_BY
 from beepwatch.train.datasets.surveying import Journal, Unseen, survey
 
@@ -89,7 +90,7 @@ def _duration_rank(text: str) -> float:
 
 
 def check(
-    directory: Path,
+    directory: Location,
     *,
     by: Sequence[str] = GROUPED_BY,
     workers: int = 1,
@@ -101,8 +102,8 @@ def check(
     Findings are sorted by path. Leaks are looked for among the splits of `dataset.csv`, where there
     is one.
     """
-    paths = clips_below(directory)
-    rows = Catalogue(directory).table().rows
+    paths = recordings_below(directory) if isinstance(directory, Remote) else clips_below(directory)
+    rows = table_of(directory).rows
     tally = _Tally()
     findings: list[Finding] = []
     sounding: list[tuple[str, str]] = []  # path and digest of what can be compared

@@ -11,7 +11,14 @@ import msgspec
 from beepwatch.train.datasets.catalogue import Catalogue, Table, clips_below
 from beepwatch.train.datasets.inspecting import Inspection
 from beepwatch.train.datasets.layouts import describe
-from beepwatch.train.datasets.splitting import GROUPED_BY, Dealt, deal, folds, held_out
+from beepwatch.train.datasets.splitting import (
+    GROUPED_BY,
+    Dealt,
+    deal,
+    folds,
+    held_out,
+    lacking_labels,
+)
 from beepwatch.train.datasets.surveying import Journal, Unseen, survey
 
 MEASURED = (*("sha256", "duration_s", "rate_hz", "channels", "bits", "peak_dbfs", "clipped"),)
@@ -36,6 +43,7 @@ class Indexed(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...]  # rows whose file is not there; they are kept
     problems: tuple[str, ...]  # lines about files that are not listed
     dealt: Dealt | None = None
+    lacking: Mapping[str, tuple[str, ...]] = {}  # by split: labels that others have and it has not
 
 
 def index(
@@ -90,6 +98,7 @@ def index(
         missing=tuple(path for path in after.rows if path not in there),
         problems=tuple(problems),
         dealt=dealt[0] if dealt else None,
+        lacking=lacking_labels(after.rows.values()),
     )
 
 

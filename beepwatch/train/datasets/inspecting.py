@@ -16,6 +16,7 @@ from beepwatch.errors import BeepwatchError, UnreadableAudio
 from beepwatch.train.datasets.containers import container_of, expected_containers, lacking
 from beepwatch.train.datasets.fingerprints import Fingerprint, Fingerprinter
 from beepwatch.train.datasets.media import Media, media_of
+from beepwatch.train.datasets.remote import location_of, on_disk
 
 Floats = NDArray[np.float32]
 
@@ -125,8 +126,15 @@ def _dbfs(value: float) -> float | None:
 
 
 def inspect(directory: str, path: str) -> Inspection:
-    """One file of a data set. What is wrong with it is in the answer; raises OSError."""
-    file = Path(directory, path)
+    """One file of a data set, by its address. What is wrong with it is in the answer.
+
+    Raises OSError, and UnreadableAudio for what cannot be fetched.
+    """
+    with on_disk(location_of(directory) / path) as file:
+        return _inspected(file, path)
+
+
+def _inspected(file: Path, path: str) -> Inspection:
     status = file.stat()
     container = container_of(file)
     measure: _Measure | None = None
@@ -148,7 +156,7 @@ def inspect(directory: str, path: str) -> Inspection:
         loudest_dbfs=loudest,
         clipped=measure.clipped if measure else 0,
         samples=measure.frames * measure.channels if measure else 0,
-        problem=problem.replace(f"{directory}/", ""),
+        problem=problem.replace(str(file), path),
         lacks=lacking(file, container) if status.st_size else "",
         fingerprint=fingerprint.to_text() if fingerprint else "",
     )

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from beepwatch.train.datasets.checking import Checked, Counts, Finding, reasons
+from beepwatch.train.pictures import write_png
 
 Cells = Mapping[str, tuple[int, float]]
 
@@ -74,13 +75,11 @@ def _show_findings(console: Console, findings: Sequence[Finding]) -> None:
 
 def draw(file: Path, checked: Checked) -> None:
     """The same as bars, a PNG. Raises ImportError without matplotlib, OSError."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     found = {reason: (count, 0.0) for reason, count in reasons(checked.findings).items()}
     panels = [*_properties(checked.counts), ("found", found)]
     figure = Figure(figsize=(12, 13), layout="constrained")
-    FigureCanvasAgg(figure)
     counts = checked.counts
     figure.suptitle(f"{counts.files:,} files, {counts.seconds / 3_600:.2f} h")
     for axes, (name, cells) in zip(figure.subplots(4, 2).flat, panels, strict=True):
@@ -98,9 +97,4 @@ def draw(file: Path, checked: Checked) -> None:
         axes.tick_params(labelsize=8)
         axes.set_title(name, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-    draft = file.with_name(f".{file.name}.part")
-    try:
-        figure.savefig(draft, format="png", dpi=110, metadata={"Software": None})
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_png(figure, file)

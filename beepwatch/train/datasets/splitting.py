@@ -5,7 +5,7 @@ dealt out so that every label has its share in every split, as far as whole grou
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -160,6 +160,17 @@ def _fill_empty(
             key=lambda group: len(members[group]),
         )
         chosen[smallest] = name
+
+
+def lacking_labels(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    """For each split the labels that another one has and it has not; splits with all left out."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.get("split"):
+            found[row["split"]].add(row.get("label", ""))
+    known = set().union(*found.values()) - {""}
+    missing = {split: tuple(sorted(known - labels)) for split, labels in sorted(found.items())}
+    return {split: labels for split, labels in missing.items() if labels}
 
 
 def folds(rows: Sequence[Row], column: str) -> dict[str, str]:

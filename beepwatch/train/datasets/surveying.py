@@ -16,6 +16,7 @@ import msgspec
 
 from beepwatch.train.datasets.catalogue import is_text
 from beepwatch.train.datasets.inspecting import VERSION, Inspection, inspect
+from beepwatch.train.datasets.remote import Location, address_of
 from beepwatch.train.datasets.spreading import Lost, spread
 
 FOLDER = ".beepwatch"  # of what only these verbs read; hidden, so no clip is looked for in it
@@ -39,23 +40,31 @@ class _Stamp(msgspec.Struct):
 
 
 class Journal:
-    """Inspections on disk, found by path; only where each begins is in memory."""
+    """Inspections on disk, found by path; only where each begins is in memory.
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._file = directory / FOLDER / _NAME
+    Of a data set that is on no disk here they are kept for as long as this is open.
+    """
+
+    def __init__(self, directory: Location) -> None:
+        self._directory = directory if isinstance(directory, Path) else None
         self._lines: dict[str, tuple[int, int, int]] = {}  # begin, size_bytes, mtime_ns
         self._handle: IO[bytes] | None = None
         self._unwritten: dict[str, Inspection] = {}
 
     def __enter__(self) -> "Journal":
-        try:
-            self._file.parent.mkdir(exist_ok=True)
-            self._handle = self._file.open("a+b")
-        except OSError:  # what cannot be written to is looked at all the same, each time anew
-            self._handle = TemporaryFile()
+        self._handle = self._opened()
         self._read()
         return self
+
+    def _opened(self) -> IO[bytes]:
+        if self._directory is None:
+            return TemporaryFile()
+        file = self._directory / FOLDER / _NAME
+        try:
+            file.parent.mkdir(exist_ok=True)
+            return file.open("a+b")
+        except OSError:  # what cannot be written to is looked at all the same, each time anew
+            return TemporaryFile()
 
     def __exit__(self, *_: object) -> None:
         if self._handle is not None:
@@ -77,6 +86,8 @@ class Journal:
 
     def knows(self, path: str) -> bool:
         """Whether a file was looked at and is still as it was."""
+        if self._directory is None:
+            return False
         try:
             status = (self._directory / path).stat()
         except OSError:
@@ -107,7 +118,7 @@ class Journal:
 
 
 def survey(
-    directory: Path,
+    directory: Location,
     paths: Sequence[str],
     journal: Journal,
     *,
@@ -116,7 +127,7 @@ def survey(
     report: Callable[[int], None] = lambda done: None,
 ) -> Generator[Inspection | Unseen]:
     """One for each path, in order; `report` is told how many are done."""
-    root = str(directory.resolve()) if cluster else str(directory)
+    root = address_of(directory.absolute() if cluster else directory)
     new = {path for path in paths if is_text(path) and not journal.knows(path)}
     to_inspect = (path for path in paths if path in new)
     inspected = spread(partial(inspect, root), to_inspect, workers, cluster=cluster)

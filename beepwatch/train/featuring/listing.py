@@ -1,11 +1,12 @@
 """Which recordings a feature store is made of, and what is known of each."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import msgspec
 
 from beepwatch.errors import ConfigurationError, UnreadableAudio
-from beepwatch.train.datasets.catalogue import NAME, clips_below, is_text, read_table
+from beepwatch.train.datasets.catalogue import NAME, clips_below, is_text, table_of
+from beepwatch.train.datasets.remote import Location, Remote, on_disk, recordings_below
 from beepwatch.validation import shortened
 
 
@@ -27,18 +28,18 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[str]  # a line for each that cannot stand in a table
 
 
-def list_recordings(data: Path) -> Listing:
+def list_recordings(data: Location) -> Listing:
     """By path: the table's rows, else all files, labelled by the folder that they lie in.
 
     What the quarantine names is left out. Raises CatalogueError, UnreadableAudio.
     """
     if (data / NAME).exists():
-        rows = read_table(data / NAME).rows.values()
+        rows = table_of(data).rows.values()
         found = [
             Listed(**{name: row.get(name, "") for name in Listed.__struct_fields__}) for row in rows
         ]
     else:
-        paths = clips_below(data)
+        paths = recordings_below(data) if isinstance(data, Remote) else clips_below(data)
         found = [Listed(path=path, label=PurePosixPath(path).parent.name) for path in paths]
     banned = _quarantined(data)
     left_out = [one for one in found if one.path in banned]
@@ -55,13 +56,14 @@ def list_recordings(data: Path) -> Listing:
     )
 
 
-def _quarantined(data: Path) -> set[str]:
+def _quarantined(data: Location) -> set[str]:
     if not (data / "quarantine.csv").exists():
         return set()
     from beepwatch.train.datasets.checking import quarantined  # with all that checks recordings
 
     try:
-        return quarantined(data / "quarantine.csv")
+        with on_disk(data / "quarantine.csv") as file:
+            return quarantined(file)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigurationError(
             f"{data / 'quarantine.csv'} is no list of `dataset check`: {error}. Move it away."

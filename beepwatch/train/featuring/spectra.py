@@ -18,8 +18,8 @@ Floats = NDArray[np.float32]
 
 BLOCK_FRAMES = 128
 _BANDS_A_PRODUCT = 12  # mel bands multiplied at once: near ones share most of their bins
-_SILENT = np.float32(np.finfo(np.float32).tiny)
-_CROSSED_FROM = np.float32(1e-10)  # a sample nearer to zero counts as zero
+SILENT = float(np.finfo(np.float32).tiny)
+CROSSED_FROM = 1e-10  # a sample nearer to zero counts as zero
 _PADDINGS = {"zeros": "constant", "reflect": "reflect", "edge": "edge"}
 
 
@@ -192,12 +192,12 @@ class Transform:
         def fill(block: _Block, rows: Floats) -> None:
             power = block.power(shape.power)
             total = power.sum(axis=1, keepdims=True)
-            centroid = power @ hz[:, np.newaxis] / np.maximum(total, _SILENT)  # silence: 0 Hz
+            centroid = power @ hz[:, np.newaxis] / np.maximum(total, SILENT)  # silence: 0 Hz
             if (place := where["centroid"]) is not None:
                 rows[:, place] = centroid
             if (place := where["bandwidth"]) is not None:
                 off = np.abs(hz - centroid) ** order
-                mean = (power * off).sum(axis=1, keepdims=True) / np.maximum(total, _SILENT)
+                mean = (power * off).sum(axis=1, keepdims=True) / np.maximum(total, SILENT)
                 rows[:, place] = mean ** (1 / order)
             if (place := where["rolloff"]) is not None:
                 so_far = np.cumsum(power, axis=1)
@@ -215,7 +215,7 @@ class Transform:
 
         def fill(block: _Block, rows: Floats) -> None:
             notes = block.power(chroma.power) @ weights
-            rows[:, place] = notes / np.maximum(_size_of(notes, chroma.norm), _SILENT)
+            rows[:, place] = notes / np.maximum(_size_of(notes, chroma.norm), SILENT)
 
         self._fillers.append(fill)
 
@@ -223,7 +223,7 @@ class Transform:
         size, hop = self._frames.fft_samples, self._frames.hop_samples
 
         def crossings(block: _Block, rows: Floats) -> None:
-            sign = block.samples < -_CROSSED_FROM
+            sign = block.samples < -np.float32(CROSSED_FROM)
             crossed = np.concatenate([[0], np.cumsum(sign[1:] != sign[:-1])])
             starts = np.arange(len(rows)) * hop
             count = crossed[starts + size - 1] - crossed[starts]
@@ -260,10 +260,8 @@ class _Block:
         if exponent != 2:
             energy = self.power(2.0)
             return np.sqrt(energy) if exponent == 1 else energy ** np.float32(exponent / 2)
-        real, imaginary = self.spectrum.real, self.spectrum.imag
-        energy = real * real
-        energy += imaginary * imaginary
-        return energy.astype(np.float32, copy=False)
+        parts = np.square(self.spectrum.view(self.spectrum.real.dtype))  # real, imaginary, real, …
+        return (parts[:, 0::2] + parts[:, 1::2]).astype(np.float32, copy=False)
 
 
 def _part_of(bank: NDArray[np.float64], first: int) -> tuple[slice, slice, Floats]:

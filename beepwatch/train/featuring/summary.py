@@ -26,6 +26,7 @@ def meta_of(plan: Plan, entries: Sequence[Entry], index: str, failed: Sequence[s
         "recipe_sha256": recipe.digest,
         "code": code(),
         "packages": packages(),
+        "device": plan.device,
         "rows": {version.name: version.digest for version in plan.versions},
         "columns": _places(names),
         "column_names": names,

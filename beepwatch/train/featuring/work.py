@@ -4,9 +4,11 @@ import errno
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import stat
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -14,14 +16,30 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
-from beepwatch.errors import BeepwatchError
-from beepwatch.train.datasets.augmentation import Sound, augmented, masked, read_sounds
+from beepwatch.errors import BeepwatchError, UnreadableAudio
+from beepwatch.train.datasets.augmentation import (
+    Sound,
+    augmented,
+    files_of,
+    masked,
+    read_sounds,
+)
+from beepwatch.train.datasets.remote import Location, Mark, Remote, location_of, mirrored, on_disk
 from beepwatch.train.featuring.recipe import FeatureRecipe
 from beepwatch.train.featuring.sound import Recording
 from beepwatch.train.featuring.spectra import Transform, blocks, column_names
 from beepwatch.train.featuring.stages import TooShort, read_rows, with_deltas, write_rows
 
+Rows = Callable[[Iterable[Sound]], Iterator[Sound]]  # of blocks of samples, [frames, columns]
+
 _KEPT_BYTES = 16_000_000
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a directory",
+}
 PLAIN = ""  # the version of a recording that is nothing but the recording
 
 
@@ -38,8 +56,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     recipe: FeatureRecipe
     versions: tuple[Version, ...]
-    data: str  # the directory below which paths are
+    data: str  # the address of the directory below which paths are
     into: str | None  # where rows are put; None: they are part of the answer
+    device: str = "cpu"  # what makes them of frames
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
@@ -80,10 +99,20 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     disk_full: bool = False  # nothing else can be made either
 
 
-def stamp_of(path: Path) -> Stamp:
-    """Raises OSError."""
+def stamp_of(path: Location) -> Stamp:
+    """Raises OSError, and UnreadableAudio for what may never give a byte, or never end."""
+    if isinstance(path, Remote):
+        return stamp_of_mark(path.mark())
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        what = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
+        raise UnreadableAudio(f"{path} is {what}. Name a recording in a file, or leave it out.")
     return Stamp(status.st_size, status.st_ctime_ns, status.st_mtime_ns, status.st_ino)
+
+
+def stamp_of_mark(mark: Mark) -> Stamp:
+    """Of a file that is on no disk here."""
+    return Stamp(mark.size, mark.changed_ns, mark.changed_ns, mark.tag)
 
 
 def key_of(sha256: str, version: Version) -> str:
@@ -98,15 +127,21 @@ def sum_up(plan: Plan, jobs: Sequence[Job]) -> list[Done]:
 
 def work_on(plan: Plan, jobs: Sequence[Job]) -> list[Done]:
     """Each recording's rows, as files in `plan.into` or in the answers."""
-    with _one_thread():
-        return [_attempted(_worked_on, plan, job) for job in jobs]
+    with one_thread():
+        return [work_on_one(plan, job) for job in jobs]
+
+
+def work_on_one(plan: Plan, job: Job, rows: Rows | None = None) -> Done:
+    """One recording's rows; by default this processor makes them of the blocks."""
+    return _attempted(partial(_worked_on, rows), plan, job)
 
 
 def _attempted(function: Any, plan: Plan, job: Job) -> Done:  # noqa: ANN401 - one of two below
-    file = Path(plan.data) / job.path
+    file = location_of(plan.data) / job.path
     try:
         before = stamp_of(file)
-        done: Done = function(plan, job, file)
+        with on_disk(file) as here:
+            done: Done = function(plan, job, here)
         if stamp_of(file) != before:
             problem = f"{file} changed while it was read. Run this again."
             return Done(path=job.path, problem=problem)
@@ -127,12 +162,13 @@ def _summed_up(_plan: Plan, job: Job, file: Path) -> Done:
 
 
 def digest_of_file(file: Path) -> str:
-    """SHA-256 of a file's bytes. Raises OSError."""
+    """SHA-256 of a file's bytes. Raises OSError and UnreadableAudio."""
+    stamp_of(file)
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _worked_on(plan: Plan, job: Job, file: Path) -> Done:
+def _worked_on(rows_of: Rows | None, plan: Plan, job: Job, file: Path) -> Done:
     sha256 = job.sha256 or digest_of_file(file)
     wanted = [version for version in plan.versions if version.name in job.versions]
     recording = Recording(file, plan.recipe.sound)
@@ -146,7 +182,7 @@ def _worked_on(plan: Plan, job: Job, file: Path) -> Done:
         key = key_of(sha256, version)
         with _opened(plan.into, key) as rows:
             counted = _Counted(sound)
-            frames = _write(rows, plan.recipe, version, counted, sha256)
+            frames = _write(rows, plan.recipe, version, counted, sha256, rows_of)
             if frames == 0:
                 raise TooShort(
                     f"has {counted.samples} samples, less than one frame. "
@@ -162,10 +198,12 @@ def _worked_on(plan: Plan, job: Job, file: Path) -> Done:
     return Done(path=job.path, sha256=sha256, made=tuple(made))
 
 
-def write_features(file: IO[bytes], recipe: FeatureRecipe, sound: Iterable[Sound]) -> int:
+def write_features(
+    file: IO[bytes], recipe: FeatureRecipe, sound: Iterable[Sound], rows_of: Rows | None = None
+) -> int:
     """Write the rows of a sound at the recipe's rate, in pieces, as float32; how many."""
-    transform = _transform(recipe.plain)
-    rows = (transform.rows(block) for block in blocks(sound, recipe.frames))
+    transformed = rows_of or partial(map, _transform(recipe.plain).rows)
+    rows = transformed(blocks(sound, recipe.frames))
     return write_rows(file, with_deltas(rows, recipe), recipe.normalisation)
 
 
@@ -190,9 +228,14 @@ class _Counted:
 
 
 def _write(
-    file: IO[bytes], recipe: FeatureRecipe, version: Version, sound: _Counted, sha256: str
+    file: IO[bytes],
+    recipe: FeatureRecipe,
+    version: Version,
+    sound: _Counted,
+    sha256: str,
+    rows_of: Rows | None,
 ) -> int:
-    frames = write_features(file, recipe, sound)
+    frames = write_features(file, recipe, sound, rows_of)
     if version.place >= 0 and frames:
         steps = recipe.augment[version.place].steps
         before = read_rows(file, len(column_names(recipe)))
@@ -223,7 +266,7 @@ def _opened(into: str | None, key: str) -> Iterator[IO[bytes]]:
     if into is None:
         yield io.BytesIO()
         return
-    beside = Path(into) / f".{key}.{os.getpid()}"
+    beside = Path(into) / f".{key}.{os.getpid()}-{threading.get_ident()}"  # of equal recordings
     try:
         with beside.open("w+b") as file:
             yield file
@@ -242,7 +285,9 @@ def _transform(recipe: FeatureRecipe) -> Transform:
 
 @cache
 def _sounds(recipe: FeatureRecipe, place: int, data: str) -> Mapping[str, Sound]:
-    return read_sounds(recipe.augment[place].steps, Path(data), recipe.sound.rate_hz)
+    steps = recipe.augment[place].steps
+    with mirrored(location_of(data), files_of(steps)) as directory:
+        return read_sounds(steps, directory, recipe.sound.rate_hz)
 
 
 @cache
@@ -250,7 +295,7 @@ def _thread_pools() -> Any:  # noqa: ANN401 - it has no types
     return import_module("threadpoolctl").ThreadpoolController()
 
 
-def _one_thread() -> AbstractContextManager[Any]:
+def one_thread() -> AbstractContextManager[Any]:
     """Matrix products by one thread: as many processes as cores run already, with equal sums."""
     limit: AbstractContextManager[Any] = _thread_pools().limit(limits=1)
     return limit

@@ -73,18 +73,26 @@ def spectra_of(recordings: Sequence[NDArray[np.int16]], hop_s: float = HOP_S) ->
     return np.stack(found)
 
 
-def learn_normal(name: str, spectra: Floats, household: Floats | None = None) -> Normal:
-    """From spectra of normal sound [windows, BANDS], in the order in which they were heard.
-
-    Raises ConfigurationError for a name that cannot be, TooLittleSound.
-    """
+def check_name(name: str) -> None:
+    """Raises ConfigurationError for what can be no machine's name."""
     problem = name_problem(name)
     if problem:
         raise ConfigurationError(f"{problem}. Give another, for example: fan.")
+
+
+def learn_normal(
+    name: str, spectra: Floats, household: Floats | None = None, *, hop_s: float = HOP_S
+) -> Normal:
+    """From spectra of normal sound [windows, BANDS], `hop_s` apart, as they were heard.
+
+    Raises ConfigurationError for a name that cannot be, TooLittleSound.
+    """
+    check_name(name)
     if len(spectra) < LEAST_WINDOWS:
         raise TooLittleSound(
-            f"{len(spectra)} windows of {WINDOW_S:g} s are too few to learn {name} from, "
-            f"{LEAST_WINDOWS} are needed. Give five minutes and more, best of every programme."
+            f"{len(spectra) * hop_s:.0f} s of sound are too little to learn {name} from, "
+            f"{LEAST_WINDOWS * hop_s:.0f} s are needed. "
+            "Give five minutes and more, best of every programme."
         )
     sounds = read_household() if household is None else household
     rng = np.random.default_rng(_SEED)
@@ -93,7 +101,7 @@ def learn_normal(name: str, spectra: Floats, household: Floats | None = None) ->
     drowned, within = _drowned(rng, spectra, sounds)
     return Normal(
         name=name,
-        learned_s=len(spectra) * HOP_S,
+        learned_s=len(spectra) * hop_s,
         states=_states(rng, spectra, of_state, sounds),
         lowest_db=float(np.quantile(level_db(spectra), 0.01)),
         drowned=drowned,

@@ -3,8 +3,7 @@
 The bodies of `beepwatch teach NAME --normal` and of its report; files alone, no daemon.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.capture.files import decode as decode_sound
-from beepwatch.classify.bundle import content_of
-from beepwatch.classify.condition import Difference, Listener, Normal, decode, encode
-from beepwatch.classify.heads import name_problem
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_S, Floats, spectrum
-from beepwatch.decide.condition import MachineWatch, Unusual
-from beepwatch.errors import BeepwatchError, ConfigurationError, ModelError
-from beepwatch.train.machines.learning import HOP_S, learn_normal, spectra_of, windows_of
+from beepwatch.classify.condition import Difference, Listener, Normal
+from beepwatch.classify.differences import Seen, change_of, difference_text
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_S, spectrum
+from beepwatch.decide.condition import ENOUGH_S, MachineWatch, Unusual
+from beepwatch.errors import BeepwatchError
+from beepwatch.train.machines.collecting import Collection
+from beepwatch.train.machines.learning import HOP_S, learn_normal, windows_of
 
-MACHINES = "machines"  # below the state directory
-NORMAL = "normal.json"
-_MOST_BYTES = 4_000_000
-_OWNER_ONLY = 0o700
+GOOD_S = 290.0  # five minutes, whose last windows are not whole
+FAINT_DBFS = -80.0  # 21 dB more than what rounding to int16 makes
+Say = Callable[[str], None]
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +36,26 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference | None  # where it was told, or half of it was stranger than normal
 
 
-def learn_files(name: str, files: Sequence[Path]) -> Normal:
-    """Learn a machine from recordings of it when it is well, in their order.
+def learn(name: str, heard: Collection) -> Normal:
+    """Learn a machine from what was heard of it when it is well.
 
-    Raises UnreadableAudio, TooLittleSound, ConfigurationError.
+    Raises TooLittleSound, ConfigurationError.
     """
-    return learn_normal(name, spectra_of([read(path) for path in files]))
+    return learn_normal(name, heard.spectra(), hop_s=heard.hop_s)
+
+
+def collect_files(files: Sequence[Path], say: Say) -> Collection:
+    """The sound of recordings, in their order, with a line for each. Raises UnreadableAudio."""
+    heard = Collection()
+    for path in files:
+        before_s = heard.heard_s
+        for block in decode_sound(path, RATE_HZ):
+            heard.hear(block)
+        heard.break_off()
+        length_s = heard.heard_s - before_s
+        short = f", shorter than {WINDOW_S:g} s: left out" if length_s < WINDOW_S else ""
+        say(f"{path}: {length_text(length_s)}{short}")
+    return heard
 
 
 def read(path: Path) -> NDArray[np.int16]:
@@ -51,58 +63,29 @@ def read(path: Path) -> NDArray[np.int16]:
     return np.concatenate([np.zeros(0, np.int16), *decode_sound(path, RATE_HZ)])
 
 
-def keep(state: Path, normal: Normal) -> Path:
-    """Write it below the state directory, whole or not at all; the path."""
-    home = state / MACHINES / normal.name
-    home.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
-    fresh = home / f".{NORMAL}.fresh"
-    with fresh.open("wb") as file:
-        file.write(encode(normal))
-        file.flush()
-        os.fsync(file.fileno())
-    return fresh.replace(home / NORMAL)
-
-
-def kept(state: Path, name: str) -> Normal:
-    """The normal of a machine, all of it checked; ModelError if there is none."""
-    machines = state / MACHINES
-    problem = name_problem(name)
-    if problem:
-        raise ConfigurationError(f"{problem}. Give another, for example: fan.")
-    try:
-        normal = decode(content_of(machines / name / NORMAL, _MOST_BYTES))
-    except OSError as error:
-        known = ", ".join(sorted(path.parent.name for path in machines.glob(f"*/{NORMAL}")))
-        known = known or "none yet"
-        raise ModelError(
-            f"there is no learned machine {name!r} in {machines}; there are: {known}. "
-            f"Teach it: beepwatch teach {name} --normal FILES."
-        ) from error
-    if normal.name != name:
-        raise ModelError(f"{machines / name} holds the machine {normal.name}. Learn it again.")
-    return normal
-
-
 def judge_files(
-    normal: Normal, files: Iterable[Path]
+    normal: Normal, files: Iterable[Path], enough_s: float = ENOUGH_S
 ) -> Iterator[tuple[Path, Heard | BeepwatchError]]:
     """What is said of each recording, or why nothing can be."""
     listener = Listener(normal)
     for path in files:
         try:
-            yield path, judge(listener, str(path), read(path))
+            yield path, judge(listener, str(path), read(path), enough_s)
         except BeepwatchError as error:
             yield path, error
 
 
-def judge(listener: Listener, text: str, pcm: NDArray[np.int16]) -> Heard:
+def judge(
+    listener: Listener, text: str, pcm: NDArray[np.int16], enough_s: float = ENOUGH_S
+) -> Heard:
     """A recording at 16 kHz, from its beginning, as a watch of its own would hear it."""
-    watch = MachineWatch()
-    told, strange, spectra, states = [], [], [], []
+    watch = MachineWatch(enough_s=enough_s)
+    told: list[float] = []
+    seen: list[Seen] = []
     off = drowned = windows = 0
     for windows, window in enumerate(windows_of(pcm), 1):
-        seen = spectrum(window)
-        judged = listener.judge(seen)
+        steady = spectrum(window)
+        judged = listener.judge(steady)
         if judged is None:
             off += 1
             continue
@@ -110,10 +93,9 @@ def judge(listener: Listener, text: str, pcm: NDArray[np.int16]) -> Heard:
         if isinstance(watch.step(judged.strangeness, now_s, drowned=judged.drowned), Unusual):
             told.append(now_s)
         drowned += judged.drowned and judged.strangeness > 0
-        strange.append(judged.strangeness)
-        spectra.append(seen)
-        states.append(judged.state)
-    middle = float(np.median(strange)) if strange else None
+        seen.append(Seen(strangeness=judged.strangeness, state=judged.state, spectrum=steady))
+    middle = float(np.median([one.strangeness for one in seen])) if seen else None
+    strange = middle is not None and middle > 1
     return Heard(
         file=text,
         windows=windows,
@@ -121,32 +103,41 @@ def judge(listener: Listener, text: str, pcm: NDArray[np.int16]) -> Heard:
         drowned=drowned,
         strangeness=middle,
         unusual_at_s=tuple(told),
-        difference=_difference(listener, strange, spectra, states)
-        if told or (middle is not None and middle > 1)
-        else None,
+        difference=change_of(listener, seen).most if told or strange else None,
     )
 
 
-def _difference(
-    listener: Listener, strange: list[float], spectra: list[Floats], states: list[int]
-) -> Difference:
-    """Of the stranger half of the windows of the state that most of them are nearest to."""
-    state = int(np.bincount(states).argmax())
-    least = float(np.median(strange))
-    chosen = [
-        seen
-        for seen, how, which in zip(spectra, strange, states, strict=True)
-        if which == state and how >= least
+def report(normal: Normal, level_dbfs: float, enough_s: float) -> list[str]:
+    """What was learned, what to expect and what to do, in plain words."""
+    name = normal.name
+    lines = [
+        learned_line(normal),
+        f"A running beepwatch watches it by itself and tells you when {name} has sounded unusual "
+        f"for {length_text(enough_s)}.",
     ]
-    return listener.difference(np.median(chosen or spectra, axis=0), state)
+    if level_dbfs < FAINT_DBFS:
+        lines.append(
+            f"It is very soft ({level_dbfs:.0f} dBFS): "
+            "move the microphone nearer to it and learn it again."
+        )
+    elif normal.learned_s < GOOD_S:
+        lines.append("To make it better: give five minutes and more, best of every programme.")
+    lines.append(f"To judge recordings by it: beepwatch teach {name} --judge FILES.")
+    return lines
 
 
 def learned_line(normal: Normal) -> str:
     """What was learned."""
-    minutes = normal.learned_s / 60
     states = len(normal.states)
     way = "one way of running" if states == 1 else f"{states} ways of running"
-    return f"{normal.name}: learned from {minutes:.0f} min of normal sound, {way}."
+    return f"{normal.name}: learned from {length_text(normal.learned_s)} of normal sound, {way}."
+
+
+def length_text(length_s: float) -> str:
+    """Such as "45 s", "30 min" or "2.5 h"."""
+    if length_s < 120:
+        return f"{length_s:.0f} s"
+    return f"{length_s / 60:.0f} min" if length_s < 2 * 3_600 else f"{length_s / 3_600:.1f} h"
 
 
 def heard_line(heard: Heard) -> str:
@@ -155,22 +146,17 @@ def heard_line(heard: Heard) -> str:
         return f"{heard.file}: shorter than {WINDOW_S:g} s"
     if heard.strangeness is None:
         return f"{heard.file}: the machine is off"
-    score = f"strangeness {heard.strangeness:.2f}"
-    if heard.unusual_at_s:
-        score = f"unusual from {heard.unusual_at_s[0]:.0f} s, {score}"
+    line = f"{heard.file}: {_verdict(heard)}, strangeness {heard.strangeness:.2f}"
     if heard.difference is None:
-        return f"{heard.file}: {score}"
-    return f"{heard.file}: {score}, most like: {difference_text(heard.difference)}"
+        return line
+    return f"{line}, most like: {difference_text(heard.difference)}"
 
 
-def difference_text(found: Difference) -> str:
-    """Such as "a tone at 3.1 kHz that was not there, 14 dB more"."""
-    hz = (
-        f"{found.pitch_hz / 1_000:.1f} kHz"
-        if found.pitch_hz >= 1_000
-        else f"{found.pitch_hz:.0f} Hz"
-    )
-    what = "a tone" if found.kind == "tone" else "noise"
-    if found.more_db < 0:
-        return f"{what} at {hz} is missing, {-found.more_db:.0f} dB less"
-    return f"{what} at {hz} that was not there, {found.more_db:.0f} dB more"
+def _verdict(heard: Heard) -> str:
+    if heard.unusual_at_s:
+        return f"unusual from {heard.unusual_at_s[0]:.0f} s on"
+    if heard.difference is None:
+        return "as when it was well"
+    if 2 * heard.drowned > heard.windows - heard.off:
+        return "stranger than when it was well, perhaps for the room's sounds"
+    return "stranger than when it was well"

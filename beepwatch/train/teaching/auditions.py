@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from beepwatch.capture.levels import meter
 from beepwatch.capture.listening import Listener, Speed
 from beepwatch.classify.engines import Engine
 from beepwatch.classify.examples import encode
@@ -27,8 +28,6 @@ from beepwatch.train.teaching.lessons import ROOM_S, found_line
 PIECE_S = 1.0
 KEPT_S = 12.0  # of sound in which a beep is looked for
 QUIET_S = 1.5  # after the last pulse: the beep is over
-METER_FROM_DBFS = -70.0
-METER_WIDTH = 30
 PLAYERS = ("paplay", "aplay")
 
 Ask = Callable[[str], str]
@@ -123,7 +122,7 @@ class Audition:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             for heard in self._listener:
                 if self._console.is_terminal:
-                    live.update(self._meter(), refresh=True)
+                    live.update(Text(meter(self._listener.level_dbfs)), refresh=True)
                 match heard:
                     case Window():
                         live.stop()  # a question is asked on a line of its own
@@ -133,12 +132,6 @@ class Audition:
                         raise MicrophoneNotFound(heard.text)
                     case _:
                         pass
-
-    def _meter(self) -> Text:
-        level_dbfs = max(self._listener.level_dbfs, METER_FROM_DBFS)
-        filled = round(METER_WIDTH * (1 - level_dbfs / METER_FROM_DBFS))
-        bar = "█" * filled + "░" * (METER_WIDTH - filled)
-        return Text(f"{bar} {self._listener.level_dbfs:6.1f} dBFS")
 
     def _is_that_one(self, example: Example) -> bool:
         player = next(filter(None, map(shutil.which, PLAYERS)), None)

@@ -24,6 +24,7 @@ from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.engines import Answers, answers_of_stream, undated
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import TaughtEngine, open_taught
+from beepwatch.decide.counting import RecentSound
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
 from beepwatch.errors import BeepwatchError, SourceError, UnreadableAudio
 from beepwatch.web.inference.answers import Episode, Heard, Ready, Refused, Stretch, Unable
@@ -53,6 +54,7 @@ class Hearing:
     def __init__(self, engine: TaughtEngine, window_s: float) -> None:
         self._engine = engine
         self._tracker = EpisodeTracker(engine.thresholds, context_s=0.0)
+        self._recent = RecentSound(engine.rate_hz)
         self._window_frames = max(1, round(window_s / engine.frame_s))
         self._frames = 0
         self._samples = 0
@@ -93,6 +95,7 @@ class Hearing:
                     self._samples += len(block)
                     if self._samples > most:
                         raise _TooLong
+                    self._recent.add(block)
                     yield block
         except (UnreadableAudio, SourceError) as error:
             self._problem = _of_the_upload(error, path)
@@ -126,7 +129,7 @@ class Hearing:
                 label=change.episode.label,
                 onset_s=round(max(0.0, change.episode.pulses[0].onset_s), 3),
                 offset_s=round(change.episode.pulses[-1].offset_s, 3),
-                pulses=len(change.episode.pulses),
+                pulses=self._recent.recounted(change.episode).count,
                 score=round(change.episode.peak_score, 4),
             )
             for change in changes

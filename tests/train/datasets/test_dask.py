@@ -1,10 +1,5 @@
 """A real scheduler and two worker processes, one of them killed half way: the same bytes."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,55 +9,9 @@ from beepwatch.errors import BeepwatchError
 from beepwatch.train.datasets.catalogue import NAME
 from beepwatch.train.datasets.indexing import Division, index
 from beepwatch.train.datasets.spreading import Lost, SpreadError, spread
+from tests.dask_cluster import cluster, kill
 from tests.train.datasets import chores
 from tests.train.datasets.sounds import noise, write
-
-ROOT = Path(__file__).parents[3]
-
-
-@contextmanager
-def dask(*words: str) -> Iterator["subprocess.Popen[str]"]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "dask", *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},  # noqa: TID251 - what the process gets
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def said(process: "subprocess.Popen[str]", words: str) -> str:
-    """The line of its log that has the words; waits for it."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if words in line:
-            return line.strip()
-    raise AssertionError(f"it ended without having said {words!r}")
-
-
-@contextmanager
-def cluster() -> Iterator[tuple[str, list["subprocess.Popen[str]"]]]:
-    with ExitStack() as stack:
-        words = (
-            "scheduler",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--no-dashboard",
-            "--no-jupyter",
-        )
-        scheduler = stack.enter_context(dask(*words))
-        address = said(scheduler, "Scheduler at:").split()[-1]
-        of_worker = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
-        workers = [stack.enter_context(dask("worker", address, *of_worker)) for _ in range(2)]
-        for worker in workers:
-            said(worker, "Registered to:")
-        yield address, workers
 
 
 def test_a_worker_that_is_killed_half_way_changes_nothing(tmp_path: Path) -> None:
@@ -80,8 +29,7 @@ def test_a_worker_that_is_killed_half_way_changes_nothing(tmp_path: Path) -> Non
 
         def kill_one(done: int, of: int) -> None:
             if done == of // 4:
-                workers[0].kill()
-                workers[0].wait()
+                kill(workers[0])
 
         index(data, division, cluster=address, report=kill_one)
         assert workers[0].returncode is not None

@@ -13,6 +13,7 @@ from beepwatch.train.datasets.splitting import (
     folds,
     groups_of,
     held_out,
+    lacking_labels,
     shares_of,
 )
 
@@ -172,3 +173,16 @@ def test_shares_are_read(text: str, shares: dict[str, float]) -> None:
 def test_what_are_no_shares_is_said(text: str) -> None:
     with pytest.raises(SplitError, match="give 80/10/10"):
         shares_of(text)
+
+
+def test_labels_that_a_split_lacks_are_named() -> None:
+    rows = [
+        {"path": path, "split": split, "label": label}
+        for path, split, label in (
+            *(("a", "train", "beep"), ("b", "train", "wash"), ("c", "train", "spin")),
+            *(("d", "dev", "beep"), ("e", "test", ""), ("f", "", "human")),
+        )
+    ]
+    assert lacking_labels(rows) == {"dev": ("spin", "wash"), "test": ("beep", "spin", "wash")}
+    assert lacking_labels(rows[:3]) == {}
+    assert lacking_labels([]) == {}

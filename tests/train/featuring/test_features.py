@@ -3,8 +3,8 @@
 import csv
 import json
 import os
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -225,23 +225,74 @@ def program(*words: str) -> "subprocess.Popen[str]":
     )
 
 
+STOPPED = """
+import sys, threading
+from pathlib import Path
+from beepwatch.train.features import extract
+
+def wait_for_ever(what, done, of):
+    if done == of - 1:
+        print(done, flush=True)
+        threading.Event().wait()
+
+extract(*map(Path, sys.argv[1:]), workers=0, report=wait_for_ever)
+"""
+
+
 def test_a_killed_run_goes_on_where_it_was(recipe_file: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    (data / "wash/f.wav").rename(tmp_path / "f.wav")
-    os.mkfifo(data / "wash/f.wav")  # nobody writes into it, so the run stands here
-    words = [str(recipe_file), "--data", str(data), "--out", str(out), "--workers", "0"]
-    with program(*words) as running:
-        assert running.stderr is not None
-        while not running.stderr.readline().startswith("features: 5 of 6"):
-            assert running.poll() is None
+    command = [sys.executable, "-c", STOPPED, str(recipe_file), str(data), str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "5\n"
         running.send_signal(signal.SIGKILL)
     assert not (out / "features.npy").exists()
-    (data / "wash/f.wav").unlink()
-    shutil.move(tmp_path / "f.wav", data / "wash/f.wav")
     assert extract(recipe_file, data, out).made == 1
     extract(recipe_file, data, tmp_path / "fresh")
     assert stored(out) == stored(tmp_path / "fresh")
     assert not (out / ".work").exists()
+
+
+def test_what_is_no_file_costs_a_line_and_keeps_nobody_waiting(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    """A pipe that nobody writes into would never be opened, a device never come to its end."""
+    for name in ("beep/a.wav", "beep/b.wav", "spin/c.wav"):
+        (data / name).unlink()
+    os.mkfifo(data / "beep/a.wav")
+    (data / "beep/b.wav").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(data / "spin/c.wav"))  # an absolute path may be too long
+        outcome = extract(recipe_file, data, tmp_path / "out", workers=1)
+    advice = "Name a recording in a file, or leave it out."
+    assert outcome.problems == (
+        f"{data}/beep/a.wav is a pipe. {advice}",
+        f"{data}/beep/b.wav is a device. {advice}",
+        f"{data}/spin/c.wav is a socket. {advice}",
+    )
+    assert outcome.recordings == 3
+
+
+def test_a_file_that_becomes_a_pipe_is_refused_by_the_worker_too(
+    recipe_file: Path, data: Path
+) -> None:
+    recipe = read_feature_recipe(recipe_file)
+    plan = Plan(recipe=recipe, versions=versions_of(recipe, data), data=str(data), into=None)
+    (data / "beep/a.wav").unlink()
+    os.mkfifo(data / "beep/a.wav")
+    (done,) = work_on(plan, [Job(path="beep/a.wav", versions=("",))])
+    assert done.problem is not None
+    assert "is a pipe" in done.problem
+
+
+def test_a_pipe_is_not_mixed_in(augmented_file: Path, data: Path, tmp_path: Path) -> None:
+    augmented_file.write_text(
+        augmented_file.read_text()
+        + '[[augment]]\nname = "far"\nsteps = [{ kind = "room", responses = ["hall"] }]\n'
+    )
+    os.mkfifo(data / "hall")
+    with pytest.raises(UnreadableAudio, match="hall is a pipe"):
+        extract(augmented_file, data, tmp_path / "out")
 
 
 def test_the_verb_names_what_is_broken_and_exits_with_1(

@@ -121,7 +121,7 @@ def test_a_number_that_is_none_is_damage() -> None:
 def test_too_little_sound_is_said() -> None:
     with pytest.raises(TooLittleSound, match="none of 2 recordings"):
         spectra_of([fan(1, 2), fan(2, 1)])
-    with pytest.raises(TooLittleSound, match="8 windows"):
+    with pytest.raises(TooLittleSound, match="8 s of sound"):
         learn_normal("fan", spectra_of([fan(1, 10)]), household())
     with pytest.raises(ConfigurationError, match="for example: fan"):
         learn_normal("No Name", spectra_of([fan(1, 40)]), household())

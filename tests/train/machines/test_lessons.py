@@ -4,22 +4,25 @@ import wave
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from beepwatch.classify.condition import Difference, Listener, Normal
-from beepwatch.errors import ConfigurationError, ModelError, UnreadableAudio
+from beepwatch.classify.differences import difference_text
+from beepwatch.errors import UnreadableAudio
 from beepwatch.train.machines.learning import learn_normal, spectra_of
 from beepwatch.train.machines.lessons import (
-    difference_text,
+    Heard,
+    collect_files,
     heard_line,
     judge,
     judge_files,
-    keep,
-    kept,
-    learn_files,
+    learn,
     learned_line,
+    length_text,
+    report,
 )
 from tests.train.machines.fan import fan, household
 
@@ -39,10 +42,43 @@ def written(path: Path, pcm: NDArray[np.int16]) -> Path:
 
 
 def test_a_fan_is_learned_from_files(tmp_path: Path) -> None:
-    """With the shipped household over it."""
-    normal = learn_files("fan", [written(tmp_path / "fan.wav", fan(1, 30))])
+    """With the shipped household over it; what is too short for a window is said."""
+    said: list[str] = []
+    files = [written(tmp_path / "fan.wav", fan(1, 30)), written(tmp_path / "2.wav", fan(1, 2))]
+    normal = learn("fan", collect_files(files, said.append))
     assert normal.learned_s == 28
-    assert learned_line(normal) == "fan: learned from 0 min of normal sound, one way of running."
+    assert learned_line(normal) == "fan: learned from 28 s of normal sound, one way of running."
+    assert [line.removeprefix(f"{tmp_path}/") for line in said] == [
+        "fan.wav: 30 s",
+        "2.wav: 2 s, shorter than 3 s: left out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("learned_s", "level_dbfs", "advice"),
+    [
+        (1_798.0, -40.0, []),
+        (60.0, -40.0, ["To make it better: give five minutes and more, best of every programme."]),
+        (60.0, -83.2, ["It is very soft (-83 dBFS): move the microphone nearer to it and learn"]),
+    ],
+)
+def test_what_was_learned_is_told_with_what_to_do(
+    learned_s: float, level_dbfs: float, advice: list[str]
+) -> None:
+    normal = msgspec.structs.replace(learned(), learned_s=learned_s)
+    first, expected, *between, last = report(normal, level_dbfs, 90.0)
+    assert first == learned_line(normal)
+    assert "tells you when fan has sounded unusual for 90 s" in expected
+    assert last.endswith("beepwatch teach fan --judge FILES.")
+    assert [line[: len(start)] for line, start in zip(between, advice, strict=True)] == advice
+
+
+@pytest.mark.parametrize(
+    ("length_s", "text"),
+    [(45.2, "45 s"), (1_798.0, "30 min"), (5_400.0, "90 min"), (9_000.0, "2.5 h")],
+)
+def test_a_length_in_plain_words(length_s: float, text: str) -> None:
+    assert length_text(length_s) == text
 
 
 def test_a_fault_is_told_after_a_minute_and_said() -> None:
@@ -61,7 +97,38 @@ def test_a_fault_is_told_after_a_minute_and_said() -> None:
 def test_a_fan_that_is_well_has_no_difference() -> None:
     heard = judge(Listener(learned()), "fan.wav", fan(2, 20))
     assert (heard.windows, heard.off, heard.unusual_at_s, heard.difference) == (18, 0, (), None)
-    assert heard_line(heard).startswith("fan.wav: strangeness ")
+    assert heard_line(heard).startswith("fan.wav: as when it was well, strangeness ")
+
+
+@pytest.mark.parametrize(
+    ("told_s", "drowned", "strangeness", "said"),
+    [
+        ((82.0,), 0, 1.25, "unusual from 82 s on, strangeness 1.25, most like: noise at 97 Hz"),
+        ((), 0, 1.25, "stranger than when it was well, strangeness 1.25, most like: noise at"),
+        (
+            (),
+            6,
+            1.25,
+            "stranger than when it was well, perhaps for the room's sounds, strangeness 1",
+        ),
+        ((), 9, 0.4, "as when it was well, strangeness 0.40"),
+    ],
+)
+def test_a_recording_in_plain_words(
+    told_s: tuple[float, ...], drowned: int, strangeness: float, said: str
+) -> None:
+    """Of twelve windows the machine was off in two."""
+    strange = Difference(pitch_hz=97.0, more_db=8.0, kind="noise") if strangeness > 1 else None
+    heard = Heard(
+        file="fan.wav",
+        windows=12,
+        off=2,
+        drowned=drowned,
+        strangeness=strangeness,
+        unusual_at_s=told_s,
+        difference=strange,
+    )
+    assert heard_line(heard).startswith(f"fan.wav: {said}")
 
 
 def test_a_file_that_is_none_is_said_and_the_rest_done(tmp_path: Path) -> None:
@@ -75,18 +142,6 @@ def test_a_file_that_is_none_is_said_and_the_rest_done(tmp_path: Path) -> None:
     assert len(lines) == 3
     assert "the machine is off" in lines[1]
     assert "shorter than 3 s" in lines[2]
-
-
-def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
-    keep(tmp_path, learned())
-    assert kept(tmp_path, "fan") == learned()
-    with pytest.raises(ModelError, match=r"there are: fan\. Teach it: beepwatch teach pump"):
-        kept(tmp_path, "pump")
-    with pytest.raises(ConfigurationError, match="1 to 40"):
-        kept(tmp_path, "../machines/fan")
-    (tmp_path / "machines" / "fan").rename(tmp_path / "machines" / "pump")
-    with pytest.raises(ModelError, match="holds the machine fan"):
-        kept(tmp_path, "pump")
 
 
 @pytest.mark.parametrize(

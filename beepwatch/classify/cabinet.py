@@ -1,0 +1,268 @@
+"""Learned things of a state directory, by name: there whole or not at all, each with a past.
+
+    FOLDER/NAME/FILE                what is used
+    FOLDER/NAME/versions/UTC.json   what was used before, the newest few
+    FOLDER/generation               another file after every change: what a running daemon watches
+
+The supervisor reads names and digests, so nothing here imports numpy.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from beepwatch.classify.bundle import content_of
+from beepwatch.errors import ConfigurationError, DiskFull, ModelError, StoreError
+
+VERSIONS = "versions"
+GENERATION = "generation"
+KEPT_VERSIONS = 5
+FRESH = ".fresh"  # ends the name of what is being written
+_LOCK = ".lock"
+_ASIDE = ".aside-"  # begins the name of what is being taken away
+_OWNER_ONLY_DIRECTORY = 0o700
+_OWNER_ONLY_FILE = 0o600
+_MOST_NAMED = 10
+
+Thing = TypeVar("Thing")
+
+
+class Contents(NamedTuple):
+    """What a cabinet is for, and how its things are spoken of."""
+
+    folder: str
+    file: str
+    most_bytes: int  # of that file
+    one: str  # such as "taught sound"
+    teach: str  # how a new one is made: a sentence
+
+
+class Cabinet:
+    """A folder of one state directory.
+
+    What asks for a thing raises ModelError if there is none of that name, or if it is damaged;
+    what changes something raises StoreError where the disk does not let it.
+    """
+
+    def __init__(self, state: Path, contents: Contents) -> None:
+        self.directory = state / contents.folder
+        self._state = state
+        self._contents = contents
+
+    def generation(self) -> tuple[int, int] | None:
+        """Differs after every change; None before the first."""
+        try:
+            status = (self.directory / GENERATION).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def digests(self) -> dict[str, str]:
+        """Of what is there, usable or not, by name: the SHA-256 of its file, "" if unreadable."""
+        return {home.name: self._digest(home) for home in self._homes()}
+
+    def taught_at(self, name: str) -> datetime:
+        """Since when it is what it is, UTC."""
+        return datetime.fromtimestamp(self._file(self._home(name)).stat().st_mtime, UTC)
+
+    def versions(self, name: str) -> list[Path]:
+        """The files before the one in use, oldest first."""
+        kept = (self._home(name) / VERSIONS).glob("*.json")
+        return sorted(kept, key=lambda path: path.stem)
+
+    def remove(self, name: str) -> None:
+        """Take a thing away, with all that was kept of it."""
+        home = self._home(name)
+        with self._changing():
+            home.rename(self._aside())
+
+    def check_not_here(self, name: str) -> None:
+        """Raises ConfigurationError for a name that something in here has."""
+        if name in self.digests():
+            raise ConfigurationError(
+                f"{name!r} is the name of a {self._contents.one}. Give another name, "
+                f"or take that away: beepwatch teach --remove {name}."
+            )
+
+    def check_can_take(self, name: str) -> None:
+        """Raises ModelError or StoreError if nothing of that name could be put here."""
+        self._check_free(name)
+        with self._worded():
+            self._make(self.directory)
+            with self._alone():
+                pass
+
+    # For those who know what is in the files
+
+    def _content(self, name: str) -> bytes:
+        path = self._file(self._home(name))
+        try:
+            return content_of(path, self._contents.most_bytes)
+        except OSError as error:
+            raise ModelError(
+                f"{path} cannot be read: {error.strerror}. {self._otherwise(name)}"
+            ) from error
+
+    def _go_back(self, name: str, decode: Callable[[bytes], Thing]) -> Thing:
+        """Use the file before the one in use again, if it can be read, and forget the one in use.
+
+        Asked again it goes further back.
+        """
+        versions = self.versions(name)
+        if not versions:
+            raise ModelError(
+                f"the {self._contents.one} {name} has no version before the one in use. "
+                f"{self._otherwise(name)}"
+            )
+        with self._changing():
+            content = content_of(versions[-1], self._contents.most_bytes)
+            found = decode(content)
+            self._write(self._file(self.directory / name), content)
+            versions[-1].unlink()
+        return found
+
+    def _check_free(self, name: str) -> None:
+        if name == GENERATION:
+            raise ModelError(
+                f"no {self._contents.one} can have the name {GENERATION!r}. Give another."
+            )
+
+    def _otherwise(self, name: str) -> str:
+        return f"Teach it again, or take it away: beepwatch teach --remove {name}."
+
+    def _file(self, home: Path) -> Path:
+        return home / self._contents.file
+
+    def _home(self, name: str) -> Path:
+        known = {home.name: home for home in self._homes()}
+        if name in known:
+            return known[name]
+        named = ", ".join([*known][:_MOST_NAMED]) or "none yet"
+        raise ModelError(
+            f"there is no {self._contents.one} {name!r} in {self.directory}; there are: {named}. "
+            f"{self._contents.teach}"
+        )
+
+    def _homes(self) -> list[Path]:
+        try:
+            entries = sorted(self.directory.iterdir())
+        except OSError:
+            return []
+        return [one for one in entries if not one.name.startswith(".") and self._has_file(one)]
+
+    def _has_file(self, home: Path) -> bool:
+        try:
+            return self._file(home).is_file()
+        except OSError:  # that may not be read is found, and said, by who wants to
+            return True
+
+    def _digest(self, home: Path) -> str:
+        try:
+            content = content_of(self._file(home), self._contents.most_bytes)
+        except OSError:
+            return ""
+        return hashlib.sha256(content).hexdigest()
+
+    # Changes
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One at a time; afterwards running daemons look again, and what was put aside goes."""
+        with self._worded():
+            self._make(self.directory)
+            with self._alone():
+                yield
+                self._write(self.directory / GENERATION, f"{secrets.token_hex(8)}\n".encode())
+                for aside in self.directory.glob(f"{_ASIDE}*"):
+                    shutil.rmtree(aside, ignore_errors=True)
+
+    @contextmanager
+    def _worded(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            no_room = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            todo = "Free some space." if no_room else "Run this as the user that beepwatch runs as."
+            raise (DiskFull if no_room else StoreError)(
+                f"cannot change the {self._contents.one}s in {self.directory}: {error.strerror}. "
+                f"{todo}"
+            ) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        handle = os.open(self.directory / _LOCK, flags, _OWNER_ONLY_FILE)
+        try:
+            self._give_to_owner(handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _aside(self) -> Path:
+        """A name under which a directory goes when the change is done."""
+        return self.directory / f"{_ASIDE}{secrets.token_hex(4)}"
+
+    def _keep_version(self, home: Path, now: datetime) -> None:
+        try:
+            content = content_of(self._file(home), self._contents.most_bytes)
+        except OSError:
+            return  # there is none, or none that anybody could go back to
+        self._make(home / VERSIONS)
+        kept = self.versions(home.name)
+        stem = f"{now:%Y%m%dT%H%M%S.%fZ}"
+        if kept and stem <= kept[-1].stem:  # the clock was set back
+            stem = f"{kept[-1].stem}+"
+        self._write(home / VERSIONS / f"{stem}.json", content)
+        for old in self.versions(home.name)[:-KEPT_VERSIONS]:
+            old.unlink()
+
+    def _make(self, directory: Path) -> None:
+        """The directory, and those above it, for the owner alone."""
+        if directory.is_dir():
+            return
+        self._make(directory.parent)
+        directory.mkdir(_OWNER_ONLY_DIRECTORY, exist_ok=True)
+        if directory.is_relative_to(self.directory):
+            self._give_to_owner(directory)
+
+    def _give_to_owner(self, new: Path | int) -> None:
+        """What root makes here for a daemon that is not root, that has to be able to read."""
+        if os.geteuid() != 0:
+            return
+        status = self._state.stat()
+        if isinstance(new, int):
+            os.fchown(new, status.st_uid, status.st_gid)
+        else:
+            os.chown(new, status.st_uid, status.st_gid, follow_symlinks=False)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """The whole file at once, and on the disk before this returns."""
+        fresh = path.with_name(f".{path.name}{FRESH}")
+        with contextlib.suppress(FileNotFoundError):
+            fresh.unlink()  # of a run that was broken off
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            with os.fdopen(os.open(fresh, flags, _OWNER_ONLY_FILE), "wb") as file:
+                self._give_to_owner(file.fileno())
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,104 @@
+"""Machines, among the verbs of teaching: how one sounds when it is well, and how strange now."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from beepwatch.cli.options import progress, speed_of, start_logging, stop_on_signals
+from beepwatch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from beepwatch.config import Loaded
+    from beepwatch.train.machines.collecting import Collection
+
+LISTEN = "30m"
+_SHORTEST_S, _LONGEST_S = 30.0, 86_400.0
+
+
+def learn(loaded: "Loaded", name: str, files: list[Path], *, listen: bool, speed: str) -> None:
+    """How a machine sounds when it is well, from recordings or for so long as FILES says."""
+    from beepwatch.classify.machines import Machines
+    from beepwatch.classify.shelf import Shelf
+    from beepwatch.clock import SystemClock
+    from beepwatch.train.machines import lessons
+    from beepwatch.train.machines.learning import check_name
+
+    check_name(name)
+    Shelf(loaded.config.store.path).check_not_here(name)
+    machines = Machines(loaded.config.store.path)
+    machines.check_can_take(name)  # or half an hour of listening would be in vain
+    if listen:
+        heard = _listened(loaded, name, _length_s(files), speed)
+    elif files:
+        heard = lessons.collect_files(files, typer.echo)
+    else:
+        raise ConfigurationError(
+            f"there is nothing to learn {name} from. Give recordings of it, or --listen {LISTEN}."
+        )
+    normal = lessons.learn(name, heard)
+    again = name in machines.digests()
+    machines.put(normal, SystemClock().utc())
+    for line in lessons.report(normal, heard.level_dbfs(), loaded.config.machines.enough_s):
+        typer.echo(line)
+    if again:
+        typer.echo(f"To go back to what was learned before: beepwatch teach --rollback {name}.")
+
+
+def _length_s(words: list[Path]) -> float:
+    from beepwatch.store.listing import seconds_of
+
+    text = str(words[0]) if words else LISTEN
+    length_s = seconds_of(text)
+    if len(words) > 1 or length_s is None or not _SHORTEST_S <= length_s <= _LONGEST_S:
+        raise ConfigurationError(
+            f"found {' '.join(map(str, words))!r} beside --normal --listen, expected how long to "
+            f"listen, from 30s to 1d, such as {LISTEN}. Recordings are given without --listen."
+        )
+    return length_s
+
+
+def _listened(loaded: "Loaded", name: str, wanted_s: float, speed: str) -> "Collection":
+    from rich.console import Console
+
+    from beepwatch.train.machines.lessons import length_text
+    from beepwatch.train.machines.sitting import listen
+
+    start_logging("error")  # what is wrong with the microphone is said in words
+    progress(
+        f"listening to {name} for {length_text(wanted_s)}: let it run in every way it does. "
+        "^C ends earlier and learns from what was heard."
+    )
+    stop = stop_on_signals()
+    heard = listen(
+        loaded.config.capture,
+        wanted_s,
+        console=Console(stderr=True),
+        stop=stop,
+        speed=speed_of(speed),
+    )
+    progress(f"heard {length_text(heard.heard_s)}; learning from it")
+    return heard
+
+
+def judge(loaded: "Loaded", name: str, files: list[Path], *, as_json: bool) -> int:
+    """Say of each recording how strange the machine sounds in it."""
+    import msgspec
+
+    from beepwatch.classify.machines import Machines
+    from beepwatch.errors import BeepwatchError
+    from beepwatch.train.machines import lessons
+
+    if not files:
+        raise ConfigurationError(f"there is nothing to judge. Give recordings of {name}.")
+    normal = Machines(loaded.config.store.path).normal(name)
+    failed = False
+    for _, heard in lessons.judge_files(normal, files, loaded.config.machines.enough_s):
+        if isinstance(heard, BeepwatchError):
+            failed = True
+            typer.echo(f"beepwatch: {heard}", err=True)
+        elif as_json:
+            typer.echo(msgspec.json.encode(heard).decode())
+        else:
+            typer.echo(lessons.heard_line(heard))
+    return 1 if failed else 0

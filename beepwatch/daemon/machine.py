@@ -1,0 +1,112 @@
+"""One machine that is listened to: from windows of sound to what is told of it. No I/O."""
+
+from collections import deque
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from beepwatch.classify.condition import Listener, Normal
+from beepwatch.classify.differences import Change, Seen, change_of, difference_text
+from beepwatch.classify.spectra import WINDOW_S, WINDOW_SAMPLES, Floats
+from beepwatch.decide.condition import Drifted, MachineWatch, Unusual, UsualAgain
+from beepwatch.messages import Alert, AlertKind, Event, Hum, Window
+
+News = Unusual | UsualAgain | Drifted
+_RECENT = 40  # windows that are compared with normal: two minutes
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be told; with an event there is sound to go with it, and something to draw."""
+
+    alert: Alert
+    event: Event | None = None
+    change: Change | None = None
+
+
+class Ear:
+    """Puts together what comes in overlapping pieces: windows of 3 s, one after another.
+
+    A gap begins a window anew. A window that came half a hop early, as far as it had been heard,
+    is a piece like others.
+    """
+
+    def __init__(self) -> None:
+        self._stream_id = ""
+        self._end = 0  # sample of the stream up to which it has heard
+        self._pieces: list[NDArray[np.int16]] = []
+
+    def hear(self, span: Window | Hum) -> NDArray[np.int16] | None:
+        """The last 3 s, if so much has come since the last time; [WINDOW_SAMPLES], 16 kHz."""
+        if span.stream_id != self._stream_id or not span.first_sample <= self._end:
+            self._stream_id, self._end = span.stream_id, span.first_sample
+            self._pieces.clear()
+        sound = span.waveform()
+        self._pieces.append(sound[self._end - span.first_sample :])
+        self._end = max(self._end, span.first_sample + len(sound))
+        if sum(map(len, self._pieces)) < WINDOW_SAMPLES:
+            return None
+        window = np.concatenate(self._pieces)[-WINDOW_SAMPLES:]
+        self._pieces.clear()
+        return window
+
+
+class Machine:
+    """What was learned of it, and what has been heard of it."""
+
+    def __init__(self, normal: Normal, model_id: str, watch: MachineWatch) -> None:
+        self.watch = watch
+        self.model_id = model_id  # 12 hexadecimal digits of what was learned
+        self._listener = Listener(normal)
+        self._name = normal.name
+        self._recent: deque[Seen] = deque(maxlen=_RECENT)
+
+    def hear(self, spectrum: Floats, now_s: float, at: datetime) -> Told | None:
+        """A window's steady spectrum; the window ended `now_s`, which is `at`."""
+        judged = self._listener.judge(spectrum)
+        if judged is None:
+            self.watch.step(None, now_s)
+            return None
+        self._recent.append(
+            Seen(strangeness=judged.strangeness, state=judged.state, spectrum=spectrum)
+        )
+        news = self.watch.step(judged.strangeness, now_s, drowned=judged.drowned)
+        return None if news is None else self._told(news, at)
+
+    def _told(self, news: News, at: datetime) -> Told:
+        if isinstance(news, UsualAgain):
+            text = f"the {self._name} sounds as usual again, after {_length(news.after_s)}"
+            return Told(alert=self._alert(AlertKind.RECOVERED, text, at))
+        change = change_of(self._listener, self._recent)
+        text = f"{self._finding(news)}; most like: {difference_text(change.most)}"
+        for_s = news.for_s if isinstance(news, Unusual) else WINDOW_S
+        event = Event(
+            label=self._name,
+            onset=at - timedelta(seconds=for_s),
+            offset=at,
+            pulses=0,
+            peak_score=max(one.strangeness for one in self._recent),
+            model_id=self.model_id,
+            final=True,
+        )
+        return Told(
+            alert=self._alert(AlertKind.UNUSUAL, text, at),
+            event=event,
+            change=change,
+        )
+
+    def _finding(self, news: Unusual | Drifted) -> str:
+        if isinstance(news, Unusual):
+            return f"the {self._name} has sounded unusual for {_length(news.for_s)}"
+        return f"the {self._name} has slowly come to sound otherwise than when it was learned"
+
+    def _alert(self, kind: AlertKind, text: str, at: datetime) -> Alert:
+        key = f"machine:{self._name}:{kind}:{at.isoformat()}"
+        return Alert(kind=kind, text=text, created_at=at, due_at=at, dedupe_key=key)
+
+
+def _length(length_s: float) -> str:
+    """ "10 min", "3 h"; what is shorter than a minute is one."""
+    minutes = max(1, round(length_s / 60))
+    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"

@@ -1,0 +1,1 @@
+"""A feature store with abnormal sound arrives; kinds of faults leave, for a person to name."""

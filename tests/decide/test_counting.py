@@ -1,0 +1,270 @@
+"""Pulses counted in the sound of an episode, where the network told too few or too many."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from beepwatch.decide.counting import KEPT_S, LONGEST_S, RecentSound, recounted, span_to_count_in
+from beepwatch.decide.episodes import Episode
+from beepwatch.decide.pulses import Pulse
+
+RATE_HZ = 16_000
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+PITCH_HZ = 3_100.0
+SECONDS = 12.0
+
+Span = tuple[float, float]
+Sound = NDArray[np.float64]
+
+
+def row(count: int, length_s: float, pause_s: float, first_s: float = 3.0) -> list[Span]:
+    """So many equal pulses."""
+    period_s = length_s + pause_s
+    return [(first_s + i * period_s, first_s + i * period_s + length_s) for i in range(count)]
+
+
+def tones(spans: Sequence[Span], pitches_hz: Sequence[float] = (PITCH_HZ,)) -> Sound:
+    """Sines of amplitude 1 with edges of 2 ms, the pitches in turn."""
+    time_s = np.arange(round(SECONDS * RATE_HZ)) / RATE_HZ
+    sound = np.zeros(len(time_s))
+    for number, (onset_s, offset_s) in enumerate(spans):
+        pitch_hz = pitches_hz[number % len(pitches_hz)]
+        edge = np.minimum(time_s - onset_s, offset_s - time_s) / 0.002
+        sound += np.clip(edge, 0, 1) * np.sin(2 * np.pi * pitch_hz * time_s)
+    return sound
+
+
+def in_noise(sound: Sound, snr_db: float, seed: int = 1) -> NDArray[np.int16]:
+    """White noise beneath; the ratio is that within a third of an octave around the pitch."""
+    band_share = PITCH_HZ * (2 ** (1 / 6) - 2 ** (-1 / 6)) / (RATE_HZ / 2)
+    noise = np.random.default_rng(seed).normal(0, 1, len(sound))
+    noise *= np.sqrt(0.5 / band_share) * 10 ** (-snr_db / 20)
+    mixed = sound + noise
+    return np.asarray(12_000 * mixed / np.abs(mixed).max(), dtype=np.int16)
+
+
+def in_a_room(sound: Sound, rt60_s: float) -> Sound:
+    """Direct sound, and a tail of as much energy."""
+    time_s = np.arange(round(rt60_s * RATE_HZ)) / RATE_HZ
+    tail = np.random.default_rng(5).normal(0, 1, len(time_s)) * 10 ** (-3 * time_s / rt60_s)
+    tail /= np.sqrt((tail**2).sum())
+    tail[0] = 1
+    wet = np.fft.irfft(
+        np.fft.rfft(sound, 2 * len(sound)) * np.fft.rfft(tail, 2 * len(sound)), 2 * len(sound)
+    )
+    return np.asarray(wet[: len(sound)])
+
+
+def told(
+    spans: Sequence[Span], pitches_hz: Sequence[float] = (PITCH_HZ,), score: float = 0.95
+) -> Episode:
+    """An episode as a network that was sure of these pulses would tell it, pitches in turn."""
+    return Episode(
+        label="beep",
+        pulses=tuple(
+            Pulse(
+                onset=START + timedelta(seconds=onset_s),
+                onset_s=onset_s,
+                duration_s=offset_s - onset_s,
+                peak_score=score,
+                pitches_hz=(pitches_hz[number % len(pitches_hz)],) if pitches_hz else (),
+            )
+            for number, (onset_s, offset_s) in enumerate(spans)
+        ),
+        closed=True,
+    )
+
+
+def counted(episode: Episode, pcm: NDArray[np.int16]) -> int | None:
+    return recounted(episode, pcm, RATE_HZ, 0.0).counted
+
+
+SIX = row(6, 0.2, 0.3)
+HISS = in_noise(np.zeros(round(SECONDS * RATE_HZ)), 10)
+
+
+def test_an_episode_that_was_not_counted_has_the_pulses_that_were_told() -> None:
+    assert told(SIX).count == 6
+    assert msgspec.structs.replace(told(SIX), counted=5).count == 5
+
+
+@pytest.mark.parametrize("snr_db", [20, 10, 5])
+@pytest.mark.parametrize(
+    "heard",
+    [
+        SIX,
+        [SIX[0], SIX[1], SIX[3], SIX[5]],  # two were too faint
+        SIX[1:5],  # those at the ends were
+        [(SIX[0][0], SIX[1][1]), *SIX[2:]],  # two were one
+        [SIX[0], (3.5, 3.6), (3.62, 3.7), *SIX[2:]],  # one was two
+        [*SIX, (5.82, 5.9)],  # the room made another
+    ],
+)
+def test_all_pulses_are_counted_whichever_the_network_heard(
+    heard: list[Span], snr_db: float
+) -> None:
+    assert counted(told(heard), in_noise(tones(SIX), snr_db)) == 6
+
+
+def test_pauses_of_60_ms_are_pauses() -> None:
+    pulses = row(12, 0.1, 0.06)
+    pcm = in_noise(tones(pulses), 10)
+    assert counted(told([(pulses[0][0], pulses[-1][1])]), pcm) == 12
+
+
+def test_what_a_room_gives_back_is_no_pulse() -> None:
+    pulses = row(5, 0.25, 0.6)
+    ringing = [span for onset_s, offset_s in pulses for span in
+               ((onset_s, offset_s), (offset_s + 0.1, offset_s + 0.18))]  # fmt: skip
+    pcm = in_noise(in_a_room(tones(pulses), 0.6), 20)
+    assert counted(told(pulses), pcm) == 5
+    quieter = told(ringing, score=0.7)
+    assert counted(quieter, pcm) == 5
+
+
+def test_two_tones_in_turn() -> None:
+    pulses = row(8, 0.15, 0.1)
+    pitches_hz = (PITCH_HZ, 2_300.0)
+    pcm = in_noise(tones(pulses, pitches_hz), 15)
+    assert counted(told([pulses[0], pulses[1], *pulses[4:]], pitches_hz), pcm) == 8
+
+
+def test_pulses_that_fade_away_are_counted_as_long_as_they_were_told() -> None:
+    pulses = row(7, 0.2, 0.3)
+    sound = tones(pulses) * 10 ** (-3 * (np.arange(round(SECONDS * RATE_HZ)) / RATE_HZ - 3) / 20)
+    assert counted(told(pulses), in_noise(sound, 25)) == 7
+
+
+def test_long_and_short_in_turn() -> None:
+    pulses = [(3 + 0.8 * i, 3 + 0.8 * i + (0.45 if i % 2 else 0.12)) for i in range(8)]
+    assert counted(told(pulses[:5]), in_noise(tones(pulses[:5]), 15)) == 5
+
+
+def test_one_short_pulse_before_a_long_one_is_kept_if_the_network_was_sure() -> None:
+    pulses = [(3.0, 3.08), (3.3, 3.7)]
+    assert counted(told(pulses), in_noise(tones(pulses), 20)) == 2
+
+
+def test_a_single_pulse_is_one() -> None:
+    assert counted(told([(4.0, 4.3)]), in_noise(tones([(4.0, 4.3)]), 10)) == 1
+
+
+def test_another_tone_beside_it_does_not_count() -> None:
+    other = tones(row(9, 0.1, 0.35), (1_400.0,))
+    assert counted(told(SIX), in_noise(tones(SIX) + other, 20)) == 6
+
+
+def test_what_the_gate_left_out_is_no_noise() -> None:
+    pcm = in_noise(tones(SIX), 10)
+    pcm[: round(2.5 * RATE_HZ)] = 0
+    pcm[round(6.5 * RATE_HZ) :] = 0
+    assert counted(told(SIX[1:]), pcm) == 6
+
+
+@pytest.mark.parametrize(
+    ("episode", "pcm"),
+    [
+        (told(SIX, ()), in_noise(tones(SIX), 20)),  # without pitches
+        (told([(0.5, 0.9), (0.5 + LONGEST_S, 31.0)]), in_noise(tones(SIX), 20)),  # too long
+        (told(SIX), in_noise(tones(SIX), 20)[: 5 * RATE_HZ]),  # its end is lost
+        (told(SIX), HISS),  # its pitch is not louder than before
+        (told(SIX), np.zeros(len(HISS), np.int16)),
+        (told([(0.0, 0.04), (0.05, 12.0)]), in_noise(tones([(0.0, 12.0)]), 20)),  # nothing beside
+    ],
+)
+def test_where_nothing_can_be_counted_the_episode_stays_as_it_is(
+    episode: Episode, pcm: NDArray[np.int16]
+) -> None:
+    assert recounted(episode, pcm, RATE_HZ, 0.0) is episode
+
+
+def test_sound_that_begins_after_the_episode_does_not_tell_its_pulses() -> None:
+    pcm = in_noise(tones(SIX), 20)
+    late = round(3.4 * RATE_HZ)
+    assert recounted(told(SIX), pcm[late:], RATE_HZ, 3.4).counted is None
+
+
+def with_pitches(episode: Episode, pitches_hz: Sequence[tuple[float, ...]]) -> Episode:
+    pulses = [
+        msgspec.structs.replace(pulse, pitches_hz=several_hz)
+        for pulse, several_hz in zip(episode.pulses, pitches_hz, strict=True)
+    ]
+    return msgspec.structs.replace(episode, pulses=tuple(pulses))
+
+
+WANDERING = [(500.0 * step, 500.0 * (step + 1)) for step in range(1, 7)]  # each in a third of them
+
+
+def test_pitches_that_do_not_last_are_none() -> None:
+    pcm = in_noise(tones(SIX), 20)
+    assert counted(with_pitches(told(SIX), WANDERING), pcm) is None
+    longer = row(9, 0.2, 0.3)
+    steady = [*WANDERING, *[(PITCH_HZ,)] * 3]
+    heard = with_pitches(told(longer), steady)
+    assert counted(heard, in_noise(tones(longer), 10)) == 9
+
+
+def test_a_rasping_tone_is_one_pulse() -> None:
+    """Pauses of 20 ms are its sound; those of half a second are none of it."""
+    rasps = [span for onset_s, _ in row(3, 0.3, 0.5) for span in row(6, 0.03, 0.02, onset_s)]
+    assert counted(told(row(3, 0.28, 0.52)), in_noise(tones(rasps), 20)) == 3
+
+
+def test_a_burst_of_hiss_that_was_taken_for_a_beep_is_still_one() -> None:
+    pcm = in_noise(np.zeros(len(HISS)), 10, seed=0) // 8
+    pcm[4 * RATE_HZ : round(4.3 * RATE_HZ)] *= 3
+    assert counted(told([(4.0, 4.3)]), pcm) == 1
+
+
+def test_a_click_that_was_taken_for_a_pulse_is_still_one() -> None:
+    assert counted(told([(4.0, 4.06)]), in_noise(tones([(4.025, 4.035)]), 10)) == 1
+
+
+def test_the_span_has_a_margin_on_both_sides() -> None:
+    assert span_to_count_in(told([(3.0, 3.5), (4.0, 5.0)])) == (1.5, 6.5)
+    assert span_to_count_in(told([(3.0, 3.5), (3.0 + LONGEST_S, 34.0)])) is None
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    pulses=st.integers(2, 8),
+    length_s=st.floats(0.08, 0.4),
+    pause_s=st.floats(0.1, 0.5),
+    lost=st.sets(st.integers(1, 6), max_size=2),
+    loudness=st.floats(0.02, 1.0),
+)
+def test_any_even_row_at_10_db_however_loud_and_whatever_was_lost(
+    pulses: int, length_s: float, pause_s: float, lost: set[int], loudness: float
+) -> None:
+    spans = row(pulses, length_s, pause_s)
+    heard = [span for number, span in enumerate(spans) if number not in lost - {pulses - 1}]
+    pcm = (in_noise(tones(spans), 10) * loudness).astype(np.int16)
+    assert counted(told(heard), pcm) == pulses
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(1, len(HISS) - 1), max_size=30), before_s=st.integers(0, 80))
+def test_how_the_sound_arrives_does_not_matter(cuts: list[int], before_s: int) -> None:
+    """And what came before it is forgotten, but not the place of what follows."""
+    recent = RecentSound(RATE_HZ)
+    for _ in range(before_s):
+        recent.add(np.ones(RATE_HZ, np.int16))
+    pcm = in_noise(tones(SIX), 10)
+    for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), len(pcm)], strict=True):
+        recent.add(pcm[start:stop])
+    later = told([(onset_s + before_s, offset_s + before_s) for onset_s, offset_s in SIX[1:]])
+    assert recent.recounted(later).count == 6
+
+
+def test_what_has_been_forgotten_cannot_be_counted() -> None:
+    recent = RecentSound(RATE_HZ)
+    recent.add(in_noise(tones(SIX), 10))
+    for _ in range(round(KEPT_S) + 1):
+        recent.add(np.ones(RATE_HZ, np.int16))
+    assert recent.recounted(told(SIX[1:])).counted is None
