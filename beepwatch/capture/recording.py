@@ -19,14 +19,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from beepwatch.capture.levels import meter
 from beepwatch.capture.listening import Heard, Listener, Speed
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
 
-_METER_FROM_DBFS = -70.0
-_METER_WIDTH = 30
 _FORBIDDEN_IN_LABELS = set('/\\:*?"<>|\0')
 _LONGEST_NAME = 80
 _BYTES_PER_KB = 1_000
@@ -289,12 +288,9 @@ class _Session:
         return 0.0
 
     def _meter(self) -> Text:
-        level_dbfs = max(self._listener.level_dbfs, _METER_FROM_DBFS)
-        filled = round(_METER_WIDTH * (1 - level_dbfs / _METER_FROM_DBFS))
-        bar = "█" * filled + "░" * (_METER_WIDTH - filled)
         counts = self._listener.counts
         return Text(
-            f"{bar} {self._listener.level_dbfs:6.1f} dBFS  {len(self._files)} files, "
+            f"{meter(self._listener.level_dbfs)}  {len(self._files)} files, "
             f"{self._bytes / _BYTES_PER_KB:,.0f} kB, "
             f"{counts.quiet_windows} silent, {counts.lost_samples} samples lost"
         )

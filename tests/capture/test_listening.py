@@ -16,7 +16,7 @@ from beepwatch.capture.blocks import Block, EndOfSound, Source
 from beepwatch.capture.listening import Heard, Listener, listen
 from beepwatch.clock import ManualClock, SystemClock
 from beepwatch.errors import ConfigurationError, SourceError, UnreadableAudio
-from beepwatch.messages import Ended, Fault, FaultKind, Hum, Listening, Quiet, Window
+from beepwatch.messages import Ended, Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
 from tests.capture.sounds import DATA, RATE_HZ, Script, block, noise, sine, write_wav
 
@@ -385,29 +385,3 @@ def test_a_stop_before_the_first_sample_gives_nothing() -> None:
     stop.set()
 
     assert list(listener_on(Script([block(SECOND)]), stop=stop)) == []
-
-
-def test_where_hums_are_wanted_no_sound_is_kept_back_and_none_comes_twice(tmp_path: Path) -> None:
-    """Half a minute of hum with a beep in it: what comes with sound covers it without a gap."""
-    sound = np.rint(noise(30, 300, seed=2)).astype(np.int16)
-    sound[10 * RATE_HZ : 11 * RATE_HZ] += sine(2_000, 1, peak=0.3)
-    listener = listener_on(f"file:{write_wav(tmp_path / 'hum.wav', sound, RATE_HZ)}")
-    listener.hums = True
-    heard = [item for item in listener if isinstance(item, Window | Quiet)]
-    assert [item.first_sample // RATE_HZ for item in heard] == list(range(28))
-    hums = [item for item in heard if isinstance(item, Hum)]
-    windows = [item for item in heard if isinstance(item, Window)]
-    assert len(windows) >= 3
-    assert 7 <= len(hums) <= 10
-    end = 0
-    for item in heard:
-        if isinstance(item, Window | Hum):
-            assert item.first_sample <= end
-            end = item.first_sample + 3 * RATE_HZ
-            assert item.waveform().tolist() == sound[item.first_sample : end].tolist()
-    assert end > len(sound) - 3 * RATE_HZ
-
-
-def test_where_they_are_not_a_dropped_window_has_no_sound() -> None:
-    heard = heard_from(f"file:{DATA / 'mains_hum.flac'}")
-    assert not [item for item in heard if isinstance(item, Hum)]

@@ -3,6 +3,7 @@
 import threading
 import time
 import wave
+from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
@@ -82,30 +83,46 @@ def test_a_source_that_is_none_is_told_with_its_exit_code() -> None:
     assert "'gramophone'" in failed.text
 
 
+def two_lives(
+    child: Child,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[], None],
+) -> tuple[list[Window | Quiet], list[Window | Quiet]]:
+    """What a recorder tells until after `end()`, and the beginning of what the next one does."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    heard: list[Window | Quiet] = []
+    try:
+        child.start(time.monotonic())
+        for span in spans(child, time.monotonic() + 45):
+            heard.append(span)
+            if len(heard) == 2:
+                end()
+            if span.stream_id != heard[0].stream_id:
+                break
+    finally:
+        child.put_to_rest()
+    before, after = (list(one) for _, one in groupby(heard, key=lambda span: span.stream_id))
+    return before, after
+
+
+UNGATED = RecorderSettings(capture=Capture(gate=False), rate_hz=16_000, speed=1.0, logs=QUIET_LOGS)
+
+
 @pytest.mark.mic
 @pytest.mark.slow
 def test_a_recorder_that_makes_room_sends_what_it_has_heard_before_the_next_one_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As for other settings, on a real sound server: the end of what it heard, and no zeros."""
+    child = Child("recorder", "beepwatch.daemon.recorder", UNGATED)
+
+    def make_room() -> None:
+        child.dismiss(time.monotonic(), 30)
+
     with sound_server(tmp_path) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        capture = Capture(gate=False)
-        settings = RecorderSettings(capture=capture, rate_hz=16_000, speed=1.0, logs=QUIET_LOGS)
-        child = Child("recorder", "beepwatch.daemon.recorder", settings)
-        heard = []
-        try:
-            child.start(time.monotonic())
-            for span in spans(child, time.monotonic() + 45):
-                heard.append(span)
-                if len(heard) == 2:
-                    child.dismiss(time.monotonic(), 30)
-                if span.stream_id != heard[0].stream_id:
-                    break
-        finally:
-            child.put_to_rest()
-    before, after = (list(one) for _, one in groupby(heard, key=lambda span: span.stream_id))
+        before, after = two_lives(child, server.environment, monkeypatch, make_room)
     assert [span.samples for span in before[:-1]] == [48_000] * (len(before) - 1)
     assert 32_000 <= before[-1].samples < 48_000
     assert after[0].started_mono_s > before[-1].started_mono_s + before[-1].samples / 16_000
@@ -117,26 +134,14 @@ def test_a_recorder_begins_with_what_a_killed_one_had_heard_and_not_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a real sound server: the time in which nobody listened is told as lost, and no more."""
+    child = recorder_of(UNGATED)
+
+    def kill() -> None:
+        threading.Event().wait(0.6)  # of the sound that no window holds yet
+        child.kill()
+
     with sound_server(tmp_path) as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        capture = Capture(gate=False)
-        child = recorder_of(
-            RecorderSettings(capture=capture, rate_hz=16_000, speed=1.0, logs=QUIET_LOGS)
-        )
-        heard = []
-        try:
-            child.start(time.monotonic())
-            for span in spans(child, time.monotonic() + 45):
-                heard.append(span)
-                if len(heard) == 2:
-                    threading.Event().wait(0.6)  # of the sound that no window holds yet
-                    child.kill()
-                if span.stream_id != heard[0].stream_id:
-                    break
-        finally:
-            child.put_to_rest()
-    before, after = (list(one) for _, one in groupby(heard, key=lambda span: span.stream_id))
+        before, after = two_lives(child, server.environment, monkeypatch, kill)
     told_until_s = before[-1].started_mono_s + before[-1].samples / 16_000
     assert after[0].started_mono_s == pytest.approx(told_until_s, abs=0.01)
     assert 0 < after[0].lost_samples < 16_000 * 3.0
