@@ -109,18 +109,26 @@ def _footprint(options: argparse.Namespace, directory: Path, server: SoundServer
         begun_s = time.monotonic()
         time.sleep(options.minutes * 60)
         wall_s = time.monotonic() - begun_s
-        total_mb = 0.0
+        total_mb = total_own_mb = 0.0
         for process, cpu_before_s in zip(processes, before_s, strict=True):
-            pss_mb = process.memory_full_info().pss / 1e6
-            total_mb += pss_mb
+            memory = process.memory_full_info()
+            total_mb += memory.pss / 1e6
+            total_own_mb += memory.uss / 1e6
             share = (_cpu_s(process) - cpu_before_s) / wall_s
-            print(f"{_name(process):30} {pss_mb:6.1f} MB  {100 * share:5.2f} % of a core")
+            print(_line(_name(process), memory.pss / 1e6, memory.uss / 1e6, share))
         cpu_s = sum(_cpu_s(process) for process in processes) - sum(before_s)
-        print(f"{'whole daemon':30} {total_mb:6.1f} MB  {100 * cpu_s / wall_s:5.2f} % of a core")
+        print(_line("whole daemon", total_mb, total_own_mb, cpu_s / wall_s))
         one.stop()
         counts = [line for line in one.log.read_text().splitlines() if '"stopped"' in line]
         print("counted:", counts[-1] if counts else "nothing")
     noise.kill()
+
+
+def _line(name: str, proportional_mb: float, own_mb: float, share: float) -> str:
+    return (
+        f"{name:30} {proportional_mb:6.1f} MB, {own_mb:6.1f} MB of it shared with nobody  "
+        f"{100 * share:5.2f} % of a core"
+    )
 
 
 class _Ear:

@@ -7,9 +7,12 @@ on the room, the noise and the device: so it is counted several times, and the c
 most of these agree on and whose pulses resemble one another in length and pause.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from math import log
+from statistics import fmean, median
 from typing import NamedTuple
 
 import msgspec
@@ -40,6 +43,7 @@ CLEAR = 0.6  # of the clearest tone's contrast: another has a say from there on
 GUARD_S = 0.05  # from a pulse to where there is only noise
 LEAST_STEPS = 20  # of noise, to compare with
 FAINTEST_POWER = 1e-3  # of samples squared; silence has no logarithm
+ALIKE = 1.3  # the longer over the shorter of two pulses that may be each other's likes
 SHORTEST_S = 0.03
 SHORTEST_PAUSE_S = 0.025
 CERTAIN_SCORE = 0.9
@@ -108,13 +112,7 @@ def recounted(episode: Episode, sound: NDArray[np.int16], rate_hz: int, start_s:
     if not counts:
         return episode
     told = [(pulse.onset_s, pulse.offset_s) for pulse in episode.pulses]
-    agreeing = Counter(len(spans) for spans in counts)
-    different = dict.fromkeys(map(tuple, (told, *counts)))  # many ways find the same
-    best = max(
-        different,
-        key=lambda spans: agreeing[len(spans)] / len(counts) - _oddness(spans, told),
-    )
-    return msgspec.structs.replace(episode, counted=len(best))
+    return msgspec.structs.replace(episode, counted=_likeliest(told, counts))
 
 
 def span_to_count_in(episode: Episode) -> Span | None:
@@ -145,8 +143,20 @@ class RecentSound:
 
     def recounted(self, episode: Episode) -> Episode:
         """An episode that is over, times in seconds from the recording's beginning."""
-        sound = np.concatenate(self._blocks)
-        return recounted(episode, sound, self._rate_hz, self._start / self._rate_hz)
+        span = span_to_count_in(episode)
+        if span is None:
+            return episode
+        kept: list[NDArray[np.int16]] = []
+        start = end = self._start
+        for block in self._blocks:
+            end += len(block)
+            if end < span[0] * self._rate_hz:
+                start = end
+            elif end - len(block) <= span[1] * self._rate_hz:
+                kept.append(block)
+        if not kept:
+            return episode
+        return recounted(episode, np.concatenate(kept), self._rate_hz, start / self._rate_hz)
 
 
 def _counts(
@@ -171,6 +181,21 @@ def _counts(
                     yield spans
 
 
+def _likeliest(told: Sequence[Span], counts: Sequence[Sequence[Span]]) -> int:
+    """How many pulses most ways of counting agree on, unless that were an odd signal."""
+    agreeing = Counter(len(spans) for spans in counts)
+    different = dict.fromkeys(map(tuple, (told, *counts)))  # many ways find the same
+    best, most_likely = len(told), -np.inf
+    for spans in sorted(different, key=lambda spans: -agreeing[len(spans)]):
+        votes = agreeing[len(spans)] / len(counts)
+        if votes <= most_likely:
+            break  # the rest have no more, and oddness only takes away
+        likely = votes - _oddness(spans, told)
+        if likely > most_likely:
+            best, most_likely = len(spans), likely
+    return best
+
+
 def _voices(pulses: Sequence[Pulse]) -> list[Voice]:
     """The longest first."""
     voices: list[Voice] = []
@@ -192,12 +217,13 @@ def _tones(
     samples = round(STEP_S * rate_hz)
     steps = len(sound) // samples
     blocks = sound[: steps * samples].reshape(steps, samples).astype(np.float32)
-    turns = -2j * np.pi * np.asarray(pitches_hz)[:, np.newaxis] / rate_hz
-    within = np.exp(turns * np.arange(samples)).astype(np.complex64)
-    from_step_to_step = np.exp(turns * samples * np.arange(steps)).astype(np.complex64)
+    turns = -2 * np.pi * np.asarray(pitches_hz)[:, np.newaxis] / rate_hz
+    within = turns * np.arange(samples)
+    parts = np.concatenate([np.cos(within), np.sin(within)]).astype(np.float32)
     # Not `@`: for so little, threads of a BLAS cost more than they bring.
-    summed = np.einsum("ts,ns->tn", within, blocks)
-    return np.asarray(summed * from_step_to_step, dtype=np.complex64)
+    real, imaginary = np.split(np.einsum("ts,ns->tn", parts, blocks), 2)
+    from_step_to_step = np.exp(1j * turns * samples * np.arange(steps)).astype(np.complex64)
+    return np.asarray((real + 1j * imaginary) * from_step_to_step, dtype=np.complex64)
 
 
 def _loudness(
@@ -272,10 +298,10 @@ def _steps_of_pulses(level_db: Levels, contrast_db: float, fall_db: float) -> li
     """Steps from where the level rises over the threshold to where it is well below."""
     up_db = min(max(-fall_db, OVER_NOISE_DB - contrast_db), -1.5)
     down_db = max(up_db - HYSTERESIS_DB, 2 - contrast_db)
-    known = np.where(level_db >= up_db, 1, np.where(level_db < down_db, 0, -1))
-    places = np.where(known >= 0, np.arange(len(known)), 0)
-    sounds = known[np.maximum.accumulate(places)] == 1
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], sounds.astype(np.int8), [0]])))
+    loud = level_db >= up_db
+    known = np.flatnonzero(loud | (level_db < down_db))  # in between it is as it was
+    sounds = np.concatenate([[False], loud[known], [False]])
+    edges = np.append(known, len(level_db))[np.flatnonzero(sounds[1:] != sounds[:-1])]
     spans: list[tuple[int, int]] = []
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         if spans and (start - spans[-1][1]) * STEP_S < SHORTEST_PAUSE_S:
@@ -288,23 +314,31 @@ def _likely(
     steps: Sequence[tuple[int, int]], level_db: Levels, episode: Episode, start_s: float
 ) -> list[Span]:
     """In seconds, without splinters; beyond the first and last pulse only what is like others."""
-    lengths_s = np.array([end - start for start, end in steps]) * STEP_S
-    usual_s = np.median(lengths_s) if steps else np.float64(0)
-    alike = (_ratio(lengths_s[:, np.newaxis], lengths_s, 0.02) <= 1.3).sum(axis=1) - 1
-    whole = (lengths_s >= 0.5 * usual_s) | (alike >= max(2, len(steps) / 4))
-    one_more = (alike >= 1) & (_ratio(lengths_s, usual_s, 0.02) <= 1.5)
-    spans = [(start_s + start * STEP_S, start_s + end * STEP_S) for start, end in steps]
+    lengths_s = [(end - start) * STEP_S for start, end in steps]
+    in_order_s = sorted(lengths_s)
+    usual_s = median(in_order_s) if steps else 0.0
     told = (episode.pulses[0].onset_s, episode.pulses[-1].offset_s)
+    spans = [(start_s + start * STEP_S, start_s + end * STEP_S) for start, end in steps]
     certain = _alone_in_certain_pulses(spans, episode.pulses)
-    return [
-        span
-        for span, inside, beside, (start, end) in zip(spans, whole, one_more, steps, strict=True)
-        if (
-            inside or span in certain
-            if _overlap(span, told)
-            else beside and np.median(level_db[start:end]) >= -FALLS_DB[0]
-        )
-    ]
+    likely: list[Span] = []
+    for span, length_s, (start, end) in zip(spans, lengths_s, steps, strict=True):
+        alike = _how_many_like(length_s, in_order_s) - 1
+        if _overlap(span, told):
+            whole = length_s >= 0.5 * usual_s or alike >= max(2, len(steps) / 4)
+            kept = whole or span in certain
+        else:
+            one_more = alike >= 1 and _ratio(length_s, usual_s, 0.02) <= 1.5
+            kept = one_more and bool(np.median(level_db[start:end]) >= -FALLS_DB[0])
+        if kept:
+            likely.append(span)
+    return likely
+
+
+def _how_many_like(length_s: float, in_order_s: Sequence[float]) -> int:
+    """Of some lengths, how many are near to one, itself too."""
+    longest_s = ALIKE * (length_s + 0.02) - 0.02
+    shortest_s = (length_s + 0.02) / ALIKE - 0.02
+    return bisect_right(in_order_s, longest_s) - bisect_left(in_order_s, shortest_s)
 
 
 def _alone_in_certain_pulses(spans: Sequence[Span], pulses: Sequence[Pulse]) -> set[Span]:
@@ -319,26 +353,24 @@ def _alone_in_certain_pulses(spans: Sequence[Span], pulses: Sequence[Pulse]) -> 
 
 def _oddness(spans: Sequence[Span], told: Sequence[Span]) -> float:
     """How unlike an appliance, and unlike what was told; 1 is as much as all counts' votes."""
-    lengths_s = np.array([end_s - start_s for start_s, end_s in spans])
-    pauses_s = np.array([later[0] - one[1] for one, later in pairwise(spans)])
-    uneven = np.minimum(np.log(_ratio(lengths_s, np.median(lengths_s), 0.03)), 1).mean()
+    lengths_s = [end_s - start_s for start_s, end_s in spans]
+    pauses_s = sorted(max(later[0] - one[1], 0.0) for one, later in pairwise(spans))
+    usual_s = median(lengths_s)
+    uneven = fmean(min(log(_ratio(one_s, usual_s, 0.03)), 1.0) for one_s in lengths_s)
     # Nothing to compare: one pause; or none, which is odd where several pulses were told.
-    odd = 0.2 if len(pauses_s) or len(told) == 1 else 0.6
-    if len(pauses_s) > 1:
-        unlike = np.log(_ratio(pauses_s[:, np.newaxis], pauses_s, 0.03))
-        np.fill_diagonal(unlike, 1)
-        odd = float(np.minimum(unlike.min(axis=1), 1).mean())
-    lost = np.mean([not any(_overlap(span, one) for span in spans) for one in told])
-    other = min(abs(np.log(len(spans) / len(told))), 1)
-    return float(2.0 * uneven + 1.6 * odd + 2.0 * lost + 0.6 * other)
+    odd = 0.2 if pauses_s or len(told) == 1 else 0.6
+    if len(pauses_s) > 1:  # in order, what is most like a pause is beside it
+        unlike = [log(_ratio(one_s, next_s, 0.03)) for one_s, next_s in pairwise(pauses_s)]
+        odd = fmean(min(beside, 1.0) for beside in map(min, [1.0, *unlike], [*unlike, 1.0]))
+    lost = fmean(not any(_overlap(span, one) for span in spans) for one in told)
+    other = min(abs(log(len(spans) / len(told))), 1.0)
+    return 2.0 * uneven + 1.6 * odd + 2.0 * lost + 0.6 * other
 
 
-def _ratio(
-    some: NDArray[np.float64], others: NDArray[np.float64] | np.float64, slack_s: float
-) -> NDArray[np.float64]:
+def _ratio(one_s: float, other_s: float, slack_s: float) -> float:
     """The longer over the shorter, each `slack_s` longer: ends are not known better."""
-    longer, shorter = np.maximum(some, others), np.minimum(some, others)
-    return np.asarray((longer + slack_s) / (shorter + slack_s))
+    longer_s, shorter_s = max(one_s, other_s), min(one_s, other_s)
+    return (longer_s + slack_s) / (shorter_s + slack_s)
 
 
 def _overlap(one: Span, other: Span) -> bool:

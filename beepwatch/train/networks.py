@@ -259,17 +259,17 @@ class ToneNet(nn.Module):
         `answering` is [batch, frames, tones], and so is the answer; to a fraction of a Hz, from how
         the band's phase turned since the frame before.
         """
-        seen_from = (self.POOLED * answering - 1)[..., None]  # [batch, frames, tones, 1]
-        bands = torch.arange(log.shape[2], device=log.device)
-        seen = (bands >= seen_from) & (bands <= seen_from + self.POOLED + 1)
-        chosen = torch.where(seen, log[:, :, None], -100.0).argmax(dim=3)  # [batch, frames, tones]
+        last = log.shape[2] - 1
+        reach = torch.arange(-1, self.POOLED + 1, device=log.device)
+        seen = (self.POOLED * answering[..., None] + reach).clamp(0, last)  # [batch, frames, …]
+        strongest = log.gather(2, seen.flatten(2)).reshape(seen.shape).argmax(dim=3, keepdim=True)
+        chosen = seen.gather(3, strongest)[..., 0]  # [batch, frames, tones]
         # Of digital silence no angle is known; the graph's atan2(0, 0) would be no number.
         along = step_real.gather(2, chosen) + FAINTEST_PRODUCT
         turned = torch.atan2(step_imaginary.gather(2, chosen), along)
         off_centre_hz = turned / (2 * math.pi * self.frame_s)
         # Halfway between two bands half a turn forwards is one backwards: the stronger neighbour
         # tells which it was. At both ends the one neighbour is taken for two that are alike.
-        last = log.shape[2] - 1
         above = log.gather(2, last - (last - 1 - chosen).abs())
         side = torch.sign(above - log.gather(2, (chosen - 1).abs()))
         wrong = off_centre_hz * side * self.frame_s < -0.25
