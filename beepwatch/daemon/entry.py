@@ -27,8 +27,9 @@ ALONE_S = 4.0  # for a child to end by itself when the supervisor is gone
 
 # Not imported where they are not needed: None in sys.modules makes an import fail, for which both
 # importers provide. structlog wants rich for tracebacks in colour that no daemon prints, 6 MB;
-# asyncio, which structlog brings along, wants ssl, 2 MB.
-_WITHOUT = ("rich", "ssl")
+# asyncio, which structlog brings along, wants ssl, 2 MB; hashlib wants OpenSSL's _hashlib, 1 MB,
+# where Python's own digests do.
+_WITHOUT = ("rich", "ssl", "_hashlib")
 # structlog imports it for methods that nobody calls where there is no event loop, and cannot do
 # without: an empty module stands in its place, 1.5 MB.
 _EMPTY = "asyncio"
@@ -97,7 +98,7 @@ def _end_if_left_alone(descriptor: int) -> None:
 def keep_out(module: str) -> None:
     """Spare this process the imports that `module` does without."""
     for name in _WITHOUT:
-        if name != "ssl" or module != _WITH_LOOP:
+        if name == "rich" or module != _WITH_LOOP:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # documented meaning
     if module != _WITH_LOOP:
         sys.modules.setdefault(_EMPTY, ModuleType(_EMPTY))

@@ -64,6 +64,9 @@ entry.keep_out("beepwatch.daemon.{module}")
 importlib.import_module("beepwatch.daemon.{module}")
 import structlog
 assert "asyncio.events" not in sys.modules and not sys.modules["ssl"]
+assert "difflib" not in sys.modules and not sys.modules["_hashlib"]
+import hashlib
+assert hashlib.sha256().hexdigest().startswith("e3b0c442")
 entry.let_in()
 import asyncio
 async def answer(): return 42
