@@ -151,7 +151,7 @@ def main() -> None:
     torch.set_num_threads(1)
 
     bundle = load_bundle(find_bundle(given.bundle))
-    engine = open_engine(bundle, for_stretches=True)
+    engine = open_engine(bundle)
     recipe, _ = read_recipe(bundle.directory / "recipe.toml")
     material = gather(given.data, recipe, "train")
     devices = [

@@ -143,20 +143,12 @@ def undated(answers: Answers, engine: Engine, first_frame: int) -> Scores:
     )
 
 
-def open_engine(
-    bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx", *, for_stretches: bool = False
-) -> Engine:
-    """The bundle's network, ready to hear; ModelError if its graph is not what it says.
-
-    With `for_stretches` ONNX Runtime keeps the memory that one stretch took for the next: asking
-    the kernel for as much again each time takes a fifth of the time. A daemon's windows are small.
-    """
-    return _BundleEngine(
-        bundle, _torch(bundle) if runtime == "torch" else _onnx(bundle, arena=for_stretches)
-    )
+def open_engine(bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx") -> Engine:
+    """The bundle's network, ready to hear; ModelError if its graph is not what it says."""
+    return _BundleEngine(bundle, _torch(bundle) if runtime == "torch" else _onnx(bundle))
 
 
-def _onnx(bundle: Bundle, *, arena: bool) -> Network:
+def _onnx(bundle: Bundle) -> Network:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -166,7 +158,9 @@ def _onnx(bundle: Bundle, *, arena: bool) -> Network:
     # A thread that spins for work eats a core of a Raspberry Pi.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = arena  # it keeps its largest size
+    # What one window took is kept for the next, and no more than that: to ask the kernel each
+    # time takes a fifth of the time.
+    cpu = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
     options.enable_mem_pattern = False  # plans memory for one input length; ours vary
     options.log_severity_level = 4  # what goes wrong is raised, and said once
     info = bundle.info
@@ -178,9 +172,7 @@ def _onnx(bundle: Bundle, *, arena: bool) -> Network:
 
     try:
         with _at_most_more(_OPENING_BYTES):
-            session = ort.InferenceSession(
-                content_of(bundle.graph), options, providers=["CPUExecutionProvider"]
-            )
+            session = ort.InferenceSession(content_of(bundle.graph), options, providers=[cpu])
             _check_graph(bundle, session)
             # What a graph says of its shapes need not be true.
             tried = network(np.zeros(info.step_frames * info.frame_samples, np.int16))

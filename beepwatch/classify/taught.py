@@ -146,19 +146,14 @@ class _Pitches:
 
 
 def open_taught(
-    bundle: Bundle,
-    runtime: Literal["onnx", "torch"],
-    shelf: Shelf,
-    *,
-    for_stretches: bool = False,
+    bundle: Bundle, runtime: Literal["onnx", "torch"], shelf: Shelf
 ) -> tuple[TaughtEngine, list[str]]:
     """The bundle's network with what is on the shelf, and a line for each sound left out.
 
-    `for_stretches` is as for `open_engine`. Raises ModelError for what is wrong with the bundle;
-    never for a taught sound.
+    Raises ModelError for what is wrong with the bundle; never for a taught sound.
     """
     heads, problems = usable_heads(shelf, bundle.info.model_id, bundle.info.labels)
-    engine = open_engine(bundle, runtime, for_stretches=for_stretches)
+    engine = open_engine(bundle, runtime)
     return TaughtEngine(engine, bundle.info.thresholds, heads), problems
 
 

@@ -83,5 +83,5 @@ def _engine(order: Order) -> TaughtEngine:
             f"its model {order.model.bundle!r} is {bundle.info.model_id}, and here it is "
             f"{order.model_id}. Install the same version of beepwatch on all machines."
         )
-    engine = open_engine(bundle, order.model.runtime, for_stretches=True)
+    engine = open_engine(bundle, order.model.runtime)
     return TaughtEngine(engine, bundle.info.thresholds, order.heads)

@@ -68,7 +68,7 @@ def scan(
     A taught sound that cannot be used is said, and the others are looked for. With the address of
     a Dask scheduler as `cluster` its workers scan instead; raises SpreadError if they cannot.
     """
-    engine, problems = open_taught(load_bundle(bundle), model.runtime, shelf, for_stretches=True)
+    engine, problems = open_taught(load_bundle(bundle), model.runtime, shelf)
     for problem in problems:
         say(problem)
     for one in given:
