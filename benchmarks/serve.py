@@ -3,7 +3,8 @@
 The real server is asked over HTTP on loopback, by threads of this process on connections that stay
 open, with a form of one 16 kHz WAV of 10 s. First as fast as it answers, then at half of `--goal` a
 second, whether or not it keeps up: latency counts from when a request was due, so that a server
-that stalls cannot hide it. Then `--requests` in all, and memory before and after.
+that stalls cannot hide it. Then `--requests` in all, and memory before and after. Beside it, in the
+same minute, what the network alone takes for the same recording: the least that there is to pay.
 
 With `--reference PYTHON`, an interpreter that has flask, librosa, torch and soundfile (an
 environment of its own), the same requests go to a server as such models are often served: Flask's
@@ -23,9 +24,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import psutil
 import soundfile
+from numpy.typing import NDArray
 
+from beepwatch.classify.bundle import find_bundle, load_bundle
+from beepwatch.classify.engines import open_engine
 from benchmarks.scan import RATE_HZ, kitchen
 
 CLIP_S = 10.0
@@ -189,12 +194,18 @@ class Served:
                 time.sleep(0.1)
         raise SystemExit("the server does not answer")
 
-    def used(self) -> tuple[float, float]:
-        """Memory of all its processes, MB, each with what it shares; their processor time, s."""
+    def memory_mb(self) -> float:
+        """Of all its processes, each with what it shares."""
+        return float(sum(one.memory_info().rss for one in self._family())) / 1e6
+
+    def processor_s(self) -> tuple[float, float]:
+        """Time taken so far, by the process that was started and by its children."""
+        first, *children = (sum(one.cpu_times()[:2]) for one in self._family())
+        return first, sum(children)
+
+    def _family(self) -> list[psutil.Process]:
         process = psutil.Process(self._process.pid)
-        family = [process, *process.children(recursive=True)]
-        memory_mb = sum(one.memory_info().rss for one in family) / 1e6
-        return memory_mb, sum(sum(one.cpu_times()[:2]) for one in family)
+        return [process, *process.children(recursive=True)]
 
     def stop(self) -> None:
         """And wait for it."""
@@ -218,12 +229,28 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def clip() -> NDArray[np.int16]:
+    """The recording."""
+    start = round(5 * RATE_HZ)
+    return kitchen(20)[start : start + round(CLIP_S * RATE_HZ)]
+
+
+def network_ms(times: int = 100) -> float:
+    """Processor time that the shipped network takes for it, the median, alone in this thread."""
+    engine, sound = open_engine(load_bundle(find_bundle("beep"))), clip()
+    taken_s: list[float] = []
+    for _ in range(times):
+        begun_s = time.thread_time()
+        engine.answers(sound)
+        taken_s.append(time.thread_time() - begun_s)
+    return 1e3 * float(np.median(taken_s))
+
+
 def request_of(port: int) -> bytes:
     """A whole POST with a WAV of 10 s."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "clip.wav"
-        start = round(5 * RATE_HZ)
-        soundfile.write(path, kitchen(20)[start : start + round(CLIP_S * RATE_HZ)], RATE_HZ)
+        soundfile.write(path, clip(), RATE_HZ)
         content = path.read_bytes()
     part = 'Content-Disposition: form-data; name="file"; filename="clip.wav"'
     head = f"--{BOUNDARY}\r\n{part}\r\nContent-Type: audio/wav\r\n\r\n".encode()
@@ -240,18 +267,24 @@ def measure(name: str, server: Served, given: argparse.Namespace, requests: int)
     client.run(WARM_UP_REQUESTS)
     warm_up = client.run(WARM_UP_REQUESTS)
     rate = len(warm_up.latencies_s) / warm_up.seconds
-    memory_mb, processor_s = server.used()
+    memory_mb, before_s = server.memory_mb(), server.processor_s()
     many = client.run(max(CONNECTIONS, round(rate * given.seconds)))
-    _, processor_then_s = server.used()
-    each_ms = 1e3 * (processor_then_s - processor_s) / max(1, len(many.latencies_s))
-    print(f"{name}, as fast as it answers: {many.as_line()}; {each_ms:.1f} ms of processor each")
+    answered = max(1, len(many.latencies_s))
+    first_ms, children_ms = (
+        1e3 * (after_s - earlier_s) / answered
+        for earlier_s, after_s in zip(before_s, server.processor_s(), strict=True)
+    )
+    print(
+        f"{name}, as fast as it answers: {many.as_line()}; {first_ms + children_ms:.1f} ms of "
+        f"processor each, {first_ms:.1f} by the server and {children_ms:.1f} by its workers"
+    )
     half = given.goal / 2
     at_half = client.run(round(half * given.seconds), half)
     print(f"{name}, {half:g} a second: {at_half.as_line()}")
     if requests:
-        client.run(requests)
-        print(f"{name}, memory: {memory_mb:.0f} MB; {requests} requests more: ", end="")
-    print(f"{server.used()[0]:.0f} MB in all its processes; load average {os.getloadavg()[0]:.1f}")
+        print(f"{name}, {requests} requests more: {client.run(requests).as_line()}")
+        print(f"{name}, memory: {memory_mb:.0f} MB before them, ", end="")
+    print(f"{server.memory_mb():.0f} MB in all its processes; load {os.getloadavg()[0]:.1f}")
 
 
 def main() -> None:
@@ -266,6 +299,7 @@ def main() -> None:
     words = ["serve", "--port", str(port), "--workers", str(given.workers)]
     with served([sys.executable, "-m", "beepwatch", *words], port) as server:
         measure("beepwatch", server, given, given.requests)
+    print(f"the network alone: {network_ms():.1f} ms of processor")
     if given.reference:
         port = free_port()
         with served([given.reference, "-c", REFERENCE, str(port)], port) as server:

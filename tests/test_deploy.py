@@ -3,10 +3,16 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
+from typer.main import get_command
 
 from beepwatch.capture import network, pipes
+from beepwatch.cli.app import app
+from beepwatch.config import telegram_token
+from beepwatch.sections import Config, Telegram
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
@@ -86,3 +92,85 @@ def test_what_the_dockerfile_copies_is_there() -> None:
             for source in line.split()[1:-1]:
                 assert (ROOT / source).exists(), source
                 assert source == "." or source.split("/")[0] in allowed, source
+
+
+def dockerfile(pattern: str) -> str:
+    """What the pattern's group is, once."""
+    (found,) = re.findall(pattern, (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    return str(found)
+
+
+def services() -> dict[str, dict[str, Any]]:
+    """As compose reads them, with each variable's default."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    assert re.findall(r"\$(?!\{\w+:-[^}]+\})", text) == [], "a variable without a default"
+    return dict(yaml.safe_load(re.sub(r"\$\{\w+:-([^}]+)\}", r"\1", text))["services"])
+
+
+SERVICES = services()
+DAEMONS = [name for name in SERVICES if name != "serve"]
+
+
+def mounts(service: dict[str, Any]) -> dict[str, str]:
+    """Where the container has what."""
+    return {one["target"]: one["source"] for one in service["volumes"]}
+
+
+def test_sound_comes_in_three_ways() -> None:
+    assert DAEMONS == ["alsa", "pulse", "rtsp"]
+    assert [name for name in DAEMONS if "devices" in SERVICES[name]] == ["alsa"]
+    assert SERVICES["alsa"]["devices"] == ["/dev/snd"]
+    socket = SERVICES["pulse"]["environment"]["PULSE_SERVER"].removeprefix("unix:")
+    assert mounts(SERVICES["pulse"])[socket] == "/run/user/1000/pulse/native"
+    assert SERVICES["pulse"]["user"] == "1000"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["profiles"] == [name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "network_mode", "pid", "cap_add"} & set(service)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_container_runs_is_a_verb_with_its_options(name: str) -> None:
+    verb, *words = SERVICES[name]["command"]
+    get_command(app).get_command(None, verb).make_context(verb, list(words))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_a_daemon_finds_its_files_where_they_are_mounted(name: str, tmp_path: Path) -> None:
+    service = SERVICES[name]
+    mounted = mounts(service)
+    assert mounted[service["command"][-1]] == "./config.toml"
+    assert dockerfile(r"BEEPWATCH_STORE__DIRECTORY=(\S+)$") in mounted
+    (secret,) = service["secrets"]
+    assert service["environment"]["CREDENTIALS_DIRECTORY"] == "/run/secrets"
+    (tmp_path / secret).write_text("123:of-the-bot\n")
+    token = telegram_token(Telegram(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert token is not None
+    assert token.reveal() == "123:of-the-bot"
+
+
+def test_what_somebody_runs_it_with_gets_into_no_image_and_no_commit() -> None:
+    """A token that only user 10001 can read would also end the build."""
+    composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    own = {".env", "config.toml", composed["secrets"]["telegram-token"]["file"].removeprefix("./")}
+    for name, prefix in ((".dockerignore", "deploy/"), (".gitignore", "/deploy/")):
+        lines = (ROOT / name).read_text().splitlines()
+        assert {prefix + one for one in own} - set(lines) == set(), name
+
+
+def test_the_servers_port_is_the_one_that_is_published_and_asked_for_its_health() -> None:
+    port = str(Config().web.port)
+    assert dockerfile(r"^EXPOSE (\d+)$") == port
+    assert dockerfile(r"urlopen\('http://127\.0\.0\.1:(\d+)/'") == port
+    assert SERVICES["serve"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_who_owns_the_token_is_who_runs_in_the_container() -> None:
+    uid = dockerfile(r"useradd --uid (\d+) ")
+    assert f"user {uid}" in (DEPLOY / "compose.yaml").read_text()
+    assert dockerfile(r"^USER (\S+)$") == "beepwatch"

@@ -149,7 +149,7 @@ def open_engine(bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx") -> E
 
 
 def _onnx(bundle: Bundle) -> Network:
-    import onnxruntime as ort
+    from beepwatch.classify.runtime import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

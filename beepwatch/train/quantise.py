@@ -16,8 +16,11 @@ from tempfile import TemporaryDirectory
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+from beepwatch.classify.runtime import onnxruntime as ort
+
+# isort: split
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,

@@ -23,7 +23,11 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family)
+        listening = socket.create_server(address[:2], family=family)
+        # Its connections inherit it. asyncio would not set it on them, and an answer's second piece
+        # would wait up to 40 ms until the client has acknowledged the first.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         unknown = isinstance(error, socket.gaierror) or error.errno is None
         reason = error.strerror if unknown else os.strerror(error.errno or 0)

@@ -182,6 +182,31 @@ def test_an_onnx_session_has_one_thread_that_does_not_spin(
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
+SILENT = """
+import sys
+from pathlib import Path
+from beepwatch.classify.bundle import load_bundle
+from beepwatch.classify.engines import open_engine
+
+before = len(list(Path("/proc/self/task").iterdir()))
+open_engine(load_bundle(Path(sys.argv[1])))
+print(len(list(Path("/proc/self/task").iterdir())) - before)
+"""
+
+
+def test_onnx_runtime_reports_its_use_to_nobody(
+    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default it writes a number for this device below HOME and starts a thread that reports."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    command = [sys.executable, "-c", SILENT, str(untrained)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "0\n", "threads"
+    assert list(tmp_path.rglob("*")) == []
+
+
 WINDOWS = """
 import sys
 from pathlib import Path

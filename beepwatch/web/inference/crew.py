@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import math
 from collections import deque
+from functools import partial
 from typing import Literal
 
 import msgspec
 import structlog
 
 from beepwatch.web.inference.answers import Heard, ModelShown, Ready, Refused
-from beepwatch.web.inference.process import Life, TooSlow, WorkerLost, begin
+from beepwatch.web.inference.process import Life, WorkerLost, begin
 from beepwatch.web.inference.worker import Settings
 
 WAITS_S = 30.0  # for a free worker
@@ -52,6 +53,28 @@ class Place:
         self.life: Life | None = None
 
 
+class _Turn:
+    """An upload, in the line or with a worker; its descriptor is open until there is a result."""
+
+    def __init__(self, descriptor: int, in_full: bool) -> None:
+        self.descriptor = descriptor
+        self.in_full = in_full
+        self.lives = 0  # that were begun with it
+        self.patience: asyncio.TimerHandle | None = None
+        loop = asyncio.get_running_loop()
+        self.result: asyncio.Future[Heard | Refused] = loop.create_future()
+
+    def tell(self, answer: Heard | Refused) -> None:
+        """Who asked may have gone."""
+        if not self.result.done():
+            self.result.set_result(answer)
+
+    def fail(self, error: Overloaded) -> None:
+        """As `tell`."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
 class Crew:
     """So many workers and a line of bounded length before them."""
 
@@ -60,9 +83,8 @@ class Crew:
         self._places = [Place() for _ in range(workers)]
         self._most_waiting = most_waiting
         self._idle: list[Place] = []
-        self._waiting: deque[asyncio.Future[Place]] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._keepers: list[asyncio.Task[None]] = []
-        self._under_way: set[asyncio.Task[Heard | Refused]] = set()
         self._ready = asyncio.Event()
         self._changed_s = 0.0  # when there last was a living worker
         self._slowness_s = 0.1  # that an upload takes, on average
@@ -77,7 +99,7 @@ class Crew:
     @property
     def waiting(self) -> int:
         """Uploads that no worker has yet."""
-        return sum(not one.done() for one in self._waiting)
+        return sum(not one.result.done() for one in self._waiting)
 
     @property
     def well(self) -> bool:
@@ -110,78 +132,92 @@ class Crew:
                 self.retry_after_s(),
             )
 
-    async def hear(self, descriptor: int) -> Heard | Refused:
-        """What a worker answers. Raises Overloaded. Given up, it leaves the line."""
-        place = await self._free_place()
-        task = asyncio.create_task(self._heard_by(place, descriptor))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+    async def hear(self, descriptor: int, *, in_full: bool) -> Heard | Refused:
+        """What a worker answers. Raises Overloaded. Given up, it leaves the line.
 
-    async def _heard_by(self, place: Place, descriptor: int) -> Heard | Refused:
-        for costs in range(1, _LIVES + 1):
-            try:
-                return await self._once(place, descriptor)
-            except TooSlow as error:
-                return Refused(status=400, reason=str(error))
-            except WorkerLost as error:
-                _log.warning("worker_lost", pid=place.shown.pid, reason=str(error))
-            if costs < _LIVES:
-                place = await self._free_place()
-        return Refused(
-            status=400,
-            reason=f"it ended {_LIVES} processes that tried to decode it. Convert it to WAV.",
-        )
-
-    async def _once(self, place: Place, descriptor: int) -> Heard | Refused:
-        life, loop = place.life, asyncio.get_running_loop()
-        if life is None:
-            raise WorkerLost("it had ended before")
-        place.shown.state = "busy"
-        begun_s = loop.time()
+        What is not in full is enough for a verdict: no windows, and pulses are not counted.
+        """
+        turn = _Turn(descriptor, in_full)
+        self._line_up(turn)
         try:
-            answer = await life.hear(descriptor)
-        except WorkerLost:
-            life.kill()  # it may only have closed its connection
-            raise
-        self._slowness_s += _SLOWNESS_WEIGHT * (loop.time() - begun_s - self._slowness_s)
-        place.shown.heard += 1
-        self._give(place, life)
-        return answer
+            return await turn.result
+        finally:
+            self._leave_line(turn)
 
-    async def _free_place(self) -> Place:
+    def _line_up(self, turn: _Turn) -> None:
+        """Raises Overloaded."""
         if self._idle:
-            return self._idle.pop()
+            self._begin(self._idle.pop(), turn)
+            return
         self.admit()
-        future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        try:
-            async with asyncio.timeout(WAITS_S):
-                return await future
-        except TimeoutError:
-            self._leave_line(future)
-            reason = f"no worker was free for {WAITS_S:g} s. Try again later."
-            raise Overloaded(reason, self.retry_after_s()) from None
-        except asyncio.CancelledError:
-            self._leave_line(future)
-            raise
+        self._waiting.append(turn)
+        loop = asyncio.get_running_loop()
+        turn.patience = loop.call_later(WAITS_S, self._has_waited, turn)
 
-    def _leave_line(self, future: "asyncio.Future[Place]") -> None:
-        """Its turn may have come at the same moment: then it is the next one's."""
-        if future.done() and not future.cancelled():
-            place = future.result()
-            self._give(place, place.life)
+    def _leave_line(self, turn: _Turn) -> None:
+        if turn.patience is not None:
+            turn.patience.cancel()
         with contextlib.suppress(ValueError):
-            self._waiting.remove(future)
+            self._waiting.remove(turn)
 
-    def _give(self, place: Place, life: Life | None) -> None:
+    def _has_waited(self, turn: _Turn) -> None:
+        self._leave_line(turn)
+        reason = f"no worker was free for {WAITS_S:g} s. Try again later."
+        turn.fail(Overloaded(reason, self.retry_after_s()))
+
+    def _begin(self, place: Place, turn: _Turn) -> None:
+        """At once: a free worker waits for nothing that the server does meanwhile."""
+        life = place.life
+        assert life is not None  # noqa: S101 - who has none is neither idle nor given
+        self._leave_line(turn)
+        turn.lives += 1
+        place.shown.state = "busy"
+        begun_s = asyncio.get_running_loop().time()
+        heard = life.hear(turn.descriptor, in_full=turn.in_full)
+        heard.add_done_callback(partial(self._over_with, place, life, turn, begun_s))
+
+    def _over_with(
+        self,
+        place: Place,
+        life: Life,
+        turn: _Turn,
+        begun_s: float,
+        heard: "asyncio.Future[Heard | Refused]",
+    ) -> None:
+        error = heard.exception()
+        if isinstance(error, WorkerLost):
+            life.kill()  # it may only have closed its connection
+            _log.warning("worker_lost", pid=life.pid, reason=str(error))
+            self._again(turn)
+        elif error is not None:
+            turn.tell(Refused(status=400, reason=str(error)))
+        else:
+            taken_s = asyncio.get_running_loop().time() - begun_s
+            self._slowness_s += _SLOWNESS_WEIGHT * (taken_s - self._slowness_s)
+            place.shown.heard += 1
+            turn.tell(heard.result())
+
+    def _again(self, turn: _Turn) -> None:
+        """By another worker, if it has not cost too many."""
+        if turn.result.done():
+            return  # who asked has gone, and closed it
+        if turn.lives < _LIVES:
+            try:
+                self._line_up(turn)
+            except Overloaded as error:
+                turn.fail(error)
+            return
+        reason = f"it ended {_LIVES} processes that tried to decode it. Convert it to WAV."
+        turn.tell(Refused(status=400, reason=reason))
+
+    def _give(self, place: Place, life: Life) -> None:
         """To who waits longest, or to the idle ones; only what is still alive."""
-        if life is None or place.life is not life:
+        if place.life is not life:
             return  # its keeper gives it, once it lives again
         while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(place)
+            turn = self._waiting.popleft()
+            if not turn.result.done():
+                self._begin(place, turn)
                 return
         place.shown.state = "idle"
         self._idle.append(place)
@@ -214,6 +250,7 @@ class Crew:
             id=ready.model_id, name=ready.name, labels=ready.labels, thresholds=ready.thresholds
         )
         self._ready.set()
+        life.freed = partial(self._give, place, life)
         self._give(place, life)
 
     def _over(self, place: Place) -> None:

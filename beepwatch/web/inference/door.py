@@ -6,20 +6,24 @@ from contextlib import suppress
 
 import msgspec
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from beepwatch.web.inference.counts import Counts
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+# As they are sent: no answer has one of them already.
+_HEADERS = (
+    (b"cache-control", b"no-store"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_LAST = (b"connection", b"close")
 _READING = ("GET", "HEAD", "OPTIONS")
 # A client that still sends when the connection is closed may never read its answer.
 _LINGER_S = 5.0
@@ -115,11 +119,8 @@ class _Answering:
         """The next message of it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers.update(_HEADERS)
-            if not self._body.whole:
-                headers["Connection"] = "close"
-            await self._send(message)
+            further = _HEADERS if self._body.whole else (*_HEADERS, _LAST)
+            await self._send({**message, "headers": [*message["headers"], *further]})
         elif self._body.whole or message.get("more_body", False):
             await self._send(message)
         else:

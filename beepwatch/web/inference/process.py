@@ -7,22 +7,21 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 
 from beepwatch.config import environment_of_children
 from beepwatch.web.inference.answers import Answer, Heard, Ready, Refused, Unable
-from beepwatch.web.inference.worker import LENGTH, Settings
+from beepwatch.web.inference.worker import IN_FULL, LENGTH, VERDICT, Settings
 
 STARTING_S = 60.0  # a Pi Zero loads ONNX Runtime for half a minute
 HEARING_S = 120.0  # an upload that takes longer is given up
 _ENDS_WITHIN_S = 3.0
 _READ_BYTES = 1 << 16
-# Memory that the network needs for every upload is kept: returned to the system each time, it has
-# to be cleared page by page the next time, a fifth of the time that a 10 s clip takes.
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "268435456", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
+_ANSWERS = msgspec.msgpack.Decoder(Answer)
 _Kind = TypeVar("_Kind")
 
 
@@ -41,46 +40,74 @@ class Life:
         self._process = process
         self._ending = os.pidfd_open(process.pid)  # readable once it has ended
         self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(connection, self._read)
+        self._received = bytearray()
+        self._listening = True
+        self._lost = "the process has ended"
+        self.ready: asyncio.Future[Ready] = self._loop.create_future()  # WorkerLost if it cannot
+        self._heard: asyncio.Future[Heard | Refused] | None = None
+        self.freed: Callable[[], None] = _nothing  # called as soon as it has answered an upload
 
     @property
     def pid(self) -> int:
         """Its process."""
         return self._process.pid
 
-    async def hear(self, descriptor: int) -> Heard | Refused:
-        """What it answers to an upload. Raises WorkerLost, and TooSlow once it has killed it."""
+    def hear(self, descriptor: int, *, in_full: bool) -> "asyncio.Future[Heard | Refused]":
+        """Asks at once. The answer, or WorkerLost, or TooSlow once it has killed it."""
+        heard = self._heard = self._loop.create_future()
+        if not self._listening:
+            _fail(heard, WorkerLost(self._lost))
+            return heard
+        timer = self._loop.call_later(HEARING_S, self._give_up)
+        heard.add_done_callback(lambda _: timer.cancel())
         try:
-            socket.send_fds(self._connection, [b"\0"], [descriptor])
-            async with asyncio.timeout(HEARING_S):
-                answer = await self.answer()
-        except TimeoutError:
-            self.kill()
-            raise TooSlow(f"it took longer than {HEARING_S:g} s to decode.") from None
+            socket.send_fds(self._connection, [IN_FULL if in_full else VERDICT], [descriptor])
         except OSError as error:
-            raise WorkerLost(str(error)) from None
-        if isinstance(answer, Heard | Refused):
-            return answer
-        raise WorkerLost(answer.reason if isinstance(answer, Unable) else "it said the wrong thing")
+            self._lose(str(error))
+        return heard
 
-    async def answer(self) -> Answer:
-        """Its next message. Raises WorkerLost if there comes none."""
+    def _read(self) -> None:
         try:
-            head = await self._read(LENGTH.size)
-            encoded = await self._read(LENGTH.unpack(head)[0])
-        except (EOFError, OSError):
-            raise WorkerLost("the process has ended") from None
-        answer: Answer = msgspec.msgpack.decode(encoded, type=Answer)
-        return answer
+            piece = self._connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        if not piece:
+            self._lose("the process has ended")
+            return
+        self._received += piece
+        start = LENGTH.size
+        if len(self._received) < start:
+            return
+        end = start + LENGTH.unpack_from(self._received)[0]
+        if len(self._received) >= end:
+            answer = _ANSWERS.decode(memoryview(self._received)[start:end])
+            self._received = bytearray()  # nothing follows, as nothing else was asked
+            self._take(answer)
 
-    async def _read(self, size: int) -> bytes:
-        loop, pieces, missing = asyncio.get_running_loop(), [], size
-        while missing:
-            piece = await loop.sock_recv(self._connection, min(missing, _READ_BYTES))
-            if not piece:
-                raise EOFError
-            pieces.append(piece)
-            missing -= len(piece)
-        return b"".join(pieces)
+    def _take(self, answer: Answer) -> None:
+        if isinstance(answer, Ready) and not self.ready.done():
+            self.ready.set_result(answer)
+        elif isinstance(answer, Heard | Refused) and self._heard and not self._heard.done():
+            self._heard.set_result(answer)
+            self.freed()  # before anybody has read the answer: the next upload waits already
+        else:
+            self._lose(answer.reason if isinstance(answer, Unable) else "it said the wrong thing")
+
+    def _lose(self, reason: str) -> None:
+        """It will not answer any more."""
+        if self._listening:
+            self._listening, self._lost = False, reason
+            self._loop.remove_reader(self._connection)
+            _fail(self.ready, WorkerLost(reason))
+            _fail(self._heard, WorkerLost(reason))
+
+    def _give_up(self) -> None:
+        self.kill()
+        _fail(self._heard, TooSlow(f"it took longer than {HEARING_S:g} s to decode."))
 
     async def ended(self) -> None:
         """Returns when the process has."""
@@ -94,6 +121,9 @@ class Life:
 
     async def end(self) -> None:
         """By itself, which it does as soon as nobody listens; else by force. To be called once."""
+        if self._listening:
+            self._read()  # what it has said last
+        self._lose("it was ended")
         self._connection.close()
         try:
             async with asyncio.timeout(_ENDS_WITHIN_S):
@@ -116,6 +146,16 @@ def _settle(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
+def _fail(future: "asyncio.Future[_Kind] | None", error: Exception) -> None:
+    if future is not None and not future.done():
+        future.set_exception(error)
+        future.exception()  # nobody need have waited for it
+
+
+def _nothing() -> None:
+    pass
+
+
 async def begin(settings: Settings) -> tuple[Life, Ready]:
     """A process that is ready to hear. Raises WorkerLost with what it said, if it said anything."""
     ours, theirs = socket.socketpair()
@@ -134,7 +174,7 @@ async def begin(settings: Settings) -> tuple[Life, Ready]:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # where decoders note what they skip
-                env=_KEEP_MEMORY | environment_of_children(),
+                env=environment_of_children(),
                 process_group=0,  # ^C is the server's business
             )
         except OSError as error:  # no memory, no descriptors
@@ -145,14 +185,10 @@ async def begin(settings: Settings) -> tuple[Life, Ready]:
         async with asyncio.timeout(STARTING_S):
             encoded = msgspec.msgpack.encode(settings)
             await asyncio.get_running_loop().sock_sendall(ours, LENGTH.pack(len(encoded)) + encoded)
-            first = await life.answer()
+            return life, await life.ready
     except (TimeoutError, OSError):
         await life.end()
         raise WorkerLost("it did not begin") from None
     except BaseException:
         await life.end()
         raise
-    if isinstance(first, Ready):
-        return life, first
-    await life.end()
-    raise WorkerLost(first.reason if isinstance(first, Unable) else "it said the wrong thing")

@@ -79,10 +79,10 @@ class _Listening:
         return answered(health, status)
 
     async def inference(self, request: Request) -> Response:
-        return answered(verdict(await self._heard(request, raw=False)))
+        return answered(verdict(await self._heard(request, raw=False, in_full=False)))
 
     async def classify(self, request: Request) -> Response:
-        heard = await self._heard(request, raw=True)
+        heard = await self._heard(request, raw=True, in_full=True)
         assert self._crew.model is not None  # noqa: S101 - a worker has answered
         return answered(classification(heard, self._crew.model))
 
@@ -92,12 +92,14 @@ class _Listening:
     async def metrics(self, _request: Request) -> Response:
         return Response(self._counts.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def _heard(self, request: Request, *, raw: bool) -> Heard:
+    async def _heard(self, request: Request, *, raw: bool, in_full: bool) -> Heard:
         """Raises Refusal and Overloaded."""
         self._crew.admit()
         with Upload(self._held) as upload:
             await receive(request.stream(), reader_of(request.headers, upload, raw=raw))
-            answer = await _unless_gone(self._crew.hear(upload.descriptor), request)
+            answer = await _unless_gone(
+                self._crew.hear(upload.descriptor, in_full=in_full), request
+            )
         if isinstance(answer, Heard):
             self._counts.heard(answer.duration_s)
             return answer

@@ -1,8 +1,8 @@
 """A process that hears one upload after another: `python -m beepwatch.web.inference.worker FD`.
 
-FD is a connection to the server. First come the settings, then for every upload a byte and with it
-the descriptor of the sound; every answer goes back with its length before it. A file that ends this
-process, or makes it grow or hang, costs no other process anything.
+FD is a connection to the server. First come the settings, then for every upload a byte, how much is
+asked, and with it the descriptor of the sound; every answer goes back with its length before it. A
+file that ends this process, or makes it grow or hang, costs no other process anything.
 """
 
 import contextlib
@@ -24,15 +24,17 @@ from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.engines import Answers, answers_of_stream, undated
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import TaughtEngine, open_taught
-from beepwatch.decide.counting import RecentSound
+from beepwatch.decide import episodes
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
+from beepwatch.decide.recent import RecentSound
 from beepwatch.errors import BeepwatchError, SourceError, UnreadableAudio
 from beepwatch.web.inference.answers import Episode, Heard, Ready, Refused, Stretch, Unable
 
 LONGEST_S = 3_600.0  # of sound in one upload
 LENGTH = struct.Struct("<I")  # before every message but the uploads
+VERDICT, IN_FULL = b"\0", b"\1"  # what is asked of an upload
 _MOST_MEMORY_BYTES = 1_500_000_000  # a damaged file may ask for any amount
-_DECIDED_AT_ONCE = 50  # frames
+_DECIDED_AT_ONCE = 250  # frames
 _NAMED = "the file"  # what an upload is called in what is said of it
 
 
@@ -49,12 +51,19 @@ class _TooLong(Exception):
 
 
 class Hearing:
-    """One upload on its way: scored stretch by stretch, in memory that does not grow with it."""
+    """One upload on its way: scored stretch by stretch, in memory that does not grow with it.
 
-    def __init__(self, engine: TaughtEngine, window_s: float) -> None:
+    For a verdict windows are left out, and pulses stay as the network tells them: nobody would see
+    either, and to count pulses takes half as long as to hear them.
+    """
+
+    def __init__(self, engine: TaughtEngine, window_s: float, *, in_full: bool = True) -> None:
         self._engine = engine
-        self._tracker = EpisodeTracker(engine.thresholds, context_s=0.0)
+        self._in_full = in_full
         self._recent = RecentSound(engine.rate_hz)
+        self._tracker = EpisodeTracker(
+            engine.thresholds, context_s=0.0, opinion=self._recent.opinion
+        )
         self._window_frames = max(1, round(window_s / engine.frame_s))
         self._frames = 0
         self._samples = 0
@@ -81,7 +90,7 @@ class Hearing:
             duration_s=round(self._samples / self._engine.rate_hz, 3),
             probabilities=_rounded(np.max(self._peaks, axis=0)),
             events=sorted(self._episodes, key=lambda one: one.onset_s),
-            windows=self._windows(),
+            windows=self._windows() if self._in_full else [],
             problem=self._problem,
         )
 
@@ -124,17 +133,12 @@ class Hearing:
             start += len(piece)
 
     def _keep(self, changes: list[Change]) -> None:
-        self._episodes += [
-            Episode(
-                label=change.episode.label,
-                onset_s=round(max(0.0, change.episode.pulses[0].onset_s), 3),
-                offset_s=round(change.episode.pulses[-1].offset_s, 3),
-                pulses=self._recent.recounted(change.episode).count,
-                score=round(change.episode.peak_score, 4),
-            )
-            for change in changes
-            if isinstance(change, Closed)
-        ]
+        for change in changes:
+            if isinstance(change, Closed):
+                told = change.episode
+                if self._in_full:
+                    told = self._recent.recounted(told)
+                self._episodes.append(_shown(told))
 
     def _windows(self) -> list[Stretch]:
         length_s = self._window_frames * self._engine.frame_s
@@ -147,6 +151,16 @@ class Hearing:
             )
             for number, peaks in enumerate(self._peaks)
         ]
+
+
+def _shown(told: episodes.Episode) -> Episode:
+    return Episode(
+        label=told.label,
+        onset_s=round(max(0.0, told.pulses[0].onset_s), 3),
+        offset_s=round(told.pulses[-1].offset_s, 3),
+        pulses=told.count,
+        score=round(told.peak_score, 4),
+    )
 
 
 def _rounded(probabilities: NDArray[np.float32]) -> list[float]:
@@ -200,9 +214,10 @@ def main(descriptor: int) -> None:
         try:
             engine, window_s, ready = _opened(_receive_settings(connection))
             send(connection, ready)
-            while (sound := _next(connection)) is not None:
+            while (asked := _next(connection)) is not None:
+                wanted, sound = asked
                 with _path_of(sound) as path:
-                    answer = Hearing(engine, window_s).of(path)
+                    answer = Hearing(engine, window_s, in_full=wanted == IN_FULL).of(path)
                 send(connection, answer)
         except (BrokenPipeError, ConnectionResetError):
             return  # the server has ended
@@ -222,10 +237,10 @@ def _path_of(descriptor: int) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _next(connection: socket.socket) -> int | None:
-    """The descriptor of an upload; None once the server has ended."""
-    _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
-    return descriptors[0] if descriptors else None
+def _next(connection: socket.socket) -> tuple[bytes, int] | None:
+    """What is asked, and the descriptor of an upload; None once the server has ended."""
+    wanted, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    return (wanted, descriptors[0]) if descriptors else None
 
 
 if __name__ == "__main__":

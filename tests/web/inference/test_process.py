@@ -34,15 +34,55 @@ async def test_a_worker_that_hangs_is_given_up_and_killed(
     try:
         with Upload(Held()) as upload:
             upload.write(written())
-            assert isinstance(await life.hear(upload.descriptor), Heard)
+            assert isinstance(await life.hear(upload.descriptor, in_full=True), Heard)
             monkeypatch.setattr(process, "HEARING_S", 0.05)
             os.kill(life.pid, signal.SIGSTOP)
             with pytest.raises(TooSlow):
-                await life.hear(upload.descriptor)
+                await life.hear(upload.descriptor, in_full=True)
         async with asyncio.timeout(20):
             await life.ended()
     finally:
         await life.end()
+
+
+@pytest.mark.asyncio
+async def test_a_worker_is_free_before_its_answer_is_read(tmp_path: Path) -> None:
+    """What the server does with the answer is nothing that the next upload has to wait for."""
+    life, _ready = await begin(settings(tmp_path))
+    order: list[str] = []
+    try:
+        with Upload(Held()) as upload:
+            upload.write(written())
+            life.freed = lambda: order.append("free")
+            heard = life.hear(upload.descriptor, in_full=False)
+            heard.add_done_callback(lambda _: order.append("read"))
+            assert isinstance(await heard, Heard)
+    finally:
+        await life.end()
+    assert order == ["free", "read"]
+
+
+@pytest.mark.asyncio
+async def test_a_worker_reports_to_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime notes a number of its own for this device before it first reports its use."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    life, _ready = await begin(settings(tmp_path))
+    await life.end()
+    assert list(home.rglob("*")) == []
+
+
+@pytest.mark.asyncio
+async def test_who_asks_a_worker_that_has_ended_is_told(tmp_path: Path) -> None:
+    life, _ready = await begin(settings(tmp_path))
+    os.kill(life.pid, signal.SIGKILL)
+    await life.ended()
+    await life.end()
+    with Upload(Held()) as upload, pytest.raises(WorkerLost):
+        await life.hear(upload.descriptor, in_full=False)
 
 
 @pytest.mark.asyncio
@@ -70,7 +110,7 @@ async def test_nobody_waits_for_a_worker_for_ever(
     monkeypatch.setattr(crew, "WAITS_S", 0.01)
     one = Crew(settings(tmp_path), workers=1, most_waiting=1)
     with Upload(Held()) as upload, pytest.raises(Overloaded) as overloaded:
-        await one.hear(upload.descriptor)
+        await one.hear(upload.descriptor, in_full=True)
     assert overloaded.value.retry_after_s >= 1
     assert one.waiting == 0
 
@@ -78,8 +118,9 @@ async def test_nobody_waits_for_a_worker_for_ever(
 class Faulty(Crew):
     """Does what nobody foresaw."""
 
-    async def hear(self, descriptor: int) -> Heard | Refused:
+    async def hear(self, descriptor: int, *, in_full: bool) -> Heard | Refused:
         """Fails."""
+        del in_full
         raise RuntimeError(f"descriptor {descriptor > 0} was unforeseen")
 
 

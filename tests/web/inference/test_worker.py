@@ -7,13 +7,15 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from beepwatch.classify.engines import Answers
+from beepwatch.classify.bundle import find_bundle, load_bundle
+from beepwatch.classify.engines import Answers, open_engine
 from beepwatch.classify.taught import TaughtEngine
 from beepwatch.web.inference import worker
 from beepwatch.web.inference.answers import Heard, Refused, classification, verdict
 from beepwatch.web.inference.answers import ModelShown as Model
 from beepwatch.web.inference.worker import Hearing
 from tests.train.engines import SteadyEngine
+from tests.web.inference.recordings import KITCHEN
 
 RATE_HZ = 16_000
 MODEL = Model(id="loudness", name="loudness", labels=["beep"], thresholds={"beep": 0.5})
@@ -66,6 +68,24 @@ def test_episodes_are_told_with_their_times(tmp_path: Path) -> None:
     assert told.anomaly
     assert told.details.message == "beep heard 2 times, first at 1.0 s"
     assert classification(heard, MODEL).probabilities == {"beep": 1.0}
+
+
+def test_a_verdict_is_that_of_the_whole_answer_without_what_it_does_not_show(
+    tmp_path: Path,
+) -> None:
+    """The kitchen's beeps, whose pulses are counted anew where they are shown."""
+    bundle = load_bundle(find_bundle("beep"))
+    engine = TaughtEngine(open_engine(bundle), bundle.info.thresholds)
+    in_full = Hearing(engine, 3.0).of(KITCHEN)
+    enough = Hearing(engine, 3.0, in_full=False).of(KITCHEN)
+    assert isinstance(in_full, Heard)
+    assert isinstance(enough, Heard)
+    assert verdict(enough) == verdict(in_full)
+    assert verdict(enough).anomaly
+    assert (len(in_full.windows) > 1, enough.windows) == (True, [])
+    assert [(one.onset_s, one.score) for one in enough.events] == [
+        (one.onset_s, one.score) for one in in_full.events
+    ]
 
 
 def test_more_sound_than_an_hour_is_refused_and_not_a_sample_less(
