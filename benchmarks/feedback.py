@@ -130,7 +130,7 @@ def alarming(
         if number == TRIES // 6 and not found:
             return []
         one = place.hear(np.random.default_rng([seed, number]), source.sound)
-        if judged.alarms(engine, one.answers, LABEL):
+        if judged.alarms(engine, one.answers, LABEL, one.pcm):
             found.append(one)
             if len(found) == count:
                 return found
@@ -145,7 +145,7 @@ def tap_wrong(
     outbox, library, ours = Outbox(database), Library(database), Corrections(database)
     for number, one in enumerate(occurrences):
         at = START + timedelta(hours=number)
-        for episode in judged.episodes(engine, one.answers, LABEL)[:1]:
+        for episode in judged.episodes(engine, one.answers, LABEL, one.pcm)[:1]:
             first = max(round((episode.pulses[0].onset_s - BEFORE_S) * rate_hz), 0)
             last = round((episode.pulses[-1].offset_s + AFTER_S) * rate_hz)
             clip = Clip(pcm=one.pcm[first:last].tobytes(), rate_hz=rate_hz, started_at=at)
@@ -251,7 +251,7 @@ def rows(given: argparse.Namespace) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as state:
             tap_wrong(Path(state), bare, taps, engine.rate_hz)
             taught, outcome, took_s = learnt(Path(state), bundle, engine)
-        still = sum(judged.alarms(taught, one.answers, LABEL) for one in later)
+        still = sum(judged.alarms(taught, one.answers, LABEL, one.pcm) for one in later)
         others = beeps.others_than(source)
         after = np.array(beeps.heard(taught))
         counts = (len(later), still, before[others].sum(), after[others].sum(), others.sum())

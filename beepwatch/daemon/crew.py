@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.engines import Answers, Engine, Stretch, stretches, undated
 from beepwatch.daemon.found import Found, Given, Scanned, found
-from beepwatch.decide.counting import RecentSound
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
+from beepwatch.decide.recent import RecentSound
 from beepwatch.errors import BeepwatchError
 from beepwatch.train.datasets.remote import Location, sound_of
 
@@ -47,11 +47,11 @@ class Hearing:
         self._read = False
         self._problem: str | None = None
         self._deciding = threading.Lock()
-        self._scored: dict[int, tuple[Answers, NDArray[np.int16]]] = {}  # by number, not decided
+        self._scored: dict[int, tuple[Answers, Stretch]] = {}  # by number, not decided
         self._decided = 0
         self._frames = 0
-        self._tracker = EpisodeTracker(thresholds, context_s=0.0)
         self._recent = RecentSound(engine.rate_hz)
+        self._tracker = EpisodeTracker(thresholds, context_s=0.0, opinion=self._recent.opinion)
         self._found: list[Found] = []
         self._answer: Scanned | None = None
 
@@ -63,7 +63,7 @@ class Hearing:
         number, stretch = taken
         answers = stretch.answers(self._engine)
         with self._deciding:
-            self._scored[number] = answers, stretch.sound(self._engine)
+            self._scored[number] = answers, stretch
             while self._decided in self._scored:
                 self._follow(*self._scored.pop(self._decided))
                 self._decided += 1
@@ -105,8 +105,11 @@ class Hearing:
         except BeepwatchError as error:
             self._problem = str(error)
 
-    def _follow(self, answers: Answers, sound: NDArray[np.int16]) -> None:
-        self._recent.add(sound)
+    def _follow(self, answers: Answers, stretch: Stretch) -> None:
+        sound = stretch.sound(self._engine)
+        frame_samples = round(self._engine.frame_s * self._engine.rate_hz)
+        ahead = stretch.pcm[(stretch.first + stretch.frames) * frame_samples :]
+        self._recent.add(sound, ahead)
         for start in range(0, len(answers.probabilities), _DECIDED_AT_ONCE):
             piece = answers.part(start, _DECIDED_AT_ONCE)
             changes = self._tracker.hear(undated(piece, self._engine, self._frames))

@@ -8,7 +8,7 @@ most of these agree on and whose pulses resemble one another in length and pause
 """
 
 from bisect import bisect_left, bisect_right
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import log
@@ -24,7 +24,6 @@ from beepwatch.decide.pulses import KEPT, Pulse, is_same_pitch
 
 MARGIN_S = 1.5  # of sound around an episode; no other of its label comes nearer than 3 s
 LONGEST_S = 30.0  # of an episode: a longer one's sound need not be there any more
-KEPT_S = 65.0  # the longest episode, its margins, the pause that ends it, a stretch of 20 s
 LOST_S = 0.1  # of an episode's sound that may be missing at its ends
 
 STEP_S = 0.005  # between two levels
@@ -121,42 +120,6 @@ def span_to_count_in(episode: Episode) -> Span | None:
     if end_s - start_s > LONGEST_S:
         return None
     return start_s - MARGIN_S, end_s + MARGIN_S
-
-
-class RecentSound:
-    """The last minute of a recording: an episode is over within seconds, or a stretch, of it."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._blocks: deque[NDArray[np.int16]] = deque()
-        self._start = 0  # its first sample's place in the recording
-        self._samples = 0
-
-    def add(self, sound: NDArray[np.int16]) -> None:
-        """What follows."""
-        self._blocks.append(sound)
-        self._samples += len(sound)
-        while self._samples - len(self._blocks[0]) >= KEPT_S * self._rate_hz:
-            dropped = len(self._blocks.popleft())
-            self._start += dropped
-            self._samples -= dropped
-
-    def recounted(self, episode: Episode) -> Episode:
-        """An episode that is over, times in seconds from the recording's beginning."""
-        span = span_to_count_in(episode)
-        if span is None:
-            return episode
-        kept: list[NDArray[np.int16]] = []
-        start = end = self._start
-        for block in self._blocks:
-            end += len(block)
-            if end < span[0] * self._rate_hz:
-                start = end
-            elif end - len(block) <= span[1] * self._rate_hz:
-                kept.append(block)
-        if not kept:
-            return episode
-        return recounted(episode, np.concatenate(kept), self._rate_hz, start / self._rate_hz)
 
 
 def _counts(

@@ -1,10 +1,12 @@
 """Pulses become episodes: what is believed, what belongs together, what is over.
 
 An appliance repeats itself exactly; nothing alive does. So a pulse that would not be believed by
-itself is held for a while, and if another comes that is its like in pitch and length, both are.
+itself is held for a while, and if another comes that is its like in pitch and length, both are. And
+its sound is looked at once more as it ends: what holds its pitch as only a machine does needs less
+of a score, what does not needs more.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -12,13 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.decide.merging import FrameMerger, Frames
-from beepwatch.decide.pulses import Moment, Pulse, PulseFinder, are_alike, have_same_pitch
+from beepwatch.decide.pulses import (
+    Moment,
+    Pulse,
+    PulseFinder,
+    are_alike,
+    have_same_pitch,
+    odds_of,
+)
 from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
+ROUNDING = 1e-6  # of odds
 REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
 FAINT_ODDS = 40.0  # and of one that comes a third time
 KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
+ASKED_ODDS = 2.0  # and of one whose sound was asked, if that speaks neither for nor against it
+ASKED_OF = "beep"  # whose sound the opinion was fitted to
 REMEMBERED_S = 10.0  # how long a pulse waits for its like
 
 
@@ -66,6 +78,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Change = Counted | Closed
+Opinion = Callable[[Pulse], float | None]  # log odds that a pulse's sound adds; None: not there
 
 
 def lowered(threshold: float, odds: float) -> float:
@@ -82,18 +95,27 @@ class LabelTracker:
     (by `KNOWN_ODDS`) count where they sound at the pitch of those. What never gets so far is
     forgotten. An episode closes
     `gap_s` after its last pulse, or once it is `longest_s` long.
+
+    Of a pulse that ends without being believed `opinion` is asked: what it says is added to the
+    pulse's odds, and alone it takes only `ASKED_ODDS`.
     """
 
     def __init__(
-        self, label: str, threshold: float, *, min_pulse_s: float, gap_s: float, longest_s: float
+        self,
+        label: str,
+        threshold: float,
+        *,
+        min_pulse_s: float,
+        gap_s: float,
+        longest_s: float,
+        opinion: Opinion | None = None,
     ) -> None:
         self._label = label
         self._threshold = threshold
-        self._level = lowered(threshold, REPEATED_ODDS)
         self._min_pulse_s = min_pulse_s
         self._gap_s = gap_s
         self._longest_s = longest_s
-        self._faint_level = lowered(threshold, FAINT_ODDS)
+        self._opinion = opinion
         self._finder = PulseFinder(lowered(threshold, KNOWN_ODDS))
         self._pulses: tuple[Pulse, ...] = ()  # of the group, long enough to count
         self._sounds = False  # whether the last of them still does
@@ -179,13 +201,34 @@ class LabelTracker:
         if pulse is None:
             return
         yield from self._follow(pulse)
-        if self._sounds and not self._believed and self._is_repeated(pulse):
-            yield from self._believe(pulse)
+        if self._sounds and not self._believed:
+            asked = self._ask_of(pulse)
+            alone = asked.opinion is not None and self._reaches(asked, ASKED_ODDS)
+            if alone or self._is_repeated(asked):
+                yield from self._believe(asked)
         self._sounds = False
         if self._believed:
             self._pulses = self._pulses[: self._told]
             if self._pulses[-1].offset_s - self._pulses[0].onset_s >= self._longest_s:
                 yield from self._close()
+
+    def _ask_of(self, pulse: Pulse) -> Pulse:
+        """The group's last pulse, with what its sound says."""
+        said = None if self._opinion is None else self._opinion(pulse)
+        asked = msgspec.structs.replace(pulse, opinion=said)
+        self._pulses = (*self._pulses[:-1], asked)
+        return asked
+
+    def _reaches(self, pulse: Pulse, odds: float) -> bool:
+        """Whether its odds, with what its sound says, are at most so many times too small."""
+        return pulse.odds * odds * (1 + ROUNDING) >= odds_of(self._threshold)
+
+    def _is_near(self, pulse: Pulse) -> bool:
+        return self._reaches(pulse, REPEATED_ODDS)
+
+    def _is_faint(self, pulse: Pulse) -> bool:
+        """Or more than that."""
+        return self._reaches(pulse, FAINT_ODDS)
 
     def _remembered(self, pulse: Pulse) -> tuple[Pulse, ...]:
         if self._believed:
@@ -195,19 +238,19 @@ class LabelTracker:
 
     def _is_repeated(self, pulse: Pulse) -> bool:
         """Whether two of the group's pulses are its like, or one that comes near, as it does."""
-        if pulse.peak_score < self._faint_level:
+        if not self._is_faint(pulse):
             return False
         alike = [
             earlier
             for earlier in self._pulses[:-1]
-            if earlier.peak_score >= self._faint_level and are_alike(earlier, pulse)
+            if self._is_faint(earlier) and are_alike(earlier, pulse)
         ]
-        near = [one for one in (*alike, pulse) if one.peak_score >= self._level]
+        near = [one for one in (*alike, pulse) if self._is_near(one)]
         return len(alike) >= 2 or len(near) >= 2
 
     def _belongs(self, pulse: Pulse, others: tuple[Pulse, ...]) -> bool:
         if not pulse.pitches_hz:
-            return pulse.peak_score >= self._level
+            return self._is_near(pulse)
         return pulse.peak_score >= self._threshold or any(
             have_same_pitch(pulse, other) for other in others
         )
@@ -234,7 +277,7 @@ class LabelTracker:
 
     def _last_offset_s(self) -> float:
         """What is faint does not keep together what may not be one."""
-        clear = [pulse for pulse in self._pulses if pulse.peak_score >= self._level]
+        clear = [pulse for pulse in self._pulses if self._is_near(pulse)]
         return (self._pulses if self._believed or not clear else clear)[-1].offset_s
 
     def _close(self) -> Iterator[Change]:
@@ -251,6 +294,7 @@ class EpisodeTracker:
 
     `thresholds` holds a probability per label, in any order; labels without one are not followed.
     The defaults are those of appliances: pulses from 60 ms, patterns with pauses up to 3 s.
+    `opinion` says what a beep's sound adds to its score, where the sound is at hand.
     """
 
     def __init__(
@@ -261,11 +305,17 @@ class EpisodeTracker:
         min_pulse_s: float = 0.06,
         gap_s: float = 3.0,
         longest_s: float = 600.0,
+        opinion: Opinion | None = None,
     ) -> None:
         self._merger = FrameMerger(context_s)
         self._trackers = {
             label: LabelTracker(
-                label, threshold, min_pulse_s=min_pulse_s, gap_s=gap_s, longest_s=longest_s
+                label,
+                threshold,
+                min_pulse_s=min_pulse_s,
+                gap_s=gap_s,
+                longest_s=longest_s,
+                opinion=opinion if label == ASKED_OF else None,
             )
             for label, threshold in thresholds.items()
         }

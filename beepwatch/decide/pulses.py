@@ -3,6 +3,7 @@
 Everything goes frame by frame, so it cannot matter in what runs the frames arrive.
 """
 
+import math
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -28,6 +29,12 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float  # so far, while it still sounds
     peak_score: float
     pitches_hz: tuple[float, ...] = ()  # so far, the most lasting first; of some models none
+    opinion: float | None = None  # log odds that its sound adds to its score; None if not asked
+
+    @property
+    def odds(self) -> float:
+        """That it is a beep, by its score and its sound."""
+        return odds_of(self.peak_score) * math.exp(self.opinion or 0.0)
 
     @property
     def offset(self) -> datetime:
@@ -177,8 +184,13 @@ class PulseFinder:
         return tuple(tone.pitch_hz for tone in lasting)
 
 
+def odds_of(probability: float) -> float:
+    """How many times likelier than not."""
+    return probability / max(1 - probability, 1e-9)
+
+
 def _odds(probability: float) -> float:
-    return min(probability / max(1 - probability, 1e-6), MOST_ODDS)
+    return min(odds_of(probability), MOST_ODDS)
 
 
 def _crossing(before: float, after: float, level: float) -> float:

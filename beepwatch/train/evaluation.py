@@ -18,6 +18,7 @@ from beepwatch.classify.bundle import Bundle, load_bundle
 from beepwatch.classify.engines import Engine, answers_of_stream, open_engine
 from beepwatch.decide.counting import recounted
 from beepwatch.decide.episodes import Closed, EpisodeTracker
+from beepwatch.decide.opinion import opinion
 from beepwatch.messages import Scores
 from beepwatch.train import rivals
 from beepwatch.train.detection import (
@@ -167,7 +168,10 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
     """What the daemon's own state machine makes of a stream's frames."""
     label = "beep"
-    tracker = EpisodeTracker({label: threshold}, context_s=0.0)
+    ask = None
+    if answers.pcm is not None:
+        ask = partial(opinion, sound=answers.pcm, rate_hz=answers.rate_hz, start_s=0.0)
+    tracker = EpisodeTracker({label: threshold}, context_s=0.0, opinion=ask)
     block = max(round(BLOCK_S / answers.frame_s), 1)
     changes = []
     for start in range(0, len(answers.probabilities), block):

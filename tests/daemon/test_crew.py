@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from beepwatch.classify.engines import Answers, Engine, open_engine
 from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
 from beepwatch.decide.episodes import Closed, EpisodeTracker
+from beepwatch.decide.opinion import opinion
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.datasets.remote import Location
 from tests.capture.sounds import recording
@@ -89,7 +91,8 @@ def test_stretches_find_what_the_daemons_overlapping_windows_find(
     engine: Engine, bundle: Bundle
 ) -> None:
     """The same episodes; times to 0.1 ms, scores to 1e-4, for both are rounded to so much."""
-    tracker = EpisodeTracker(bundle.info.thresholds, context_s=engine.context_s)
+    ask = partial(opinion, sound=EVENING, rate_hz=RATE_HZ, start_s=0.0)
+    tracker = EpisodeTracker(bundle.info.thresholds, context_s=engine.context_s, opinion=ask)
     changes = [
         change for scores in overlapping_scores(engine, EVENING) for change in tracker.hear(scores)
     ]

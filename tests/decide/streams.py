@@ -21,12 +21,13 @@ def scores(
     stream_id: str = "a",
     later_s: float = 0.0,
     pitches_hz: Sequence[Sequence[float]] | None = None,
+    label: str = "beep",
 ) -> Scores:
-    """A window of one label, `beep`, beginning at `first_frame` of a stream opened `later_s`."""
+    """A window of one label beginning at `first_frame` of a stream opened `later_s`."""
     return Scores(
         probabilities=np.array(frames, dtype=np.float32).reshape(-1, 1),
         pitch_hz=None if pitches_hz is None else np.array(pitches_hz, dtype=np.float32),
-        labels=("beep",),
+        labels=(label,),
         frame_s=FRAME_S,
         stream_id=stream_id,
         first_sample=first_frame * FRAME_SAMPLES,

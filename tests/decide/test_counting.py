@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from beepwatch.decide.counting import KEPT_S, LONGEST_S, RecentSound, recounted, span_to_count_in
+from beepwatch.decide.counting import LONGEST_S, recounted, span_to_count_in
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.recent import KEPT_S, RecentSound
 
 RATE_HZ = 16_000
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -12,6 +13,7 @@ from beepwatch.classify.engines import Answers, Engine
 from beepwatch.classify.heads import EMBEDDING
 from beepwatch.classify.taught import TaughtEngine
 from beepwatch.decide.episodes import Closed, Episode, EpisodeTracker, lowered
+from beepwatch.decide.opinion import opinion
 from beepwatch.errors import ModelError, UnreadableAudio
 from beepwatch.messages import Scores
 from beepwatch.store.corrections import Correction
@@ -49,10 +51,16 @@ def read_judged(correction: Correction, engine: Engine) -> Judged:
     return Judged(correction=correction, pcm=pcm, answers=answers)
 
 
-def episodes(engine: TaughtEngine, answers: Answers, label: str) -> list[Episode]:
-    """What the daemon would make of a clip, of one label, with the heads of this engine."""
+def episodes(
+    engine: TaughtEngine, answers: Answers, label: str, pcm: NDArray[np.int16] | None = None
+) -> list[Episode]:
+    """What the daemon would make of a clip, of one label, with the heads of this engine.
+
+    Without `pcm`, its sound, only what the network is sure of.
+    """
     named = engine.named(answers)
-    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0)
+    ask = None if pcm is None else partial(opinion, sound=pcm, rate_hz=engine.rate_hz, start_s=0.0)
+    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, opinion=ask)
     block = max(round(BLOCK_S / engine.frame_s), 1)
     column = engine.labels.index(label)
     changes = []
@@ -75,9 +83,11 @@ def episodes(engine: TaughtEngine, answers: Answers, label: str) -> list[Episode
     return [change.episode for change in changes if isinstance(change, Closed)]
 
 
-def alarms(engine: TaughtEngine, answers: Answers, label: str) -> bool:
+def alarms(
+    engine: TaughtEngine, answers: Answers, label: str, pcm: NDArray[np.int16] | None = None
+) -> bool:
     """Whether the daemon would take note of anything."""
-    return bool(episodes(engine, answers, label))
+    return bool(episodes(engine, answers, label, pcm))
 
 
 def as_example(judged: Judged, engine: TaughtEngine, label: str) -> Example | None:

@@ -72,14 +72,12 @@ class Silencer:
         self._engine = engine
         self._before = {head.name: head for head in engine.heads if head.kind == "veto"}
         self._bare = engine.with_heads([head for head in engine.heads if head.kind == "sound"])
-        self._right = {one.event_id: one for one in right if alarms(self._bare, one.answers, label)}
+        self._right = {one.event_id: one for one in right if self._is_told(one, self._bare)}
         examples = [(one, as_example(one, self._bare, label)) for one in wrong]
         self._wrong = {one.event_id: one for one, _ in examples}
         self._examples = {one.event_id: found for one, found in examples if found is not None}
         self._faint = {
-            event
-            for event in self._examples
-            if not alarms(self._bare, self._wrong[event].answers, label)
+            event for event in self._examples if not self._is_told(self._wrong[event], self._bare)
         }
         self._bank = bank
         self._room = room
@@ -192,11 +190,7 @@ class Silencer:
     def _problem(self, head: Head, tones: Tones) -> str:
         """What a veto would cost, for a line; empty if hardly anything."""
         engine = self._with(head)
-        lost = [
-            event
-            for event, one in self._right.items()
-            if not alarms(engine, one.answers, self._label)
-        ]
+        lost = [event for event, one in self._right.items() if not self._is_told(one, engine)]
         if lost:
             return f"it would silence {named_events(lost)} too, which you called right"
         made = self._made().checked
@@ -210,7 +204,7 @@ class Silencer:
         found = set()
         for name, head in self._before.items():
             engine = self._bare.with_heads([head])
-            if any(not alarms(engine, one.answers, self._label) for one in self._right.values()):
+            if any(not self._is_told(one, engine) for one in self._right.values()):
                 found.add(name)
         return found
 
@@ -232,7 +226,10 @@ class Silencer:
         engine = engine or self._engine
         if event in self._faint:
             return as_example(self._wrong[event], engine, self._label) is not None
-        return alarms(engine, self._wrong[event].answers, self._label)
+        return self._is_told(self._wrong[event], engine)
+
+    def _is_told(self, one: Judged, engine: TaughtEngine) -> bool:
+        return alarms(engine, one.answers, self._label, one.pcm)
 
     def _vetoes(self) -> Mapping[str, Head]:
         return {head.name: head for head in self._engine.heads if head.kind == "veto"}

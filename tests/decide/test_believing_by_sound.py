@@ -1,0 +1,100 @@
+"""What the sound of a pulse adds to its score decides whether it is believed."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from beepwatch.decide.episodes import (
+    ASKED_ODDS,
+    FAINT_ODDS,
+    REPEATED_ODDS,
+    Episode,
+    EpisodeTracker,
+    lowered,
+)
+from beepwatch.decide.pulses import Pulse
+from tests.decide.streams import FRAME_S, START_S, episodes, scores
+
+Frames = tuple[int, int, float]  # first, how many, probability
+ALONE, NEAR, FAINT = (lowered(0.5, odds) for odds in (ASKED_ODDS, REPEATED_ODDS, FAINT_ODDS))
+
+
+def heard(*pulses: Frames, said: Callable[[Pulse], float | None]) -> list[Episode]:
+    """Episodes at a threshold of 0.5, all pulses at one pitch, when their sound says that."""
+    frames = [0.0] * 300
+    for first, length, probability in pulses:
+        frames[first : first + length] = [probability] * length
+    tracker = EpisodeTracker({"beep": 0.5}, context_s=0.0, opinion=said)
+    window = scores(frames, 0, pitches_hz=[[2_000.0, 0.0]] * 300)
+    return episodes(tracker.hear(window) + tracker.finish())
+
+
+def always(opinion: float | None) -> Callable[[Pulse], float | None]:
+    return lambda _pulse: opinion
+
+
+def test_a_pulse_that_sounds_like_a_beep_needs_less_of_a_score() -> None:
+    weak = (50, 5, ALONE / 2)
+    assert heard(weak, said=always(None)) == []
+    assert heard(weak, said=always(0.0)) == []
+    (episode,) = heard(weak, said=always(2.0))
+    assert len(episode.pulses) == 1
+    assert episode.peak_score == pytest.approx(ALONE / 2), "the network's own"
+
+
+def test_an_opinion_adds_to_the_log_odds() -> None:
+    """Believed from where score and opinion together reach the odds of `ALONE`."""
+    probability = 0.1
+    enough = math.log(ALONE / (1 - ALONE)) - math.log(probability / (1 - probability))
+    assert heard((50, 5, probability), said=always(enough - 0.01)) == []
+    assert len(heard((50, 5, probability), said=always(enough + 0.01))) == 1
+
+
+def test_two_alike_are_not_believed_if_they_sound_like_no_beep() -> None:
+    pair = (50, 5, 0.2), (70, 5, 0.2)
+    assert len(heard(*pair, said=always(None))) == 1
+    assert len(heard(*pair, said=always(-1.0))) == 1
+    assert heard(*pair, said=always(-3.5)) == []
+
+
+def test_three_faint_ones_are_believed_and_two_are_not() -> None:
+    faint = (NEAR + FAINT) / 2
+    pair = (50, 5, faint), (70, 5, faint)
+    assert heard(*pair, said=always(0.0)) == []
+    assert len(heard(*pair, (90, 5, faint), said=always(0.0))) == 1
+
+
+def test_what_reaches_the_threshold_is_believed_before_it_ends_whatever_its_sound() -> None:
+    asked: list[Pulse] = []
+
+    def never(pulse: Pulse) -> float:
+        asked.append(pulse)
+        return -9.0
+
+    assert len(heard((50, 5, 0.6), said=never)) == 1
+    assert asked == []
+
+
+def test_each_pulse_is_asked_of_once_as_it_ends() -> None:
+    asked: list[Pulse] = []
+
+    def indifferent(pulse: Pulse) -> float:
+        asked.append(pulse)
+        return 0.0
+
+    heard((50, 5, 0.1), (80, 10, 0.1), said=indifferent)
+    onsets = [round((pulse.onset_s - START_S) / FRAME_S) for pulse in asked]
+    assert onsets == [50, 80]
+    lengths = [pulse.duration_s / FRAME_S for pulse in asked]
+    assert lengths == pytest.approx([5, 10], abs=1.5)
+
+
+def test_of_other_labels_nothing_is_asked() -> None:
+    """Of a taught sound it is known how it sounds."""
+    asked: list[Pulse] = []
+    tracker = EpisodeTracker({"washer": 0.5}, context_s=0.0, opinion=asked.append)
+    frames = [0.0] * 20 + [0.3] * 10 + [0.0] * 20
+    tracker.hear(scores(frames, 0, label="washer"))
+    tracker.finish()
+    assert asked == []
