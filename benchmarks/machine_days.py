@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from beepwatch.classify.condition import Listener
-from beepwatch.classify.spectra import WINDOW_S, WINDOW_SAMPLES, spectrum
+from beepwatch.classify.novelties import Attention
+from beepwatch.classify.portraits import portrait
+from beepwatch.classify.spectra import WINDOW_S, WINDOW_SAMPLES
 from beepwatch.decide.condition import MachineWatch, Unusual
 from beepwatch.train import augment
 from beepwatch.train.dataset import choose, read_manifest
@@ -31,7 +33,7 @@ from benchmarks.machines import (
     flights,
     normals,
     of,
-    quartiles,
+    portrayed,
     sounds,
     tasks,
 )
@@ -57,7 +59,7 @@ def main() -> None:
     home = sounds(
         arguments.data, choose(recordings, split, ["household"], redistributable_only=False)
     )
-    learned = learn_normal("propellers", of(normals(task.known), quartiles, LEARNING_HOP_S)[0])
+    learned = learn_normal("propellers", of(normals(task.known), portrayed, LEARNING_HOP_S)[0])
     listener = Listener(learned)
     rng = np.random.default_rng(SEED)
     well = [window for flight in task.judged if flight.blades == INTACT for window in _of(flight)]
@@ -127,15 +129,15 @@ def slam(rng: np.random.Generator, loud: float) -> Sound:
 
 def told_s(listener: Listener, windows: Iterator[Sound]) -> list[float]:
     """When it was told that the machine sounds unusual."""
-    watch = MachineWatch()
+    watch, attention = MachineWatch(), Attention(listener)
     told = []
     for number, window in enumerate(windows, 1):
         now_s = number * WINDOW_S
-        judged = listener.judge(spectrum(augment.to_int16(window)))
-        if judged is None:
+        seen = attention.hear(portrait(augment.to_int16(window)), now_s)
+        if seen is None:
             news = watch.step(None, now_s)
         else:
-            news = watch.step(judged.strangeness, now_s, drowned=judged.drowned)
+            news = watch.step(seen.evidence, now_s, drowned=seen.drowned)
         if isinstance(news, Unusual):
             told.append(now_s)
     return told

@@ -31,6 +31,8 @@ from sklearn.preprocessing import StandardScaler
 
 from beepwatch.classify.condition import Listener
 from beepwatch.classify.faults import Diagnostician
+from beepwatch.classify.novelties import Attention
+from beepwatch.classify.portraits import portrait
 from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, spectrum
 from beepwatch.train import augment
 from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
@@ -193,6 +195,11 @@ def quartiles(window: Sound) -> Features:
     return spectrum(augment.to_int16(window))
 
 
+def portrayed(window: Sound) -> Features:
+    """What is learned from when all is well, of full scale 1."""
+    return portrait(augment.to_int16(window))
+
+
 def of(
     flown: Sequence[Flight],
     features: Callable[[Sound], Features],
@@ -235,7 +242,7 @@ def report_normal(task: Task, over: Sequence[Sound], room: Sequence[Sound]) -> N
     known = normals(task.known)
     alone, _ = of(known, plain)
     noisy, _ = of(known, plain, LEARNING_HOP_S, others=room, copies=COPIES)
-    learned = Listener(learn_normal("propellers", of(known, quartiles, LEARNING_HOP_S)[0]))
+    learned = Listener(learn_normal("propellers", of(known, portrayed, LEARNING_HOP_S)[0]))
     ways = {
         "plain": (plain, _mahalanobis(alone)),
         "plain, room": (plain, _mahalanobis(noisy)),
@@ -321,7 +328,7 @@ def report_clips(data: Path, recordings: Sequence[Recording]) -> None:
         found = [cut(read_sound(data / clip.path, RATE_HZ), HOP_S) for clip in clips]
         return np.stack([features(window) for windows in found for window in windows])
 
-    learned = Listener(learn_normal("dcase", rows(known, quartiles)))
+    learned = Listener(learn_normal("dcase", rows(known, portrayed)))
     for name, features, score in (
         ("plain", plain, _mahalanobis(rows(known, plain))),
         ("quartiles", quartiles, lambda more: learned.distances(more).min(axis=1)),
@@ -338,18 +345,18 @@ def report_clips(data: Path, recordings: Sequence[Recording]) -> None:
 def report_cost(task: Task) -> None:
     """Of a window, and of learning half an hour."""
     windows = [augment.to_int16(one) for flight in task.known for one in cut(flight.sound, 1.0)]
-    normal = learn_normal("propellers", np.stack([spectrum(one) for one in windows[:100]]))
-    listener = Listener(normal)
+    normal = learn_normal("propellers", np.stack([portrait(one) for one in windows[:100]]))
+    attention = Attention(Listener(normal))
     took_ms = []
-    for window in windows[:300]:
+    for number, window in enumerate(windows[:300]):
         began_s = time.thread_time()
-        listener.judge(spectrum(window))
+        attention.hear(portrait(window), 3.0 * number)
         took_ms.append(1e3 * (time.thread_time() - began_s))
     half, most = np.quantile(took_ms, (0.5, 0.95))
     print(f"a window: {half:.2f} ms, 95 % within {most:.2f} ms of processor time")
     wall_s, began_s = time.monotonic(), time.process_time()
     half_an_hour = [windows[number % len(windows)] for number in range(1_800)]
-    learn_normal("propellers", np.stack([spectrum(window) for window in half_an_hour]))
+    learn_normal("propellers", np.stack([portrait(window) for window in half_an_hour]))
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
     print(
         f"learning 30 min: {time.monotonic() - wall_s:.1f} s, "

@@ -2,7 +2,8 @@
 
 Learned by `train/machines/learning.py` from normal sound alone. Each operating state is a cloud of
 steady spectra in few bands, with the room's own sounds over it; how far a window lies from the
-nearest, by Mahalanobis, is how strange it is.
+nearest, by Mahalanobis, is how strange it is. What is too faint or too brief for that is looked for
+by `novelties.py`.
 """
 
 from collections.abc import Sequence
@@ -16,16 +17,19 @@ from beepwatch.classify.spectra import (
     ABOVE_NARROW,
     BANDS,
     COARSE_BANDS,
+    LINES,
     NARROW_BANDS,
     Floats,
     centres_hz,
     coarse,
     level_db,
 )
+from beepwatch.classify.swings import OCTAVES, RATES
 from beepwatch.errors import ModelError
 from beepwatch.validation import shortened
 
-FORMAT = 1
+FORMAT = 2
+_FORMATS = (1, FORMAT)  # the first has no ceilings: whines and clicks are not looked for
 MOST_STATES = 8
 QUIETER_DB = 10.0  # than it ever was when well: it is switched off
 _MOST_BYTES = 4_000_000
@@ -33,6 +37,13 @@ _TONE_DB = 6.0  # over its neighbours
 _SMALLEST, _LARGEST = 1e-6, 1e6
 _OF_STATE = {"alone": BANDS, "deviation": BANDS}
 _OF_CLOUD = {"centre": COARSE_BANDS, "whitening": COARSE_BANDS**2}
+_OF_CEILING = {
+    "lines": len(LINES),
+    "noise": len(LINES),
+    "rates": RATES,
+    "uneven": OCTAVES,
+    "quiet": OCTAVES,
+}
 
 
 class Cloud(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +53,24 @@ class Cloud(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     whitening: bytes  # [COARSE_BANDS, COARSE_BANDS], after which the cloud is even all around
 
 
+class Ceiling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most that half a minute of normal sound has of each, natural logs."""
+
+    lines: bytes  # [LINES], above the neighbouring bands, at a slightly other speed too
+    noise: bytes  # [LINES], of those neighbours
+    rates: bytes  # [RATES], swinging above the neighbouring rates
+    uneven: bytes  # [OCTAVES]
+    quiet: bytes  # [OCTAVES]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far above its ceiling something is new."""
+
+    line_db: float
+    rate_db: float
+    uneven_db: float
+
+
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One way in which the machine runs. Arrays are float32, little-endian."""
 
@@ -49,6 +78,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     alone: bytes  # [BANDS], median spectrum, nothing else being heard
     deviation: bytes  # [BANDS], of it
     heard: Cloud  # with the room's sounds over it
+    ceiling: Ceiling | None = None
 
 
 class Normal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +93,7 @@ class Normal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lowest_db: float  # level of the quietest hundredth
     drowned: Cloud  # where the room is far louder than the machine
     drowned_within: float  # so near to it lies nearly all that is
+    limits: Limits | None = None  # of every state's ceiling
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,9 +107,10 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """What is most unlike normal."""
 
-    pitch_hz: float
+    pitch_hz: float  # of clicks, where they are clearest
     more_db: float  # less than 0 for what is missing
-    kind: Literal["tone", "noise"]
+    kind: Literal["tone", "noise", "clicks", "rattling"]
+    per_s: float | None = None  # clicks that come evenly
 
 
 class Listener:
@@ -152,12 +184,12 @@ def decode(content: bytes) -> Normal:
         normal = msgspec.json.decode(content, type=Normal)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unusable(shortened(str(error))) from error
-    if normal.format != FORMAT:
+    if normal.format not in _FORMATS:
         raise ModelError(
             f"the learned normal has format {normal.format}, this beepwatch reads {FORMAT}. "
             "Upgrade beepwatch, or learn it again."
         )
-    problems = [name_problem(normal.name), _number_problem(normal)]
+    problems = [name_problem(normal.name), _number_problem(normal), _limits_problem(normal)]
     for problem in (*problems, *map(_state_problem, normal.states)):
         if problem:
             raise _unusable(problem)
@@ -176,13 +208,29 @@ def _number_problem(normal: Normal) -> str | None:
     return _array_problem(normal.drowned, _OF_CLOUD)
 
 
+def _limits_problem(normal: Normal) -> str | None:
+    with_ceiling = sum(state.ceiling is not None for state in normal.states)
+    if normal.limits is None:
+        return "it has ceilings and no limits" if with_ceiling else None
+    if with_ceiling < len(normal.states):
+        return f"{with_ceiling} of its {len(normal.states)} states have a ceiling"
+    for name in normal.limits.__struct_fields__:
+        value = getattr(normal.limits, name)
+        if not 0.1 <= value <= 1_000:
+            return f"{name} is {value}"
+    return None
+
+
 def _state_problem(state: State) -> str | None:
     if not 0 <= state.share <= 1:
         return f"a state has a share of {state.share}"
-    return _array_problem(state, _OF_STATE) or _array_problem(state.heard, _OF_CLOUD)
+    problem = _array_problem(state, _OF_STATE) or _array_problem(state.heard, _OF_CLOUD)
+    if problem or state.ceiling is None:
+        return problem
+    return _array_problem(state.ceiling, _OF_CEILING)
 
 
-def _array_problem(holder: State | Cloud, lengths: dict[str, int]) -> str | None:
+def _array_problem(holder: State | Cloud | Ceiling, lengths: dict[str, int]) -> str | None:
     for name, length in lengths.items():
         content: bytes = getattr(holder, name)
         if len(content) != 4 * length:
@@ -201,10 +249,8 @@ def _unusable(reason: str) -> ModelError:
 def _difference(spectrum: Floats, alone: Floats, deviation: Floats) -> Difference:
     """The band that is furthest off in its own deviations; a tone if it stands out by itself."""
     change = (spectrum - alone) * np.float32(10 / np.log(10))  # dB
-    # The narrow bands answer for what is below 2 kHz, the wide ones for what is above.
-    places = np.r_[:NARROW_BANDS, ABOVE_NARROW:BANDS]
-    off = np.abs(change[places]) / np.maximum(deviation[places], 0.1)
-    band = int(places[off.argmax()])
+    off = np.abs(change[LINES]) / np.maximum(deviation[LINES], 0.1)
+    band = int(LINES[off.argmax()])
     first = 0 if band < NARROW_BANDS else ABOVE_NARROW
     end = NARROW_BANDS if band < NARROW_BANDS else BANDS
     around = np.r_[

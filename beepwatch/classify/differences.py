@@ -6,17 +6,10 @@ import msgspec
 import numpy as np
 
 from beepwatch.classify.condition import Difference, Listener, unpacked
+from beepwatch.classify.novelties import DB, Novelty, Seen
 from beepwatch.classify.spectra import Floats
 
-_DB = np.float32(10 / np.log(10))  # of a natural log of power
-
-
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """One window in which the machine ran."""
-
-    strangeness: float
-    state: int
-    spectrum: Floats  # [BANDS]
+_WHINE_HZ = 500.0  # a lower tone is a hum
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,25 +26,40 @@ def change_of(listener: Listener, windows: Sequence[Seen]) -> Change:
     """
     state = int(np.bincount([one.state for one in windows]).argmax())
     least = float(np.median([one.strangeness for one in windows]))
-    chosen = [
-        one.spectrum for one in windows if one.state == state and one.strangeness >= least
-    ] or [one.spectrum for one in windows]
-    middle = np.median(chosen, axis=0)
+    chosen = [one for one in windows if one.state == state and one.strangeness >= least] or windows
+    middle = np.median([one.spectrum for one in chosen], axis=0)
     normal = unpacked(listener.normal.states[state].alone)
     return Change(
-        most=listener.difference(middle, state),
-        db=np.asarray((middle - normal) * _DB, dtype=np.float32),
+        most=_new(chosen) or listener.difference(middle, state),
+        db=np.asarray((middle - normal) * DB, dtype=np.float32),
     )
 
 
+def _new(windows: Sequence[Seen]) -> Difference | None:
+    """What is new in most of the windows, as it was where it was clearest."""
+    found = [one.novelty for one in windows if one.novelty is not None]
+    if 2 * len(found) <= len(windows):
+        return None
+    return max(found, key=_strangeness).what
+
+
+def _strangeness(novelty: Novelty) -> float:
+    return novelty.strangeness
+
+
 def difference_text(found: Difference) -> str:
-    """Such as "a tone at 3.1 kHz that was not there, 14 dB more"."""
+    """Such as "3.1 kHz whine that was not there, 14 dB more"."""
+    if found.kind == "clicks" and found.per_s is not None:
+        return f"clicks {found.per_s:.0f} times a second that were not there"
     hz = (
         f"{found.pitch_hz / 1_000:.1f} kHz"
         if found.pitch_hz >= 1_000
         else f"{found.pitch_hz:.0f} Hz"
     )
-    what = "a tone" if found.kind == "tone" else "noise"
+    if found.kind in ("clicks", "rattling"):
+        return f"rattling around {hz} that was not there"
+    tone = "whine" if found.pitch_hz >= _WHINE_HZ else "hum"
+    what = f"{hz} {tone if found.kind == 'tone' else 'noise'}"
     if found.more_db < 0:
-        return f"{what} at {hz} is missing, {-found.more_db:.0f} dB less"
-    return f"{what} at {hz} that was not there, {found.more_db:.0f} dB more"
+        return f"{what} is missing, {-found.more_db:.0f} dB less"
+    return f"{what} that was not there, {found.more_db:.0f} dB more"

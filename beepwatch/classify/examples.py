@@ -5,6 +5,7 @@ import wave
 from typing import TYPE_CHECKING
 
 from beepwatch.errors import ModelError
+from beepwatch.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,7 @@ def _samples(content: bytes) -> bytes:
         raise ModelError(f"an example is no WAV file: {error}. Use another.") from error
     if form != _FORM:
         raise ModelError(
-            f"an example has {form[0]} channel(s) of {8 * form[1]} bit at {form[2]} Hz, "
+            f"an example has {counted(form[0], 'channel')} of {8 * form[1]} bit at {form[2]} Hz, "
             f"expected 1 of 16 bit at {RATE_HZ} Hz. Use another."
         )
     if not 0 < len(samples) == _SAMPLE_BYTES * count <= MOST_BYTES:

@@ -19,6 +19,8 @@ BANDS = NARROW_BANDS + WIDE_BANDS
 _FRAME, _HOP = 2_048, 1_024
 _BINS_OF_WIDE = 4
 ABOVE_NARROW = NARROW_BANDS + NARROW_BANDS // _BINS_OF_WIDE  # first wide band above the narrow ones
+# Each pitch once: the narrow bands below 2 kHz, the wide ones above.
+LINES = np.r_[:NARROW_BANDS, ABOVE_NARROW:BANDS]
 _QUANTILE = 0.25
 _FULL_SCALE = 32_768.0
 _FLOOR = np.float32(1e-10)  # of power, about what rounding to int16 makes

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.condition import Difference, Listener
-from beepwatch.classify.differences import Seen, change_of, difference_text
+from beepwatch.classify.differences import change_of, difference_text
+from beepwatch.classify.novelties import Seen
 from beepwatch.classify.spectra import centres_hz, spectrum
 from tests.daemon.fans import normal_fan, well, whining
 
@@ -31,15 +32,15 @@ def test_the_change_is_that_of_the_stranger_half() -> None:
     [
         (
             Difference(pitch_hz=3_142.0, more_db=14.4, kind="tone"),
-            "a tone at 3.1 kHz that was not there, 14 dB more",
+            "3.1 kHz whine that was not there, 14 dB more",
         ),
         (
             Difference(pitch_hz=97.0, more_db=-8.6, kind="tone"),
-            "a tone at 97 Hz is missing, 9 dB less",
+            "97 Hz hum is missing, 9 dB less",
         ),
         (
             Difference(pitch_hz=612.0, more_db=6.0, kind="noise"),
-            "noise at 612 Hz that was not there, 6 dB more",
+            "612 Hz noise that was not there, 6 dB more",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from beepwatch.classify.condition import Normal
 from beepwatch.classify.spectra import RATE_HZ
 from beepwatch.messages import Hum, Window
-from beepwatch.train.machines.learning import learn_normal, spectra_of
+from beepwatch.train.machines.learning import learn_normal, portraits_of
 from tests.daemon.loud import START
 from tests.train.machines.fan import fan, household
 
@@ -22,7 +22,7 @@ WHINE_HZ = 3_100.0
 def normal_fan(seed: int = 1, *, whine: bool = False) -> Normal:
     """How the fan sounds when it is well; with a whine, if that is how it should be."""
     sound = fan(seed, whine_hz=WHINE_HZ if whine else None)
-    return learn_normal("fan", spectra_of([sound]), household())
+    return learn_normal("fan", portraits_of([sound]), household())
 
 
 def well(seconds: int, seed: int = 3) -> NDArray[np.int16]:

@@ -1,9 +1,10 @@
-"""Sound of a machine as it comes, kept as steady spectra; a day takes no more than an hour."""
+"""Sound of a machine as it comes, kept as portraits; a day takes no more than an hour."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.classify.spectra import RATE_HZ, Floats, level_db, spectrum
+from beepwatch.classify.portraits import STEADY, portrait
+from beepwatch.classify.spectra import RATE_HZ, Floats, level_db
 from beepwatch.train.machines.learning import HOP_S, TooLittleSound, windows_of
 
 MOST_WINDOWS = 2_400  # of 1 s each, before every second one goes
@@ -40,7 +41,7 @@ class Collection:
 
     def _keep(self, window: NDArray[np.int16]) -> None:
         if self._windows % self._every == 0:
-            self._found.append(spectrum(window))
+            self._found.append(portrait(window))
         self._windows += 1
         if len(self._found) > self._most:
             del self._found[1::2]
@@ -56,11 +57,11 @@ class Collection:
         self._held = self._held[:0]
 
     def level_dbfs(self) -> float:
-        """Typical level of the steady part. Raises TooLittleSound as `spectra` does."""
-        return float(np.median(level_db(self.spectra())))
+        """Typical level of the steady part. Raises TooLittleSound as `portraits` does."""
+        return float(np.median(level_db(self.portraits()[:, STEADY])))
 
-    def spectra(self) -> Floats:
-        """All of it, [windows, BANDS]. Raises TooLittleSound if there is none."""
+    def portraits(self) -> Floats:
+        """All of it, [windows, FEATURES]. Raises TooLittleSound if there is none."""
         if self._found:
             return np.stack(self._found)
         if self.silent_windows:

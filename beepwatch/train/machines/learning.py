@@ -6,6 +6,7 @@ mission `square` with household recordings of the dev split: docs/machines.md.
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from beepwatch.classify.condition import (
     packed,
 )
 from beepwatch.classify.heads import name_problem
+from beepwatch.classify.portraits import STEADY, portrait
 from beepwatch.classify.spectra import (
     NARROW_BANDS,
     RATE_HZ,
@@ -32,6 +34,7 @@ from beepwatch.classify.spectra import (
 )
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.train.datasets.clustering import clusters
+from beepwatch.train.machines.ceilings import learn_ceilings
 from beepwatch.train.machines.household import overlaid, read_household
 
 PACES, PACE_DEVIATION = 3, 0.03  # relative: how far its speed may wander
@@ -63,14 +66,23 @@ def windows_of(pcm: NDArray[np.int16], hop_s: float = HOP_S) -> Iterator[NDArray
 
 
 def spectra_of(recordings: Sequence[NDArray[np.int16]], hop_s: float = HOP_S) -> Floats:
-    """Steady spectra of all windows of recordings, [windows, BANDS]."""
-    found = [spectrum(window) for pcm in recordings for window in windows_of(pcm, hop_s)]
+    """Steady spectra of all windows of recordings, [windows, BANDS]. Raises TooLittleSound."""
+    return np.stack([spectrum(window) for window in _windows(recordings, hop_s)])
+
+
+def portraits_of(recordings: Sequence[NDArray[np.int16]], hop_s: float = HOP_S) -> Floats:
+    """Portraits of all windows of recordings, [windows, FEATURES]. Raises TooLittleSound."""
+    return np.stack([portrait(window) for window in _windows(recordings, hop_s)])
+
+
+def _windows(recordings: Sequence[NDArray[np.int16]], hop_s: float) -> list[NDArray[np.int16]]:
+    found = [window for pcm in recordings for window in windows_of(pcm, hop_s)]
     if not found:
         raise TooLittleSound(
             f"none of {len(recordings)} recordings has a window of {WINDOW_S:g} s. "
             "Give five minutes and more, best of every programme."
         )
-    return np.stack(found)
+    return found
 
 
 def check_name(name: str) -> None:
@@ -81,33 +93,41 @@ def check_name(name: str) -> None:
 
 
 def learn_normal(
-    name: str, spectra: Floats, household: Floats | None = None, *, hop_s: float = HOP_S
+    name: str, portraits: Floats, household: Floats | None = None, *, hop_s: float = HOP_S
 ) -> Normal:
-    """From spectra of normal sound [windows, BANDS], `hop_s` apart, as they were heard.
+    """From portraits of normal sound [windows, FEATURES], `hop_s` apart, as they were heard.
 
     Raises ConfigurationError for a name that cannot be, TooLittleSound.
     """
     check_name(name)
-    if len(spectra) < LEAST_WINDOWS:
+    if len(portraits) < LEAST_WINDOWS:
         raise TooLittleSound(
-            f"{len(spectra) * hop_s:.0f} s of sound are too little to learn {name} from, "
+            f"{len(portraits) * hop_s:.0f} s of sound are too little to learn {name} from, "
             f"{LEAST_WINDOWS * hop_s:.0f} s are needed. "
             "Give five minutes and more, best of every programme."
         )
     sounds = read_household() if household is None else household
     rng = np.random.default_rng(_SEED)
+    spectra = np.ascontiguousarray(portraits[:, STEADY])
     of_state = operating_states(spectra)
-    usual, spread = _calibrated(rng, spectra, of_state, sounds)
+    halves = _halves(len(spectra))
+    usual, spread = _calibrated(rng, spectra, of_state, halves, sounds)
     drowned, within = _drowned(rng, spectra, sounds)
+    ceilings, limits = learn_ceilings(portraits, of_state, halves)
+    states = _states(rng, spectra, of_state, sounds)
     return Normal(
         name=name,
         learned_s=len(spectra) * hop_s,
-        states=_states(rng, spectra, of_state, sounds),
+        states=tuple(
+            msgspec.structs.replace(state, ceiling=ceiling)
+            for state, ceiling in zip(states, ceilings, strict=True)
+        ),
         lowest_db=float(np.quantile(level_db(spectra), 0.01)),
         drowned=drowned,
         drowned_within=within,
         usual=usual,
         spread=spread,
+        limits=limits,
     )
 
 
@@ -199,20 +219,25 @@ def at_another_pace(rng: Generator, spectra: Floats) -> Floats:
     return changed
 
 
-def _calibrated(
-    rng: Generator, spectra: Floats, of_state: NDArray[np.intp], household: Floats
-) -> tuple[float, float]:
-    """Median log distance of normal sound, and how much more the last hundredth's is.
+def _halves(windows: int) -> NDArray[np.intp]:
+    """Which half each window belongs to, [windows]: each is judged by the other."""
+    if windows < 4 * _BLOCK:
+        return np.arange(windows) * 2 // windows
+    return np.arange(windows) // _BLOCK % 2
 
-    Each half is judged by what was learned from the other.
-    """
-    half = np.arange(len(spectra)) // _BLOCK % 2
-    if len(spectra) < 4 * _BLOCK:
-        half = np.arange(len(spectra)) * 2 // len(spectra)
+
+def _calibrated(
+    rng: Generator,
+    spectra: Floats,
+    of_state: NDArray[np.intp],
+    halves: NDArray[np.intp],
+    household: Floats,
+) -> tuple[float, float]:
+    """Median log distance of normal sound, and how much more the last hundredth's is."""
     logs = []
     for own in (0, 1):
-        known, held_back = spectra[half != own], spectra[half == own]
-        clouds = [state.heard for state in _states(rng, known, of_state[half != own], household)]
+        known, held_back = spectra[halves != own], spectra[halves == own]
+        clouds = [state.heard for state in _states(rng, known, of_state[halves != own], household)]
         tried = np.concatenate([held_back, overlaid(rng, held_back, household, 4)])
         logs.append(np.log(distances(clouds, coarse(tried)).min(axis=1)))
     usual, high = np.quantile(np.concatenate(logs), (0.5, 0.99))

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from beepwatch.capture.files import decode as decode_sound
 from beepwatch.classify.condition import Difference, Listener, Normal
-from beepwatch.classify.differences import Seen, change_of, difference_text
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_S, spectrum
+from beepwatch.classify.differences import change_of, difference_text
+from beepwatch.classify.novelties import Attention, Seen
+from beepwatch.classify.portraits import portrait
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_S
 from beepwatch.decide.condition import ENOUGH_S, MachineWatch, Unusual
 from beepwatch.errors import BeepwatchError
 from beepwatch.train.machines.collecting import Collection
@@ -41,7 +43,7 @@ def learn(name: str, heard: Collection) -> Normal:
 
     Raises TooLittleSound, ConfigurationError.
     """
-    return learn_normal(name, heard.spectra(), hop_s=heard.hop_s)
+    return learn_normal(name, heard.portraits(), hop_s=heard.hop_s)
 
 
 def collect_files(files: Sequence[Path], say: Say) -> Collection:
@@ -79,21 +81,20 @@ def judge(
     listener: Listener, text: str, pcm: NDArray[np.int16], enough_s: float = ENOUGH_S
 ) -> Heard:
     """A recording at 16 kHz, from its beginning, as a watch of its own would hear it."""
-    watch = MachineWatch(enough_s=enough_s)
+    watch, attention = MachineWatch(enough_s=enough_s), Attention(listener)
     told: list[float] = []
     seen: list[Seen] = []
     off = drowned = windows = 0
     for windows, window in enumerate(windows_of(pcm), 1):
-        steady = spectrum(window)
-        judged = listener.judge(steady)
-        if judged is None:
+        now_s = (windows - 1) * HOP_S + WINDOW_S
+        one = attention.hear(portrait(window), now_s)
+        if one is None:
             off += 1
             continue
-        now_s = (windows - 1) * HOP_S + WINDOW_S
-        if isinstance(watch.step(judged.strangeness, now_s, drowned=judged.drowned), Unusual):
+        if isinstance(watch.step(one.evidence, now_s, drowned=one.drowned), Unusual):
             told.append(now_s)
-        drowned += judged.drowned and judged.strangeness > 0
-        seen.append(Seen(strangeness=judged.strangeness, state=judged.state, spectrum=steady))
+        drowned += one.drowned and one.strangeness > 0
+        seen.append(one)
     middle = float(np.median([one.strangeness for one in seen])) if seen else None
     strange = middle is not None and middle > 1
     return Heard(

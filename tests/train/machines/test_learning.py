@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.condition import Listener, Normal, decode, encode
+from beepwatch.classify.portraits import STEADY
 from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, spectrum
 from beepwatch.errors import ConfigurationError, ModelError
 from beepwatch.train.machines.household import BANK, overlaid, read_household, write
@@ -15,6 +16,7 @@ from beepwatch.train.machines.learning import (
     TooLittleSound,
     learn_normal,
     operating_states,
+    portraits_of,
     spectra_of,
     windows_of,
 )
@@ -23,7 +25,7 @@ from tests.train.machines.fan import fan, household
 
 @cache
 def learned() -> Normal:
-    return learn_normal("fan", spectra_of([fan(1)]), household())
+    return learn_normal("fan", portraits_of([fan(1)]), household())
 
 
 def test_a_fan_that_is_well_is_not_strange_and_a_whine_is() -> None:
@@ -67,8 +69,8 @@ def test_it_says_what_was_not_there(hz: float) -> None:
 
 def test_two_speeds_are_two_states() -> None:
     slow, fast = fan(1), fan(2, hum_hz=171.0, loud=2.0)
-    both = spectra_of([slow, fast])
-    states = operating_states(both)
+    both = portraits_of([slow, fast])
+    states = operating_states(both[:, STEADY])
     half = len(both) // 2
     assert set(states[:half]) != set(states[half:])
     assert states.max() == 1
@@ -83,7 +85,7 @@ def test_one_speed_is_one_state() -> None:
 
 
 def test_the_same_sound_teaches_the_same() -> None:
-    assert encode(learn_normal("fan", spectra_of([fan(1)]), household())) == encode(learned())
+    assert encode(learn_normal("fan", portraits_of([fan(1)]), household())) == encode(learned())
 
 
 def test_it_is_read_as_it_was_written() -> None:
@@ -101,7 +103,7 @@ def test_it_is_read_as_it_was_written() -> None:
         ("drowned_within", -1, "drowned_within"),
         ("drowned", {"centre": "AAAA", "whitening": "AAAA"}, "4 bytes|3 bytes"),
         ("learned_s", -3, "learned_s"),
-        ("format", 2, "format 2"),
+        ("format", 3, "format 3"),
         ("surprise", 1, "surprise"),
     ],
 )
@@ -122,7 +124,7 @@ def test_too_little_sound_is_said() -> None:
     with pytest.raises(TooLittleSound, match="none of 2 recordings"):
         spectra_of([fan(1, 2), fan(2, 1)])
     with pytest.raises(TooLittleSound, match="8 s of sound"):
-        learn_normal("fan", spectra_of([fan(1, 10)]), household())
+        learn_normal("fan", portraits_of([fan(1, 10)]), household())
     with pytest.raises(ConfigurationError, match="for example: fan"):
         learn_normal("No Name", spectra_of([fan(1, 40)]), household())
 

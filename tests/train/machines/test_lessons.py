@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from beepwatch.classify.condition import Difference, Listener, Normal
 from beepwatch.classify.differences import difference_text
 from beepwatch.errors import UnreadableAudio
-from beepwatch.train.machines.learning import learn_normal, spectra_of
+from beepwatch.train.machines.learning import learn_normal, portraits_of
 from beepwatch.train.machines.lessons import (
     Heard,
     collect_files,
@@ -29,7 +29,7 @@ from tests.train.machines.fan import fan, household
 
 @cache
 def learned() -> Normal:
-    return learn_normal("fan", spectra_of([fan(1)]), household())
+    return learn_normal("fan", portraits_of([fan(1)]), household())
 
 
 def written(path: Path, pcm: NDArray[np.int16]) -> Path:
@@ -91,7 +91,7 @@ def test_a_fault_is_told_after_a_minute_and_said() -> None:
     assert 78 <= at_s <= 86
     assert heard.difference is not None
     assert heard.difference.pitch_hz == pytest.approx(3_100, abs=32)
-    assert "a tone at 3.1 kHz that was not there" in heard_line(heard)
+    assert "3.1 kHz whine that was not there" in heard_line(heard)
 
 
 def test_a_fan_that_is_well_has_no_difference() -> None:
@@ -103,8 +103,8 @@ def test_a_fan_that_is_well_has_no_difference() -> None:
 @pytest.mark.parametrize(
     ("told_s", "drowned", "strangeness", "said"),
     [
-        ((82.0,), 0, 1.25, "unusual from 82 s on, strangeness 1.25, most like: noise at 97 Hz"),
-        ((), 0, 1.25, "stranger than when it was well, strangeness 1.25, most like: noise at"),
+        ((82.0,), 0, 1.25, "unusual from 82 s on, strangeness 1.25, most like: 97 Hz noise"),
+        ((), 0, 1.25, "stranger than when it was well, strangeness 1.25, most like: 97 Hz"),
         (
             (),
             6,
@@ -147,8 +147,8 @@ def test_a_file_that_is_none_is_said_and_the_rest_done(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("hz", "more_db", "kind", "text"),
     [
-        (3_100.0, 14.2, "tone", "a tone at 3.1 kHz that was not there, 14 dB more"),
-        (97.0, -8.0, "noise", "noise at 97 Hz is missing, 8 dB less"),
+        (3_100.0, 14.2, "tone", "3.1 kHz whine that was not there, 14 dB more"),
+        (97.0, -8.0, "noise", "97 Hz noise is missing, 8 dB less"),
     ],
 )
 def test_a_difference_in_plain_words(hz: float, more_db: float, kind: str, text: str) -> None:

@@ -14,7 +14,7 @@ from beepwatch.classify.spectra import RATE_HZ
 from beepwatch.errors import MicrophoneNotFound, SourceError
 from beepwatch.sections import Capture
 from beepwatch.train.machines.collecting import Collection
-from beepwatch.train.machines.learning import spectra_of
+from beepwatch.train.machines.learning import portraits_of
 from beepwatch.train.machines.sitting import listen
 from tests.capture.sounds import Script, block
 from tests.train.machines.fan import fan
@@ -49,7 +49,7 @@ def heard(
 
 def assert_heard(found: Collection, *stretches: NDArray[np.int16]) -> None:
     """These windows, and none that lies over two stretches."""
-    np.testing.assert_array_equal(found.spectra(), spectra_of(stretches))
+    np.testing.assert_array_equal(found.portraits(), portraits_of(stretches))
 
 
 def test_a_machine_is_heard_for_as_long_as_was_wished() -> None:
