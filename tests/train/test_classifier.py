@@ -159,7 +159,7 @@ def test_blocks_of_any_length_have_an_answer(frames: int) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "missing required field `blocks`"),
+        ("", "blocks is missing. Give it."),
         ("[blocks]\ncontext = 0\nstep = 1", "blocks.context is 0"),
         (RECIPE + "[held_out]\nshare = 1", "held_out.share is 1"),
         (RECIPE.replace("epochs", "epoch"), "Did you mean epochs"),

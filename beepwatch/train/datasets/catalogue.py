@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from beepwatch.capture.files import AUDIO_SUFFIXES
-from beepwatch.errors import BeepwatchError
+from beepwatch.errors import BeepwatchError, UnreadableAudio
 from beepwatch.train.datasets.remote import Location, on_disk
 from beepwatch.validation import shortened
 
@@ -32,6 +32,18 @@ _SAID_COLUMNS = 5
 
 class CatalogueError(BeepwatchError):
     """A data set whose table cannot be read or written."""
+
+
+def no_recordings(directory: Location) -> UnreadableAudio:
+    """What to raise where a data set is asked for, on a disk or at an address, and nothing lies."""
+    return UnreadableAudio(
+        f"{directory} holds no recordings. Name a directory with audio files or a {NAME}."
+    )
+
+
+def seconds_cell(seconds: float) -> str:
+    """A length or a time as the table has it: to a tenth of a millisecond, no zeros behind."""
+    return f"{seconds:.4f}".rstrip("0").rstrip(".")
 
 
 class Relabelling(msgspec.Struct, frozen=True, kw_only=True):

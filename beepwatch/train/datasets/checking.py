@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from beepwatch.train.datasets.catalogue import NAME, clips_below, table_of
+from beepwatch.train.datasets.catalogue import NAME, clips_below, no_recordings, table_of
 from beepwatch.train.datasets.containers import expected_containers
 from beepwatch.train.datasets.fingerprints import Fingerprint, Sketches, alike
 from beepwatch.train.datasets.inspecting import Inspection, is_mislabelled
@@ -97,13 +97,15 @@ def check(
     cluster: str | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Checked:
-    """Look at every recording of a data set. Raises CatalogueError, SpreadError.
+    """Look at every recording of a data set. Raises CatalogueError, SpreadError, UnreadableAudio.
 
     Findings are sorted by path. Leaks are looked for among the splits of `dataset.csv`, where there
     is one.
     """
     paths = recordings_below(directory) if isinstance(directory, Remote) else clips_below(directory)
     rows = table_of(directory).rows
+    if not paths and not rows:
+        raise no_recordings(directory)
     tally = _Tally()
     findings: list[Finding] = []
     sounding: list[tuple[str, str]] = []  # path and digest of what can be compared

@@ -9,15 +9,14 @@ from collections.abc import Callable, Generator, Iterable
 from importlib import import_module
 from typing import Any, TypeVar
 
-from beepwatch.errors import ConfigurationError
+from beepwatch.errors import ConfigurationError, install_with
 from beepwatch.train.datasets.spreading import Lost, SpreadError, Told, attempt, told
 
 try:
     distributed: Any = import_module("distributed")  # most of it has no types
 except ModuleNotFoundError as error:
     raise ConfigurationError(
-        f"--dask needs {error.name}, which is not installed. "
-        "Install it with: pip install 'beepwatch[dask]'."
+        f"--dask needs {error.name}, which is not installed. {install_with('dask')}"
     ) from error
 
 Item = TypeVar("Item")

@@ -1,13 +1,14 @@
 """Which recordings an import is about, what each of them is, what its clips are to be called."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from beepwatch.capture.files import AUDIO_SUFFIXES
-from beepwatch.errors import ConfigurationError
+from beepwatch.errors import ConfigurationError, UnreadableAudio
 from beepwatch.train.datasets.archives import ARCHIVE_SUFFIXES, ArchiveError, is_archive, unpack
 from beepwatch.train.datasets.cutting import Channel, Cut
 from beepwatch.train.datasets.layouts import Described, by_folder, by_table, describe
@@ -21,6 +22,7 @@ SUFFIXES = AUDIO_SUFFIXES | {
 _TABLE_SUFFIXES = frozenset({".csv", ".txt"})
 _FORBIDDEN = set('/\\:*?"<>|\0')
 _LONGEST_STEM = 120
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # as a Path leaves it
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,20 +50,21 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: tuple[Job, ...]
     left_out: int  # recordings of which the layout or the table says nothing
-    problems: tuple[str, ...]  # archives that cannot be unpacked
+    problems: tuple[str, ...]  # sources that give nothing
 
 
 def gather(sources: Sequence[Path], out: Path, place: Path, manner: Manner) -> Gathered:
     """All recordings of all sources, each with names of its own, in a fixed order.
 
-    What lies below `out` already is none of them. Archives are unpacked below `place`. Raises
-    ConfigurationError.
+    What lies below `out` already is none of them. Archives are unpacked below `place`. A source
+    without any is a problem. Raises ConfigurationError, and UnreadableAudio if it is all of them.
     """
     jobs: list[Job] = []
     problems: list[str] = []
     left_out = 0
     taken: set[tuple[str, str]] = set()
     names: dict[str, int] = {}
+    empty: list[Path] = []
     for number, source in enumerate(sources):
         name = source.resolve().name or "recordings"
         names[name] = names.get(name, 0) + 1
@@ -70,6 +73,9 @@ def gather(sources: Sequence[Path], out: Path, place: Path, manner: Manner) -> G
             root, paths = _opened(source, out, place / f"unpacked-{number}")
         except ArchiveError as error:
             problems.append(str(error))
+            continue
+        if not paths:
+            empty.append(source)
             continue
         described = _described(source, root, paths, manner)
         left_out += len(paths) - len(described)
@@ -84,7 +90,14 @@ def gather(sources: Sequence[Path], out: Path, place: Path, manner: Manner) -> G
                 stem = f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
             taken.add((one.label, stem))
             jobs.append(Job(file=root / path, source=text, stem=stem, described=one))
+    if empty and len(empty) == len(sources):
+        raise UnreadableAudio(_nothing_in(", ".join(map(str, empty))))
+    problems += (_nothing_in(str(source)) for source in empty)
     return Gathered(jobs=tuple(jobs), left_out=left_out, problems=tuple(problems))
+
+
+def _nothing_in(sources: str) -> str:
+    return f"there is no recording in {sources}. Name another folder or file."
 
 
 def _as_text(name: str) -> str:
@@ -97,6 +110,11 @@ def _opened(source: Path, out: Path, unpacked: Path) -> tuple[Path, list[str]]:
     if source.is_dir():
         return source, _recordings_below(source, out)
     if not source.is_file():
+        if address := _ADDRESS.match(str(source)):
+            raise ConfigurationError(
+                f"{address[1]}://{address[2]} is an address, and import takes what is on a disk "
+                "here. Fetch it first; check, features and scan take addresses."
+            )
         raise ConfigurationError(f"{source} does not exist. Check the path.")
     if not is_archive(source):
         return source.parent, [source.name]

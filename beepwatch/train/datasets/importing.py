@@ -19,7 +19,7 @@ import msgspec
 
 from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
-from beepwatch.train.datasets.catalogue import Catalogue, with_cells
+from beepwatch.train.datasets.catalogue import Catalogue, seconds_cell, with_cells
 from beepwatch.train.datasets.containers import container_of
 from beepwatch.train.datasets.cutting import (
     Cut,
@@ -262,13 +262,12 @@ class _Importing:
             return
         if piece.channel in (0, 1) or isinstance(self._manner.channel, int):
             self._kept_frames += piece.frames
-        info = _bits_of(piece.file)
         cells = {
-            "duration_s": f"{piece.frames / piece.rate_hz:.4f}".rstrip("0").rstrip("."),
+            "duration_s": seconds_cell(piece.frames / piece.rate_hz),
             "rate_hz": str(piece.rate_hz),
             "channels": str(piece.channels),
-            "bits": info,
-            "start_s": f"{piece.stretch.start / piece.rate_hz:.4f}".rstrip("0").rstrip("."),
+            "bits": str(media_of(piece.file, "wav").bits or ""),
+            "start_s": seconds_cell(piece.stretch.start / piece.rate_hz),
             "channel": str(piece.channel or ""),
         }
         of_parts = cut.length_ms or cut.at_silence or self._job.described.parts is not None
@@ -307,7 +306,3 @@ class _Importing:
             left_out_s=left_out_s,
             problem=problem,
         )
-
-
-def _bits_of(file: Path) -> str:
-    return str(media_of(file, "wav").bits or "")

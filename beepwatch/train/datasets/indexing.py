@@ -8,7 +8,13 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from beepwatch.train.datasets.catalogue import Catalogue, Table, clips_below
+from beepwatch.train.datasets.catalogue import (
+    Catalogue,
+    Table,
+    clips_below,
+    no_recordings,
+    seconds_cell,
+)
 from beepwatch.train.datasets.inspecting import Inspection
 from beepwatch.train.datasets.layouts import describe
 from beepwatch.train.datasets.splitting import (
@@ -59,13 +65,16 @@ def index(
     """Bring the table of a data set up to date with its files.
 
     `known` says what a layout or a person knows of clips by their paths, `constants` what is true
-    of all that have nothing else. Raises CatalogueError, SplitError, SpreadError.
+    of all that have nothing else. Raises CatalogueError, SplitError, SpreadError, and
+    UnreadableAudio where there is nothing to list.
     """
     paths = clips_below(directory)
     rows: list[Cells] = []
     problems: list[str] = []
     catalogue = Catalogue(directory)
     before = catalogue.table()  # one that is none is said before an hour's work
+    if not paths and not before.rows:
+        raise no_recordings(directory)
     described = known(paths) if known is not None else map(_by_folder, paths)
     knowledge = {cells["path"]: cells for cells in described}
     with Journal(directory) as journal:
@@ -109,7 +118,7 @@ def measured_cells(inspection: Inspection) -> Cells:
     return {
         "path": inspection.path,
         "sha256": inspection.sha256,
-        "duration_s": f"{inspection.duration_s:.4f}".rstrip("0").rstrip("."),
+        "duration_s": seconds_cell(inspection.duration_s),
         "rate_hz": str(media.rate_hz) if media else "",
         "channels": str(media.channels) if media else "",
         "bits": str(media.bits) if media and media.bits else "",

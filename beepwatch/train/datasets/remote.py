@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.capture.files import AUDIO_SUFFIXES, decode
-from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
+from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio, install_with
 from beepwatch.secrecy import without_secrets
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*::)*[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -215,7 +215,7 @@ def _system_of(url: str) -> tuple[Any, str]:
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"{without_secrets(url)} needs {error.name}, which is not installed. "
-            "Install it with: pip install 'beepwatch[dask]'."
+            f"{install_with('dask')}"
         ) from error
     system, path = core.url_to_fs(url, use_listings_cache=False)
     return system, str(path)

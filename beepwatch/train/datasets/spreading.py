@@ -27,7 +27,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Told = tuple[Any, str | None]  # a result, or why there is none
 
-_MOST_DEATHS = 2  # of workers, until it is the item's fault
+MOST_DEATHS = 2  # of workers, until it is the item's fault
 _MOST_STILLBIRTHS = 3  # of workers in a row
 _ITEMS_OF_A_WORKER = 2  # one at work, one waiting, so that no worker waits for this process
 _AHEAD = 8  # for each worker: results held at most, while an earlier one is being worked on
@@ -209,20 +209,21 @@ class _Pool(Generic[Item, Result]):
         self._stillbirths = 0 if worker.ready else self._stillbirths + 1
         if self._stillbirths == _MOST_STILLBIRTHS:
             raise SpreadError(
-                f"no worker process starts: {_end_of(worker.process.exitcode)}. "
+                f"no worker process starts: {end_of(worker.process.exitcode)}. "
                 "Is there memory left? Try fewer --workers."
             )
         if worker.ready:  # else it is nobody's fault
             worker.tasks[0].deaths += 1
         first = worker.tasks[0]
-        if first.deaths == _MOST_DEATHS:
+        if first.deaths == MOST_DEATHS:
             worker.tasks.popleft()
-            problem = f"{_MOST_DEATHS} workers died on it: {_end_of(worker.process.exitcode)}"
+            problem = f"{MOST_DEATHS} workers died on it: {end_of(worker.process.exitcode)}"
             self._held[first.number] = Lost(item=first.item, problem=problem)
         self._again.extendleft(reversed(worker.tasks))
 
 
-def _end_of(exitcode: int | None) -> str:
+def end_of(exitcode: int | None) -> str:
+    """How a process has ended, in words."""
     if exitcode is not None and exitcode < 0:
         return f"ended by {signal.Signals(-exitcode).name}"
     return f"ended with exit code {exitcode}"

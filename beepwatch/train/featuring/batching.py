@@ -1,7 +1,8 @@
 """Recordings on their way through a device: decoded beside it, their blocks put into its batches.
 
-Threads rather than processes: a device wants one process, and decoders, resampler and numpy let
-go of Python's lock. Several recordings are open at once, so that short ones fill a batch too.
+A device wants one process; what comes from strangers' files is decoded in others, so that a file
+which kills its decoder is one file. Several recordings are open at once, so that short ones fill a
+batch too.
 """
 
 import threading
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 import torch
 
 from beepwatch.errors import BeepwatchError
+from beepwatch.train.datasets.spreading import MOST_DEATHS
+from beepwatch.train.featuring.decoding import Decoders, Died
 from beepwatch.train.featuring.device import MEMORY_BYTES, BatchTransform, blocks_of_batch
 from beepwatch.train.featuring.recipe import FeatureRecipe
 from beepwatch.train.featuring.spectra import Floats
@@ -71,7 +74,7 @@ class Batches:
 
         Raises DeviceError.
         """
-        deck = threading.BoundedSemaphore(max(1, decoding))
+        decoders = Decoders(decoding)
         left = iter(jobs)
         pool = ThreadPoolExecutor(_OPEN_RECORDINGS, thread_name_prefix="features")
         at_work: set[Future[Done]] = set()
@@ -79,7 +82,7 @@ class Batches:
             with one_thread():
                 while True:
                     for job in left:
-                        at_work.add(pool.submit(self._work_on, plan, job, deck))
+                        at_work.add(pool.submit(self._work_on, plan, job, decoders))
                         if len(at_work) >= 2 * _OPEN_RECORDINGS:
                             break
                     if not at_work:
@@ -96,6 +99,7 @@ class Batches:
             ) from error
         finally:
             self.close()
+            decoders.close()
             pool.shutdown(cancel_futures=True)
 
     def close(self) -> None:
@@ -108,9 +112,18 @@ class Batches:
             one.rows.cancel()
         self._thread.join()
 
-    def _work_on(self, plan: Plan, job: Job, deck: threading.BoundedSemaphore) -> Done:
-        with self._opened():
-            return work_on_one(plan, job, lambda blocks: self.rows(_in_turn(blocks, deck)))
+    def _work_on(self, plan: Plan, job: Job, decoders: Decoders) -> Done:
+        """As the pool of `--workers` does: what two decoders have died on is named."""
+        last_words = ""
+        for _ in range(MOST_DEATHS):
+            # Open is who has its turn: for whoever waits for one no batch waits.
+            with decoders.turn() as turn, self._opened():
+                try:
+                    return work_on_one(plan, job, self.rows, turn.recording)
+                except Died as died:
+                    last_words = f"{MOST_DEATHS} decoders died on it: {died}"
+        problem = f"{job.path}: {last_words}. Leave it out, or report it with --debug."
+        return Done(path=job.path, problem=problem)
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
@@ -194,17 +207,6 @@ class Batches:
         found = self._transform.rows(self._input.to(self._device, non_blocking=True))
         rows: Floats = found.cpu().numpy()
         return rows
-
-
-def _in_turn(blocks: Iterable[Floats], deck: threading.BoundedSemaphore) -> Iterator[Floats]:
-    """Blocks, each decoded when there is a place for it."""
-    left = iter(blocks)
-    while True:
-        with deck:
-            block = next(left, None)
-        if block is None:
-            return
-        yield block
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,8 +4,14 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from beepwatch.errors import ConfigurationError, UnreadableAudio
-from beepwatch.train.datasets.catalogue import NAME, clips_below, is_text, table_of
+from beepwatch.errors import ConfigurationError
+from beepwatch.train.datasets.catalogue import (
+    NAME,
+    clips_below,
+    is_text,
+    no_recordings,
+    table_of,
+)
 from beepwatch.train.datasets.remote import Location, Remote, on_disk, recordings_below
 from beepwatch.validation import shortened
 
@@ -45,9 +51,7 @@ def list_recordings(data: Location) -> Listing:
     left_out = [one for one in found if one.path in banned]
     found = [one for one in found if one.path not in banned]
     if not found:
-        raise UnreadableAudio(
-            f"{data} holds no recordings. Name a directory with audio files or a {NAME}."
-        )
+        raise no_recordings(data)
     unfit = [one.path for one in found if not is_text(one.path)]
     return Listing(
         recordings=sorted((one for one in found if is_text(one.path)), key=lambda one: one.path),

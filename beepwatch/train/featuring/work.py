@@ -25,7 +25,7 @@ from beepwatch.train.datasets.augmentation import (
     read_sounds,
 )
 from beepwatch.train.datasets.remote import Location, Mark, Remote, location_of, mirrored, on_disk
-from beepwatch.train.featuring.recipe import FeatureRecipe
+from beepwatch.train.featuring.recipe import FeatureRecipe, SoundRecipe
 from beepwatch.train.featuring.sound import Recording
 from beepwatch.train.featuring.spectra import Transform, blocks, column_names
 from beepwatch.train.featuring.stages import TooShort, read_rows, with_deltas, write_rows
@@ -131,9 +131,14 @@ def work_on(plan: Plan, jobs: Sequence[Job]) -> list[Done]:
         return [work_on_one(plan, job) for job in jobs]
 
 
-def work_on_one(plan: Plan, job: Job, rows: Rows | None = None) -> Done:
-    """One recording's rows; by default this processor makes them of the blocks."""
-    return _attempted(partial(_worked_on, rows), plan, job)
+def work_on_one(
+    plan: Plan,
+    job: Job,
+    rows: Rows | None = None,
+    opened: Callable[[Path, SoundRecipe], Recording] = Recording,
+) -> Done:
+    """One recording's rows; by default this processor makes them of the blocks, and decodes."""
+    return _attempted(partial(_worked_on, rows, opened), plan, job)
 
 
 def _attempted(function: Any, plan: Plan, job: Job) -> Done:  # noqa: ANN401 - one of two below
@@ -168,10 +173,16 @@ def digest_of_file(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _worked_on(rows_of: Rows | None, plan: Plan, job: Job, file: Path) -> Done:
+def _worked_on(
+    rows_of: Rows | None,
+    opened: Callable[[Path, SoundRecipe], Recording],
+    plan: Plan,
+    job: Job,
+    file: Path,
+) -> Done:
     sha256 = job.sha256 or digest_of_file(file)
     wanted = [version for version in plan.versions if version.name in job.versions]
-    recording = Recording(file, plan.recipe.sound)
+    recording = opened(file, plan.recipe.sound)
     # Augmentations need all of the sound at once; without them any length goes through.
     whole = recording.whole() if any(each.place >= 0 for each in wanted) else None
     made: list[Made] = []

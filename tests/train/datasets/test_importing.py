@@ -15,7 +15,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beepwatch.errors import ConfigurationError, DiskFull
+from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
 from beepwatch.train.datasets.catalogue import NAME, clips_below, read_table
 from beepwatch.train.datasets.cutting import Channel, Cut
 from beepwatch.train.datasets.gathering import Manner
@@ -295,6 +295,18 @@ def test_a_source_that_is_not_there_and_a_place_that_cannot_be_written(tmp_path:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="cannot be written to"):
         imported(tmp_path, tmp_path / "file" / "out")
+
+
+def test_a_source_without_recordings_costs_a_line_and_nothing_but_such_is_refused(
+    phone: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = import_recordings([empty, phone], tmp_path / "out", Manner(), workers=0)
+    assert done.recordings == 3
+    assert done.problems == [f"there is no recording in {empty}. Name another folder or file."]
+    with pytest.raises(UnreadableAudio, match="there is no recording in"):
+        import_recordings([empty, empty], tmp_path / "none", Manner(), workers=0)
 
 
 def test_two_sources_of_one_name_are_told_apart(phone: Path, tmp_path: Path) -> None:

@@ -182,7 +182,20 @@ def test_a_scan_of_a_url_finds_what_is_in_the_files(
     ("words", "exit_code", "complaint"),
     [
         ("scan nosuch://a/b.wav", 1, "nosuch://a/b.wav cannot be read: ValueError: Protocol not"),
-        ("dataset check memory://nothing/here", 0, ""),
+        ("dataset check memory://nothing/here", 1, "memory://nothing/here holds no recordings. N"),
+        ("dataset check file://{tmp}", 1, "holds no recordings. Name a directory with audio"),
+        ("dataset check {tmp}/empty", 1, "{tmp}/empty holds no recordings. Name a directory"),
+        ("dataset index {tmp}/empty", 1, "{tmp}/empty holds no recordings. Name a directory"),
+        ("dataset index memory://no", 2, "Directory 'memory://no' does not exist."),
+        ("dataset import {tmp}/empty --out {tmp}/o", 1, "no recording in {tmp}/empty. Name"),
+        ("dataset import memory://no --out {tmp}/o", 2, "memory://no is an address, and import"),
+        ("dataset features {recipe} --data {tmp}/empty", 1, "{tmp}/empty holds no recordings."),
+        (
+            "scan {tmp}/empty",
+            1,
+            "{tmp}/empty holds no audio files. Name a file, or another directory.",
+        ),
+        ("scan memory://no", 1, "memory://no does not exist. Check the address."),
         ("dataset features {recipe} --data memory://lab", 2, "so say with --out where the store"),
         ("dataset features {recipe} --data memory://no --out o", 1, "memory://no holds no recor"),
         ("dataset features {recipe} --data {tmp}/no", 2, "Directory '{tmp}/no' does not exist."),
@@ -199,11 +212,15 @@ def test_what_is_no_data_set_is_one_clear_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
     given = words.format(recipe=recipe_file, tmp=tmp_path).split()
     assert run_command_line(given) == exit_code
-    said = capsys.readouterr().err
-    assert complaint.format(recipe=recipe_file, tmp=tmp_path) in said
-    assert said.count("\n") <= 1
+    said = capsys.readouterr()
+    assert complaint.format(recipe=recipe_file, tmp=tmp_path) in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert not (tmp_path / "quarantine.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["../out.wav", "{tmp}/out.wav", "a/../../out.wav"])

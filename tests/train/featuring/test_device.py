@@ -1,9 +1,11 @@
 """A device makes the rows that the processor makes, whatever it has beside them in a batch."""
 
 import json
+import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,15 @@ from beepwatch.cli import run_command_line
 from beepwatch.clock import ManualClock
 from beepwatch.errors import ConfigurationError
 from beepwatch.train import features
+from beepwatch.train.featuring import batching
 from beepwatch.train.featuring import device as on_device
 from beepwatch.train.featuring.batching import Batches, DeviceError
+from beepwatch.train.featuring.decoding import Decoders
 from beepwatch.train.featuring.device import BatchTransform, blocks_of_batch
 from beepwatch.train.featuring.recipe import FeatureRecipe
 from beepwatch.train.featuring.spectra import BLOCK_FRAMES, Transform, blocks, column_names
 from tests.train.featuring.conftest import hiss
+from tests.train.featuring.decoders import dangerous
 from tests.train.featuring.recipes import recipe
 from tests.train.featuring.test_golden import DOUBLE, OF_HTK, OF_SLANEY
 
@@ -220,6 +225,48 @@ def test_what_cannot_be_read_costs_one_line_and_no_other_recording(
         *("beep/a.wav can", "more/long.flac"),
     ]
     assert outcome.recordings == 35
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_kills_its_decoder_is_named_and_the_run_goes_on(
+    workers: int,
+    recipe_file: Path,
+    more: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What two have died on; one that died for another reason is tried again."""
+    whole = tmp_path / "whole"
+    for name in ("deadly", "once", "bug"):
+        hiss(more / f"more/{name}.wav", 3, samples=30_000)
+    table = (more / "dataset.csv").read_text()
+    (more / "dataset.csv").write_text(table + "more/once.wav,more,train\n")
+    extract(recipe_file, more, whole, device="torch:cpu")
+    (more / "dataset.csv").write_text(
+        table + "".join(f"more/{name}.wav,more,train\n" for name in ("bug", "deadly", "once"))
+    )
+    monkeypatch.setattr(batching, "Decoders", partial(Decoders, serve=dangerous))
+    out = tmp_path / "out"
+    outcome = extract(recipe_file, more, out, device="torch:cpu", workers=workers)
+    bug, deadly = outcome.problems
+    assert bug.endswith("more/bug.wav: ZeroDivisionError: a frame of no length.")
+    assert deadly == (
+        "more/deadly.wav: 2 decoders died on it: ended by SIGSEGV. "
+        "Leave it out, or report it with --debug."
+    )
+    assert (more / "more/once.tried").exists()
+    assert (out / "features.npy").read_bytes() == (whole / "features.npy").read_bytes()
+    assert (out / "index.csv").read_bytes() == (whole / "index.csv").read_bytes()
+
+
+def test_a_run_that_is_given_up_leaves_no_decoder_behind(
+    recipe_file: Path, more: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = Failing(batches=1)
+    monkeypatch.setattr(BatchTransform, "rows", lambda self, samples: failing.rows(self, samples))
+    with pytest.raises(DeviceError):
+        extract(recipe_file, more, tmp_path / "out", device="torch:cpu", workers=2)
+    assert multiprocessing.active_children() == []
 
 
 class Failing:
