@@ -116,6 +116,11 @@ def _is_file(path: Path) -> bool:
 def _read_secret(name: str, path: Path) -> Secret:
     try:
         text = path.read_text(encoding="utf-8").strip()
+    except PermissionError:
+        raise ConfigurationError(
+            f"{name} is {path}, which is not yours to read. "
+            "Run it with sudo if it is the service's."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(
@@ -292,9 +297,16 @@ def _check_relations(config: Config, file: Path | None) -> None:
             f"{where}: notify.telegram.token_file holds the token itself. Write the token into a "
             "file of mode 0600 and set that file's path, or run `beepwatch telegram pair`."
         )
+    if not config.notify.telegram.base_url.startswith(("https://", "http://")):
+        raise ConfigurationError(
+            f"{where}: notify.telegram.base_url is no address. Write it as https://HOST/bot, "
+            "or leave it out."
+        )
     try:
+        _ = config.store.path
         source_kind(capture.source)
         config.teaching.nightly_at()
+        config.machines.quiet_from_to()
         for rule in config.rules:
             rule.quiet_from_to()
             _check_text(rule)

@@ -1,5 +1,8 @@
 """What goes wrong in a way that a user can mend: one line, and the exit code that goes with it."""
 
+import shlex
+import sys
+
 
 class BeepwatchError(Exception):
     """An error whose text names the value, what was found and what to do next."""
@@ -45,3 +48,8 @@ class DiskFull(StoreError):
 
 class StoreDamaged(StoreError):
     """The database file is not what SQLite wrote."""
+
+
+def install_with(extra: str) -> str:
+    """What to do when a package of an extra is missing, for the Python that runs this."""
+    return f"Install it with: {shlex.quote(sys.executable)} -m pip install 'beepwatch[{extra}]'."

@@ -58,16 +58,7 @@ class Rule(Section, frozen=True, kw_only=True):
 
         Raises ConfigurationError when the text is not HH:MM-HH:MM.
         """
-        if not self.quiet_hours:
-            return None
-        match = _QUIET_HOURS.match(self.quiet_hours)
-        if match is None:
-            raise ConfigurationError(
-                f"rules.quiet_hours is {shortened(repr(self.quiet_hours))}; write it as "
-                'HH:MM-HH:MM, for example "22:30-07:00", or "" for none.'
-            )
-        start_h, start_min, end_h, end_min = (int(part) for part in match.groups())
-        return time(start_h, start_min), time(end_h, end_min)
+        return _from_to("rules.quiet_hours", self.quiet_hours)
 
 
 class Teaching(Section, frozen=True, kw_only=True):
@@ -96,6 +87,11 @@ class Machines(Section, frozen=True, kw_only=True):
 
     drift: Literal["report", "follow"] = "report"  # what comes over days
     enough_s: Annotated[float, Meta(ge=10, le=86_400)] = 60.0  # of entirely strange sound
+    quiet_hours: str = ""  # told afterwards, if it is unusual still
+
+    def quiet_from_to(self) -> tuple[time, time] | None:
+        """As `Rule.quiet_from_to`."""
+        return _from_to("machines.quiet_hours", self.quiet_hours)
 
 
 class Watchdog(Section, frozen=True, kw_only=True):
@@ -131,7 +127,7 @@ class Notify(Section, frozen=True, kw_only=True):
 class Store(Section, frozen=True, kw_only=True):
     """[store]: where events and clips are kept, and for how long."""
 
-    directory: str = "~/.local/share/beepwatch"
+    directory: Annotated[str, Meta(min_length=1)] = "~/.local/share/beepwatch"
     keep_days: Annotated[float, Meta(gt=0, le=36_500)] = 30
     max_mb: Annotated[float, Meta(gt=0, le=1e9)] = 2_048
     min_free_mb: Annotated[float, Meta(ge=0, le=1e9)] = 500
@@ -145,7 +141,7 @@ class Store(Section, frozen=True, kw_only=True):
 class Web(Section, frozen=True, kw_only=True):
     """[web]: where `serve` listens."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65_535)] = 8_765
 
 
@@ -161,6 +157,19 @@ class Config(Section, frozen=True, kw_only=True):
     notify: Notify = Notify()
     store: Store = Store()
     web: Web = Web()
+
+
+def _from_to(key: str, text: str) -> tuple[time, time] | None:
+    if not text:
+        return None
+    match = _QUIET_HOURS.match(text)
+    if match is None:
+        raise ConfigurationError(
+            f"{key} is {shortened(repr(text))}; write it as "
+            'HH:MM-HH:MM, for example "22:30-07:00", or "" for none.'
+        )
+    start_h, start_min, end_h, end_min = (int(part) for part in match.groups())
+    return time(start_h, start_min), time(end_h, end_min)
 
 
 def expanded(key: str, text: str) -> Path:

@@ -1,6 +1,5 @@
 """Why a configuration was refused, in words that name the place and the way out."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +7,14 @@ from typing import Any, get_args
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+from msgspec import inspect
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.secrecy import without_secrets
 
 _VALIDATION = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
+_PART = re.compile(r"[^.\[\]]+")  # of a dotted key: a name, or a number in a list
 _UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]*)`")
 _SCHEMES = ("rtsp", "rtsps", "http", "https")
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
@@ -41,14 +43,19 @@ def explain(
             f"{_origin(key, origins, file)}: unknown key {shortened(key)}."
             f"{_suggestion(root, path, unknown)}"
         )
+    origin = _origin(path, origins, file)
+    if missing := _MISSING.search(what):
+        key = f"{path}.{missing['name']}".lstrip(".")
+        return f"{origin}: {key} is missing. Give it."
     try:
         value = values
-        for part in re.findall(r"[^.\[\]]+", path):
+        for part in _PART.findall(path):
             value = value[int(part)] if part.isdigit() else value[part]
         shown = f"{path} is {shortened(without_secrets(repr(value)))}"
     except (KeyError, IndexError, TypeError):
         shown = path or "the file"
-    return f"{_origin(path, origins, file)}: {shown}: {what}."
+    wanted = _wanted(root, path)
+    return f"{origin}: {shown}; give {wanted}." if wanted else f"{origin}: {shown}: {what}."
 
 
 def shortened(text: str) -> str:
@@ -84,13 +91,56 @@ def _origin(key: str, origins: Mapping[str, str], file: Path | None) -> str:
     )
 
 
+def _wanted(root: type[msgspec.Struct], path: str) -> str | None:
+    """What may stand at `path`, in words; None where it is not one kind of thing."""
+    kind: inspect.Type | None = inspect.type_info(root)
+    for part in _PART.findall(path):
+        kind = _below(kind, part)
+    if isinstance(kind, inspect.LiteralType):
+        return " or ".join(f'"{value}"' for value in kind.values)
+    if isinstance(kind, inspect.IntType | inspect.FloatType):
+        noun = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
+        return " ".join([noun, *_range(kind)])
+    if isinstance(kind, inspect.StrType):
+        most = f" of up to {kind.max_length} characters" if kind.max_length else ""
+        return f"text in quotes{most}{', not empty' if kind.min_length else ''}"
+    if isinstance(kind, inspect.ListType | inspect.VarTupleType):
+        of_tables = isinstance(kind.item_type, inspect.StructType)
+        return f"tables, each below [[{path}]]" if of_tables else "a list in [ ]"
+    if isinstance(kind, inspect.StructType):
+        return f"a table, its keys below [{path}]"
+    return "true or false" if isinstance(kind, inspect.BoolType) else None
+
+
+def _below(kind: inspect.Type | None, part: str) -> inspect.Type | None:
+    if isinstance(kind, inspect.ListType | inspect.VarTupleType):
+        return kind.item_type
+    if isinstance(kind, inspect.StructType):
+        return next((field.type for field in kind.fields if field.encode_name == part), None)
+    return None
+
+
+def _range(kind: inspect.IntType | inspect.FloatType) -> list[str]:
+    words = []
+    if kind.gt is not None:
+        words.append(f"above {kind.gt:g}")
+    if kind.ge is not None:
+        words.append(f"from {kind.ge:g}" + (" on" if kind.le is None else ""))
+    if kind.le is not None:
+        words.append(f"{'to' if kind.ge is not None else 'and up to'} {kind.le:g}")
+    return words
+
+
 def _suggestion(root: type[msgspec.Struct], path: str, unknown: re.Match[str]) -> str:
     section: Any = root
     for part in re.findall(r"[a-z_]+", path):
         kind = section.__annotations__[part]
         section = get_args(kind)[0] if get_args(kind) else kind  # of a list of tables
     known = [field.name for field in msgspec.structs.fields(section)]
-    near = difflib.get_close_matches(unknown["name"], known, n=1, cutoff=0.5)
+    # Here, as each process of the daemon loads this module and none of them asks.
+    from difflib import get_close_matches
+
+    near = get_close_matches(unknown["name"], known, n=1, cutoff=0.5)
     if near:
         return f" Did you mean {near[0]}?"
     return f" Known here: {', '.join(known)}."

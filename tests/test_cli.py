@@ -1,7 +1,9 @@
 """The verbs: what they print, and one clear line with the right exit code when they cannot."""
 
 import csv
+import errno
 import importlib
+import io
 import json
 import os
 import subprocess
@@ -13,11 +15,13 @@ import pytest
 import beepwatch.cli
 import beepwatch.daemon
 from beepwatch import __version__
-from beepwatch.cli import configuration, run_command_line
+from beepwatch.cli import configuration, options, run_command_line
+from beepwatch.notify import bot
 
 RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
 BEEPS = RECORDING.with_suffix(".csv").read_text().count(",beep,")
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
+AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 VERBS = (
     *("demo", "run", "record", "scan", "events", "teach", "doctor", "train", "evaluate"),
     *("telegram pair", "telegram test", "config check", "config show"),
@@ -36,10 +40,12 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
 
 
-def program(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def program(
+    *words: str, before: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The installed program, in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "beepwatch", *words],
+        [*before, sys.executable, "-m", "beepwatch", *words],
         env=os.environ | environment,  # noqa: TID251 - what the process gets
         capture_output=True,
         text=True,
@@ -88,18 +94,22 @@ NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
 @pytest.mark.parametrize(
     ("line", "exit_code", "said"),
     [
-        ("listen", 2, "No such command 'listen'."),
+        ("listen", 2, "No such command 'listen'. See: beepwatch --help."),
         ("run --loud", 2, "No such option: --loud"),
         ("run --speed", 2, "Option '--speed' requires an argument."),
         ("run --speed fast", 2, "--speed is 'fast'; give 0.01 to 1000, or max."),
         ("run --speed nan", 2, "--speed is 'nan'; give 0.01 to 1000, or max."),
         ("demo --speed 0", 2, "--speed is '0'; give 0.01 to 1000, or max."),
-        ("run --rate 0", 2, "command line: capture.rate_hz is 0: Expected `int` >= 4000."),
+        (
+            "run --rate 0",
+            2,
+            "command line: capture.rate_hz is 0; give a whole number from 4000 to 384000.",
+        ),
         ("run --rate many", 2, "Invalid value for '--rate'"),
         ("run --config {tmp}/no.toml", 2, NO_CONFIG),
         ("config show --config {tmp}/no.toml", 2, NO_CONFIG),
         ("config check --config {tmp}", 2, "the configuration file {tmp} cannot be read"),
-        ("record", 2, "Missing option '--label'."),
+        ("record", 2, "Missing option '--label'. See: beepwatch record --help."),
         ("record --label beep --source gramophone", 2, "capture.source is 'gramophone'"),
         ("record --label beep --source file:{tmp}/no.wav --out {tmp}", 1, "{tmp}/no.wav does not"),
         ("scan", 2, "Missing argument 'paths'."),
@@ -111,6 +121,9 @@ NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
         ("scan {tmp}/empty.wav --workers 0", 2, "Invalid value for '--workers'"),
         ("events --since yesterday", 2, "--since is 'yesterday'; write a length"),
         ("telegram test", 2, "there is no bot token"),
+        ("config check --config {tmp}/rule.toml", 2, "rules.label is 'oven', but the model beep"),
+        ("config check --config {tmp}/model.toml", 3, "no model bundle 'nothing'"),
+        ("config check --config {tmp}/chat.toml", 2, "chat_ids is [1], but there is no bot token"),
         ("train {tmp}/no.toml --data {tmp}", 2, "cannot read recipe {tmp}/no.toml"),
         ("dataset label {tmp}/no", 2, "Directory '{tmp}/no' does not exist."),
         ("dataset label {tmp}/none", 1, "{tmp}/none holds no audio files."),
@@ -134,6 +147,9 @@ def test_a_wrong_use_is_one_line_and_its_exit_code(
     (tmp_path / "text.wav").write_text("no sound at all\n" * 20)
     (tmp_path / "empty.wav").touch()
     (tmp_path / "none").mkdir()
+    (tmp_path / "rule.toml").write_text("[[rules]]\nlabel = 'oven'\n")
+    (tmp_path / "model.toml").write_text("[model]\nbundle = 'nothing'\n")
+    (tmp_path / "chat.toml").write_text("[notify.telegram]\nchat_ids = [1]\n")
     words = [word.replace("{tmp}", str(tmp_path)) for word in line.split()]
     assert run_command_line(words) == exit_code
     complaints = [
@@ -170,6 +186,44 @@ def test_an_error_that_nobody_expected_is_one_line_too_and_keeps_secrets(
     complaint = capsys.readouterr().err
     assert "Traceback" in complaint
     assert TOKEN.partition(":")[2] not in complaint
+
+
+@pytest.mark.parametrize("verb", ["teach --list", "config check"])
+def test_the_service_s_state_is_not_taken_for_an_empty_one(verb: str, tmp_path: Path) -> None:
+    """It belongs to a user of its own; that nothing is taught there is not known."""
+    (tmp_path / "state").mkdir(mode=0)
+    done = program(*verb.split(), before=AS_ANYBODY if os.geteuid() == 0 else ())
+    (tmp_path / "state").chmod(0o700)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"beepwatch: the state directory {tmp_path}/state cannot be used: Permission denied. "
+        "Run it with sudo if it is the service's, or set store.directory to another one.\n"
+    )
+
+
+def test_a_scan_goes_on_without_the_service_s_taught_sounds(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0)
+    before = AS_ANYBODY if os.geteuid() == 0 else ()
+    done = program("scan", str(RECORDING), before=before)
+    (tmp_path / "state").chmod(0o700)
+    assert done.returncode == 0
+    assert done.stdout.count("\n") >= BEEPS
+    assert done.stderr.startswith("beepwatch: without taught sounds: the state directory")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_may_not_be_opened_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/closed")
+
+    monkeypatch.setattr(configuration, "load_settings", refused)
+    assert run_command_line(["config", "check"]) == 1
+    assert capsys.readouterr().err == (
+        "beepwatch: /var/lib/closed is not yours to use: Permission denied. "
+        "Run it with sudo if it belongs to the service, or see store.directory.\n"
+    )
 
 
 def test_breaking_off_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,6 +331,18 @@ def test_run_plays_a_file_to_its_end(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert (tmp_path / "state" / "beepwatch.db").is_file()
 
 
+@pytest.mark.parametrize(
+    ("on_terminal", "debug", "level"),
+    [(True, False, "warning"), (False, False, "info"), (True, True, "debug")],
+)
+def test_on_a_terminal_the_daemons_log_is_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, on_terminal: bool, debug: bool, level: str
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: on_terminal, raising=False)
+    monkeypatch.setitem(options.state, "debug", debug)
+    assert options.log_level() == level
+
+
 def test_record_writes_what_is_not_silent(tmp_path: Path) -> None:
     out = tmp_path / "recordings"
     words = ["record", "--label", "beep", "--out", str(out), "--speed", "max"]
@@ -309,6 +375,23 @@ def test_training_without_torch_says_what_to_install(
     assert run_command_line(["train", "recipe.toml", "--data", "data"]) == 2
     complaint = capsys.readouterr().err
     assert complaint.startswith("beepwatch: training needs torch, which is not installed.")
+
+
+def test_pairing_without_a_terminal_takes_a_piped_token_or_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It does not wait for somebody who is not there, and Python's warnings are no answer."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run_command_line(["telegram", "pair"]) == 2
+    assert capsys.readouterr().err == (
+        "beepwatch: there is no token, and nobody to ask for one. Run it in a terminal, or set "
+        "BEEPWATCH_TELEGRAM_TOKEN to what @BotFather gave.\n"
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TOKEN}\n"))
+    taken: list[str] = []
+    monkeypatch.setattr(bot, "pair", lambda *_args, ask, **_named: taken.append(ask()))
+    assert run_command_line(["telegram", "pair"]) == 0
+    assert taken == [TOKEN]
 
 
 def test_doctor_has_a_line_for_every_check(capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ def test_a_check_that_finds_something_says_it_and_ends_with_1(
     assert run(*words) == 1
     text = capsys.readouterr().out
     assert "duplicate       beep/9.wav: the same bytes as beep/1.wav\n" in text
-    assert "1 corrupt, 1 mislabelled" in text or "1 duplicate, 1 corrupt, 1 mislabelled" in text
+    assert "1 duplicate, 1 corrupt, 1 mislabelled\n" in text
     assert text.endswith(f"bad files: {bad}; picture: {picture}\n")
     assert [line.split(",")[:2] for line in bad.read_text().splitlines()[1:]] == [
         *(["beep/9.wav", "duplicate"], ["wash/text.wav", "corrupt"]),
@@ -101,6 +101,21 @@ def test_a_check_that_finds_something_says_it_and_ends_with_1(
     said = capsys.readouterr()
     assert said.err.startswith("beepwatch: wash/text.wav holds no sound")
     assert said.out == f"11 recordings in {recordings / 'dataset.csv'}, 11 new\n"
+
+
+def test_without_matplotlib_a_check_is_told_without_its_picture(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless the picture was asked for."""
+    for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not there
+    run("check", recordings, "--workers", 1)
+    said = capsys.readouterr()
+    assert said.out.endswith(f"bad files: {recordings / 'quarantine.csv'}\n")
+    assert said.err.startswith("beepwatch: the picture needs matplotlib")
+    assert not (recordings / "check.png").exists()
+    assert run("check", recordings, "--workers", 1, "--picture", recordings / "a.png") == 2
 
 
 def test_a_layout_in_place_and_each_machine_a_fold(

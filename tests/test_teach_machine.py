@@ -63,7 +63,7 @@ def test_a_fan_is_learned_from_files_and_its_worn_bearing_heard(
     lines = said(capsys, "fan", "--judge", sound, worn).splitlines()
     assert lines[0].startswith(f"{sound}: as when it was well, strangeness ")
     assert lines[1].startswith(f"{worn}: unusual from ")
-    assert "a tone at 3.1 kHz that was not there" in lines[1]
+    assert "3.1 kHz whine that was not there" in lines[1]
     (row,) = map(json.loads, said(capsys, "fan", "--judge", worn, "--json").splitlines())
     assert 62 <= row["unusual_at_s"][0] <= 76
     assert row["difference"]["kind"] == "tone"

@@ -36,7 +36,7 @@ class MicrophoneReport(msgspec.Struct, frozen=True, kw_only=True):
         return not self.faults
 
 
-def microphone_report(capture: Capture, clock: Clock | None = None) -> MicrophoneReport:
+def microphone_report(capture: Capture) -> MicrophoneReport:
     """Look for devices, listen for a second, tell what is wrong. Takes at most some seconds.
 
     What asks a sound server that hangs is never answered; it is left behind in its thread.
@@ -45,7 +45,7 @@ def microphone_report(capture: Capture, clock: Clock | None = None) -> Microphon
 
     def ask() -> None:
         try:
-            answer.set_result(_examined(capture, clock or SystemClock()))
+            answer.set_result(_examined(capture, SystemClock()))
         except Exception as error:  # noqa: BLE001 - raised where the answer is taken
             answer.set_exception(error)
 

@@ -112,6 +112,11 @@ def _first_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise UnreadableAudio(f"{path} is a directory. Name a file in it.")
+        if path.exists() and not path.is_file():
+            raise UnreadableAudio(
+                f"{path} is no file but a pipe or a device. Name a recording, "
+                "or pipe raw sound into `beepwatch run --source stdin`."
+            )
         if path.stat().st_size == 0:
             raise UnreadableAudio(f"{path} is empty (0 bytes). Record or copy it again.")
         with path.open("rb") as file:

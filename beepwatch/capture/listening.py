@@ -351,7 +351,8 @@ class Listener:
         for fault in faults:
             self.counts.faults += not fault.cleared
             event = "input_recovered" if fault.cleared else "input_fault"
-            log.warning(event, kind=fault.kind.value, reason=fault.text, count=fault.count)
+            # Whoever iterates says it louder.
+            log.info(event, kind=fault.kind.value, reason=fault.text, count=fault.count)
         return faults
 
     def _follow_clock(self, opening: _Opening, captured_mono_s: float) -> None:
@@ -379,15 +380,3 @@ class Listener:
         if due:
             self._last_yield_s = now_s
         return due
-
-
-def listen(
-    capture: Capture,
-    *,
-    rate_hz: int,
-    clock: Clock,
-    speed: Speed = 1.0,
-    stop: threading.Event,
-) -> Listener:
-    """A Listener on what `capture` names. Raises ConfigurationError if that is no source."""
-    return Listener(capture, rate_hz=rate_hz, clock=clock, speed=speed, stop=stop)

@@ -26,6 +26,7 @@ FORMATS = (
     "mpc,mpc8,mpeg,mpegts,nut,ogg,rm,tak,tta,voc,w64,wav,wv,xwma"
 )
 _ALLOCATION_BYTES = 64_000_000  # the most that ffmpeg may ask for at once
+_NO_AUDIO = "matches no streams"  # what ffmpeg says of a video without sound
 _LIMITS = {
     resource.RLIMIT_DATA: 300_000_000,
     resource.RLIMIT_FSIZE: 0,  # it only writes into its pipe
@@ -259,7 +260,7 @@ class Ffmpeg:
 
 def _reason(lines: list[str]) -> str:
     """ffmpeg's last word without the address of its object and without the URL before it."""
-    if not lines:
+    if not lines or any(_NO_AUDIO in line for line in lines):
         return "no audio in it"
     return lines[-1].split("] ", maxsplit=1)[-1].rsplit(": ", maxsplit=1)[-1].rstrip(".")
 

@@ -192,7 +192,7 @@ class _Session:
         claimed.close()
 
     def run(self, minutes: float | None, until_kb: float | None) -> RecordingSummary:
-        """Until it is over; the JSON is whole whatever ends it."""
+        """Until it is over; the JSON is whole whatever ends it, and gone if nothing began."""
         until_s = None if minutes is None else minutes * 60
         until_bytes = None if until_kb is None else until_kb * _BYTES_PER_KB
         self._write_json(stopped=None)
@@ -207,12 +207,21 @@ class _Session:
                         break
                     if self._reached(until_bytes):
                         break
-        finally:
-            if self._clerk is not None:
-                self._clerk.finish(_LAST_JUDGEMENTS_S)
-            summary = self._write_json(stopped=self._clock.utc())
-            self._say_what_there_is(summary)
+        except MicrophoneNotFound:
+            self._end()
+            self._json.unlink(missing_ok=True)  # nothing has begun
+            raise
+        except BaseException:
+            self._say_what_there_is(self._end())
+            raise
+        summary = self._end()
+        self._say_what_there_is(summary)
         return summary
+
+    def _end(self) -> RecordingSummary:
+        if self._clerk is not None:
+            self._clerk.finish(_LAST_JUDGEMENTS_S)
+        return self._write_json(stopped=self._clock.utc())
 
     def _reached(self, until_bytes: float | None) -> bool:
         return until_bytes is not None and self._bytes_before + self._bytes >= until_bytes
@@ -220,7 +229,8 @@ class _Session:
     def _say_what_begins(self) -> None:
         self._console.print(
             f"recording {self._subject.label!r} from {self._listener.source.name} "
-            f"into {self._directory}; ^C stops"
+            f"into {self._directory}; ^C stops",
+            soft_wrap=True,
         )
         if self._files_before:
             self._console.print(
@@ -233,7 +243,8 @@ class _Session:
         judged = f"; the model hears something in {len(heard)} of them" if self._judgements else ""
         self._console.print(
             f"stopped: {len(self._files)} files, {summary.counts['quiet_windows']} silent windows "
-            f"left out, {summary.kb:,.0f} kB{judged}; {self._json}"
+            f"left out, {summary.kb:,.0f} kB{judged}; {self._json}",
+            soft_wrap=True,  # a path can be copied
         )
 
     def _note(self, heard: Heard | None) -> None:

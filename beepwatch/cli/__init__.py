@@ -3,7 +3,7 @@
 import sys
 import traceback
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,7 +54,13 @@ def _complain(error: Exception) -> int:
     if isinstance(error, BeepwatchError):
         text, exit_code = str(error), error.exit_code
     elif hasattr(error, "format_message"):  # how typer words a wrong use
-        text, exit_code = error.format_message(), 2
+        text, exit_code = _with_the_way_to_help(error), 2
+    elif isinstance(error, PermissionError) and error.filename:
+        text = (
+            f"{error.filename} is not yours to use: {error.strerror}. "
+            "Run it with sudo if it belongs to the service, or see store.directory."
+        )
+        exit_code = 1
     else:
         name = type(error).__name__
         text = f"this should not happen: {name}: {error}. Please report it, with --debug."
@@ -64,8 +70,14 @@ def _complain(error: Exception) -> int:
     return exit_code
 
 
+def _with_the_way_to_help(error: Any) -> str:  # noqa: ANN401 - typer's own click has no types
+    text = str(error.format_message())
+    context = getattr(error, "ctx", None)
+    return f"{text} See: {context.command_path} --help." if text and context else text
+
+
 @app.callback(invoke_without_command=True)
-def options(
+def before_the_verb(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log more; show tracebacks.")] = False,
 ) -> None:

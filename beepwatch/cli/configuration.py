@@ -3,8 +3,8 @@
 import typer
 
 from beepwatch.cli.app import app
-from beepwatch.cli.options import ConfigFile, example, load_settings
-from beepwatch.config import display_values
+from beepwatch.cli.options import ConfigFile, example, load_settings, reachable_state
+from beepwatch.config import display_values, telegram_token
 
 config_app = typer.Typer(help="See where each setting comes from.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -12,8 +12,16 @@ app.add_typer(config_app, name="config")
 
 @config_app.command("check", epilog=example("beepwatch config check --config beepwatch.toml"))
 def config_check(config: ConfigFile = None) -> int:
-    """Say whether the configuration can be used."""
+    """Say whether `run` can use it: keys, values, model, rules, token."""
+    from beepwatch.classify.bundle import find_bundle, load_bundle
+    from beepwatch.classify.shelf import Shelf
+    from beepwatch.daemon.planning import channel_names, check_rules
+
     loaded = load_settings(config)
+    settings = loaded.config
+    labels = load_bundle(find_bundle(settings.model.bundle)).info.labels
+    check_rules(settings, labels, Shelf(reachable_state(settings)).digests())
+    channel_names(settings.notify, telegram_token(settings.notify.telegram))
     typer.echo(f"{loaded.file or 'no configuration file; defaults'}: in order")
     return 0
 

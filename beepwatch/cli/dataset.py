@@ -16,7 +16,6 @@ dataset_app = typer.Typer(help="Turn recordings into training data.", no_args_is
 app.add_typer(dataset_app, name="dataset")
 
 _LABELS = "beep,spin,wash,human"
-_LONGEST_LABEL = 64
 
 
 @dataset_app.command("label", epilog=example("beepwatch dataset label recordings"))
@@ -68,9 +67,11 @@ def dataset_label(
 
 
 def _names(text: str) -> list[str]:
+    from beepwatch.web.labelling import LONGEST_LABEL, MOST_LABELS
+
     names = [name.strip() for name in text.split(",")]
-    unfit = [n for n in names if not n or len(n) > _LONGEST_LABEL or not n.isprintable()]
-    if unfit or len(set(names)) < len(names) or len(names) > 9:
+    unfit = [n for n in names if not n or len(n) > LONGEST_LABEL or not n.isprintable()]
+    if unfit or len(set(names)) < len(names) or len(names) > MOST_LABELS:
         raise ConfigurationError(
             f"--labels is {text!r}; give one to nine different names with commas between them."
         )

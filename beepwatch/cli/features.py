@@ -9,6 +9,7 @@ import typer
 
 from beepwatch.cli.dataset import dataset_app
 from beepwatch.cli.options import (
+    Dask,
     directory_or_url,
     example,
     of_extra,
@@ -45,12 +46,7 @@ def dataset_features(
         int | None,
         typer.Option("--workers", min=0, help="Processes; 0: this one. Default: one a core."),
     ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            "--dask", metavar="ADDRESS", help="Have a Dask cluster do it, by its scheduler."
-        ),
-    ] = None,
+    dask: Dask = None,
     device: Annotated[
         str,
         typer.Option("--device", metavar="cpu|cuda", help="What transforms; a GPU if it is there."),

@@ -18,7 +18,7 @@ from beepwatch.cli.options import (
 from beepwatch.errors import ConfigurationError
 
 
-@app.command(epilog=example("beepwatch train models/beep/recipe.toml --data recordings"))
+@app.command(epilog=example("beepwatch train models/beep/recipe.toml --data DIR --out mymodel"))
 def train(
     recipe: Annotated[Path, typer.Argument(help="The recipe of a model, TOML.")],
     data: Annotated[
@@ -113,12 +113,12 @@ def evaluate(
 
     model = load_settings(config).config.model
     start_logging()
-    evaluation = of_extra("train", "beepwatch.train.evaluation")
+    evaluation = of_extra("train", "beepwatch.train.evaluation", "judging a model")
     bundle = find_bundle(model.bundle)
     if out is None:
         found = evaluation.evaluate(bundle, data, split, report=progress)
     else:
-        gallery = of_extra("train", "beepwatch.train.gallery")
+        gallery = of_extra("train", "beepwatch.train.gallery", "judging a model")
         found = gallery.evaluate_into(out, bundle, data, split, report=progress)
     typer.echo(found.table())
     return 0

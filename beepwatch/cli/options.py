@@ -1,5 +1,6 @@
 """What several verbs share: their options, the settings they make, how they talk."""
 
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from beepwatch.config import Loaded, load, telegram_token
-from beepwatch.errors import ConfigurationError
+from beepwatch.errors import ConfigurationError, StoreError, install_with
 from beepwatch.sections import Config
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ Speed = Annotated[
 OfUser = Annotated[
     bool, typer.Option("--user", help="Of your own session, for a desktop's sound server.")
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler do it instead."
+    ),
+]
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", help="Data with a manifest.csv.")]
 
 state = {"debug": False}
@@ -57,16 +64,32 @@ def load_settings(file: Path | None, overrides: dict[str, Any] | None = None) ->
     return load(file, overrides=overrides)
 
 
+def overrides_of(source: str | None = None, rate_hz: int | None = None) -> dict[str, Any]:
+    """What --source and --rate say, by dotted key."""
+    given = {"capture.source": source, "capture.rate_hz": rate_hz}
+    return {key: value for key, value in given.items() if value is not None}
+
+
 def settings_and_token(
     file: Path | None, source: str | None = None, rate_hz: int | None = None
 ) -> tuple[Config, "Secret | None"]:
-    overrides: dict[str, Any] = {}
-    if source is not None:
-        overrides["capture.source"] = source
-    if rate_hz is not None:
-        overrides["capture.rate_hz"] = rate_hz
-    settings = load_settings(file, overrides).config
+    settings = load_settings(file, overrides_of(source, rate_hz)).config
     return settings, telegram_token(settings.notify.telegram)
+
+
+def reachable_state(settings: Config) -> Path:
+    """The state directory. Raises StoreError where it is another's: what was taught is in it."""
+    directory = settings.store.path
+    try:
+        next(directory.iterdir(), None)
+    except PermissionError as error:
+        raise StoreError(
+            f"the state directory {directory} cannot be used: {error.strerror}. Run it with sudo "
+            "if it is the service's, or set store.directory to another one."
+        ) from None
+    except OSError:  # it is not there yet, and whoever writes to it says more
+        pass
+    return directory
 
 
 def speed_of(text: str) -> float | Literal["max"]:
@@ -82,7 +105,10 @@ def speed_of(text: str) -> float | Literal["max"]:
 
 
 def log_level() -> str:
-    return "debug" if state["debug"] else "info"
+    """Of the daemon: on a terminal, where alerts are lines of their own, only what is wrong."""
+    if state["debug"]:
+        return "debug"
+    return "warning" if sys.stderr.isatty() else "info"
 
 
 def start_logging(level: str = "warning") -> None:
@@ -112,6 +138,5 @@ def of_extra(extra: str, module: str, what: str = "training") -> Any:  # noqa: A
         return import_module(module)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{what} needs {error.name}, which is not installed. "
-            f"Install it with: pip install 'beepwatch[{extra}]'."
+            f"{what} needs {error.name}, which is not installed. {install_with(extra)}"
         ) from error

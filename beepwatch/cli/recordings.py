@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import directory_or_url, example, of_extra
-from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
+from beepwatch.cli.options import Dask, directory_or_url, example, of_extra
+from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio, install_with
 from beepwatch.validation import shortened
 
 if TYPE_CHECKING:
@@ -24,12 +24,6 @@ DataSet = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, max=256, help="Processes. Default: one for each core."),
-]
-Dask = Annotated[
-    str | None,
-    typer.Option(
-        "--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler do it instead."
-    ),
 ]
 By = Annotated[
     str,
@@ -84,9 +78,9 @@ def dataset_import(
     The label is the name of the folder that holds a recording, unless a table, a layout or
     --label says another.
     """
-    importing = of_extra("train", "beepwatch.train.datasets.importing")
-    gathering = of_extra("train", "beepwatch.train.datasets.gathering")
-    cutting = of_extra("train", "beepwatch.train.datasets.cutting")
+    importing = of_extra("scan", "beepwatch.train.datasets.importing", "importing")
+    gathering = of_extra("scan", "beepwatch.train.datasets.gathering", "importing")
+    cutting = of_extra("scan", "beepwatch.train.datasets.cutting", "importing")
 
     ways = [bool(layout), labels is not None, bool(label)]
     if sum(ways) > 1 or (cut_ms and cut_silence):
@@ -249,11 +243,11 @@ def dataset_check(
 
     The exit code is 1 if something was found.
     """
+    from beepwatch.train.datasets import showing
     from beepwatch.train.datasets.checking import QUARANTINE, check, write_quarantine
 
     directory = directory_or_url(data, "DIR")
     beside = directory if isinstance(directory, Path) else Path()  # else in the current directory
-    showing = of_extra("train", "beepwatch.train.datasets.showing")
     with _quietly(), _counting("checking") as report:
         checked = check(
             directory,
@@ -264,7 +258,13 @@ def dataset_check(
         )
     listed, drawn = quarantine or beside / QUARANTINE, picture or beside / "check.png"
     _written(listed, "--quarantine", lambda: write_quarantine(listed, checked.findings))
-    _written(drawn, "--picture", lambda: showing.draw(drawn, checked))
+    missing = ""
+    try:
+        _written(drawn, "--picture", lambda: showing.draw(drawn, checked))
+    except ModuleNotFoundError as error:
+        missing = f"the picture needs {error.name}, which is not installed. {install_with('train')}"
+        if picture is not None:
+            raise ConfigurationError(missing) from error
     if as_json:
         import msgspec
 
@@ -273,18 +273,15 @@ def dataset_check(
         from rich.console import Console
 
         showing.show(Console(highlight=False), checked)
-        typer.echo(f"bad files: {listed}; picture: {drawn}")
+        typer.echo(f"bad files: {listed}" + ("" if missing else f"; picture: {drawn}"))
+    if missing:
+        typer.echo(f"beepwatch: {missing}", err=True)
     return 1 if checked.findings else 0
 
 
 def _written(file: Path, option: str, write: Callable[[], None]) -> None:
     try:
         write()
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"the picture needs {error.name}, which is not installed. "
-            "Install it with: pip install 'beepwatch[train]'."
-        ) from error
     except OSError as error:
         raise BeepwatchError(
             f"{file} cannot be written: {error.strerror}. Name another with {option}."

@@ -17,6 +17,7 @@ from beepwatch.cli.options import (
     example,
     load_settings,
     log_level,
+    overrides_of,
     settings_and_token,
     speed_of,
     start_logging,
@@ -71,7 +72,7 @@ def doctor(config: ConfigFile = None, source: Source = None) -> int:
     """Check microphone, level, ffmpeg, model, disk and network: what is wrong, what to do."""
     from beepwatch.daemon import doctor as checking
 
-    loaded = load_settings(config, {"capture.source": source} if source else None)
+    loaded = load_settings(config, overrides_of(source))
     start_logging("error")
     bad = set()
     for check in checking.checks(loaded):

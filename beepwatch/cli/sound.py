@@ -9,16 +9,19 @@ import typer
 from beepwatch.cli.app import app
 from beepwatch.cli.options import (
     ConfigFile,
+    Dask,
     Rate,
     Source,
     Speed,
     example,
     load_settings,
-    settings_and_token,
+    overrides_of,
+    reachable_state,
     speed_of,
     start_logging,
     stop_on_signals,
 )
+from beepwatch.errors import StoreError
 
 
 @app.command(epilog=example("beepwatch record --label beep --device washer --until-kb 20000"))
@@ -58,7 +61,7 @@ def record(
     from beepwatch.capture.recording import record as record_session
     from beepwatch.daemon.clerk import FilingClerk, opening
 
-    settings, _ = settings_and_token(config, source, rate)
+    settings = load_settings(config, overrides_of(source, rate)).config
     start_logging()
     stop = stop_on_signals()
     console = Console(stderr=True)
@@ -99,14 +102,7 @@ def scan(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Threads. Default: one a core.")
     ] = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            "--dask",
-            metavar="ADDRESS",
-            help="Let the workers of this Dask scheduler do it instead.",
-        ),
-    ] = None,
+    dask: Dask = None,
     config: ConfigFile = None,
 ) -> int:
     """Find sounds in recordings."""
@@ -118,6 +114,10 @@ def scan(
 
     settings = load_settings(config).config
     model = settings.model
+    try:
+        reachable_state(settings)
+    except StoreError as error:
+        typer.echo(f"beepwatch: without taught sounds: {error}", err=True)
     given = scanning.recordings(map(location_of, paths))
     failed = False
     with scanning.quiet_decoders(), written(given, table=csv, labels=labels) as write:
@@ -148,19 +148,18 @@ def events(
     config: ConfigFile = None,
 ) -> int:
     """What was heard, what was told, and what is still to be told."""
-    from rich.console import Console
-
     from beepwatch.clock import SystemClock
     from beepwatch.store import listing
     from beepwatch.store.database import Database
 
-    store = load_settings(config).config.store
+    settings = load_settings(config).config
     after = listing.since_time(since, SystemClock().utc()) if since else None
-    database = Database(store.path)
+    database = Database(reachable_state(settings))
     with contextlib.closing(database):
         rows = listing.event_rows(database, after)
         if json:
             typer.echo(listing.json_lines(rows), nl=False)
         else:
-            Console().print(listing.table(rows, listing.notice_rows(database, after)))
+            notices = listing.notice_rows(database, after)
+            typer.echo(listing.text_lines(rows, notices), nl=False)
     return 0

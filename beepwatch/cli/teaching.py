@@ -14,12 +14,15 @@ from beepwatch.cli.options import (
     Speed,
     example,
     load_settings,
+    overrides_of,
     progress,
+    reachable_state,
     speed_of,
     start_logging,
     stop_on_signals,
 )
 from beepwatch.errors import ConfigurationError, ModelError
+from beepwatch.wording import counted
 
 if TYPE_CHECKING:
     from beepwatch.classify.bundle import BundleInfo
@@ -140,8 +143,9 @@ def teach(
             "NAME --normal, NAME --judge, --from-feedback, --list, --remove, --rollback, --export, "
             "--import. See: beepwatch teach --help."
         )
-    overrides = {} if source is None else {"capture.source": source}
-    return actions[0](load_settings(config, overrides)) or 0
+    loaded = load_settings(config, overrides_of(source))
+    reachable_state(loaded.config)
+    return actions[0](loaded) or 0
 
 
 def _lesson(loaded: "Loaded", lesson: Lesson) -> int | None:
@@ -278,7 +282,7 @@ def _roll_back(loaded: "Loaded", name: str) -> None:
     holder = _holder(loaded, name)
     holder.rollback(name)
     left = len(holder.versions(name))
-    typer.echo(f"{name} is as it was; {left} earlier version(s) are left. {_NOTICED}")
+    typer.echo(f"{name} is as it was; {counted(left, 'earlier version')} left. {_NOTICED}")
 
 
 def _holder(loaded: "Loaded", name: str) -> "Shelf | Machines":
@@ -309,7 +313,7 @@ def _export(loaded: "Loaded", name: str, file: Path) -> None:
             f"alone. Learn it where it is to be watched: beepwatch teach {name} --normal --listen."
         )
     count = export(holder, name, file)
-    typer.echo(f"{file} has {name} with its {count} example(s): sound from your room.")
+    typer.echo(f"{file} has {name} with {counted(count, 'example')}: sound from your room.")
 
 
 def _import(loaded: "Loaded", file: Path, *, replace: bool) -> None:
@@ -326,7 +330,9 @@ def _import(loaded: "Loaded", file: Path, *, replace: bool) -> None:
     info = _model(loaded)
     problem = unusable_because(parcel.head, info.model_id, info.labels)
     name = parcel.head.name
-    typer.echo(f"{name} is there, with {len(parcel.files)} example(s). {problem or _NOTICED}")
+    typer.echo(
+        f"{name} is there, with {counted(len(parcel.files), 'example')}. {problem or _NOTICED}"
+    )
 
 
 def _model(loaded: "Loaded") -> "BundleInfo":

@@ -1,10 +1,13 @@
 """Verbs about the Telegram bot."""
 
+import sys
+
 import typer
 
 from beepwatch.cli.app import app
 from beepwatch.cli.options import ConfigFile, example, load_settings, settings_and_token
-from beepwatch.config import telegram_token
+from beepwatch.config import TOKEN_VARIABLE, telegram_token
+from beepwatch.errors import ConfigurationError
 
 telegram_app = typer.Typer(help="Connect a Telegram bot.", no_args_is_help=True)
 app.add_typer(telegram_app, name="telegram")
@@ -22,10 +25,22 @@ def telegram_pair(config: ConfigFile = None) -> int:
         loaded.config.notify.telegram,
         config_file=config or loaded.file or default_file(),
         token=token,
-        ask=lambda: typer.prompt("The bot's token, from @BotFather", hide_input=True, type=str),
+        ask=_asked_for_the_token,
         say=typer.echo,
     )
     return 0
+
+
+def _asked_for_the_token() -> str:
+    """What is typed, unseen, or the first line of what is piped in."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("The bot's token, from @BotFather", hide_input=True, type=str))
+    if piped := sys.stdin.readline().strip():
+        return piped
+    raise ConfigurationError(
+        f"there is no token, and nobody to ask for one. Run it in a terminal, or set "
+        f"{TOKEN_VARIABLE} to what @BotFather gave."
+    )
 
 
 @telegram_app.command("test", epilog=example("beepwatch telegram test"))

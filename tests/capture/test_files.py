@@ -124,6 +124,21 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
         open_audio(tmp_path, block_s=1)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(UnreadableAudio, match=r"pipe\.wav is no file but a pipe or a device"):
+        open_audio(tmp_path / "pipe.wav", block_s=1)
+
+
+def test_a_video_without_sound_is_told_as_that(tmp_path: Path) -> None:
+    """And not with ffmpeg's advice on its own options."""
+    path = tmp_path / "silent.mp4"
+    picture = ("-f", "lavfi", "-i", "color=d=1:r=5:s=32x32", "-c:v", "mpeg4")
+    subprocess.run(["ffmpeg", "-loglevel", "error", *picture, path], check=True)
+    with pytest.raises(UnreadableAudio, match=r"can decode: no audio in it\. Give an audio file"):
+        list(decode(path, RATE_HZ))
+
+
 def test_a_name_that_no_file_can_have_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(UnreadableAudio, match="cannot be read: File name too long"):
         open_audio(tmp_path / ("x" * 300), block_s=1)

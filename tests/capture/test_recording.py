@@ -335,6 +335,8 @@ def test_without_an_input_there_is_nothing_to_record(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 3
+    assert list(tmp_path.rglob("*.*")) == []  # no session that was none
+    assert "stopped" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("beepwatch: there is no input device") or (
         "no input device matches" in done.stderr.splitlines()[-1]
     )
