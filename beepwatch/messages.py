@@ -180,8 +180,25 @@ class Inquiry(Message, frozen=True, kw_only=True):
     number: int  # comes back with the answer
 
 
+class MachineStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How a learned machine stands; times are UTC, None where there is none."""
+
+    name: str
+    usable: bool = True
+    unusual_since: datetime | None = None  # when it was told
+    heard_at: datetime | None = None  # running, last
+    off_since: datetime | None = None
+    strangeness: float | None = None  # median of the last minute that it ran
+
+
+class MachineStandings(Message, frozen=True, kw_only=True):
+    """The classifier tells how all learned machines stand."""
+
+    machines: tuple[MachineStanding, ...]
+
+
 class Condition(Message, frozen=True, kw_only=True):
-    """The supervisor's answer: what it sees of source, queue and model."""
+    """The supervisor's answer: what it sees of source, queue and model; `machines` as told."""
 
     number: int
     up_s: float  # since the daemon's start
@@ -192,6 +209,7 @@ class Condition(Message, frozen=True, kw_only=True):
     lag_s: float = 0.0  # of the classifier behind the newest window
     dropped_windows: int = 0
     model: str = ""  # "" before one is loaded
+    machines: tuple[MachineStanding, ...] = ()
 
 
 class Listen(Message, frozen=True, kw_only=True):
@@ -329,7 +347,7 @@ class DeliveryState(enum.StrEnum):
     """Where an alert stands on one channel."""
 
     PENDING = "pending"
-    MUTED = "muted"  # heard while its chat did not want to be told
+    MUTED = "muted"  # its chat did not want to be told, or it was over before its time
     SENT = "sent"
     REFUSED = "refused"
     EXPIRED = "expired"
@@ -366,6 +384,7 @@ AnyMessage = (
     | Noted
     | Alert
     | Inquiry
+    | MachineStandings
     | Condition
     | Listen
     | Piece

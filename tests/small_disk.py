@@ -3,7 +3,9 @@
 Mounting takes root with CAP_SYS_ADMIN; where the kernel says no, the test is skipped, and says so.
 """
 
+import fcntl
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import pytest
 
 _FILLER = "filler"
 _BLOCK_BYTES = 4_096
+_EXT4_SHUTDOWN, _WITHOUT_LOG = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN, fs/ext4/ext4.h
 
 
 class SmallDisk:
@@ -76,6 +79,14 @@ class BrokenDisk:
         )
         device = Path(source.stdout.strip()).name
         Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
+
+    def pull(self) -> None:
+        """Let it be as one that is not there any more: from now on everything is EIO."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(handle, _EXT4_SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+        finally:
+            os.close(handle)
 
 
 @contextmanager

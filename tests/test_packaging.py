@@ -56,7 +56,7 @@ def test_setup_refuses_a_scope_it_does_not_know() -> None:
     assert "demo, test or all" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["setup", "demo", "test", "image", "../deploy/lock"])
+@pytest.mark.parametrize("name", ["setup", "demo", "test", "image", "audit", "../deploy/lock"])
 def test_scripts_are_executable_posix_sh(name: str) -> None:
     script = ROOT / "script" / name
     assert script.stat().st_mode & 0o111

@@ -115,6 +115,7 @@ class Classifier:
             settings.directory,
             settings.machines,
             clock,
+            zone=LocalZone(),
             live=settings.live,
             rate_hz=engine.rate_hz,
             clip=self._pipeline.last,
@@ -128,7 +129,8 @@ class Classifier:
         while True:
             message = self._link.receive(IDLE_S)
             if isinstance(message, Finish):
-                self._write(self._pipeline.finish() if message.for_good else [])
+                over = [*self._pipeline.finish(), *self._machines.finish()]
+                self._write(over if message.for_good else [])
                 self._write_the_rest(message.within_s or LAST_TRIES_S)
                 self._machines.keep(now=True)
                 self._link.send(Finished())
@@ -149,7 +151,6 @@ class Classifier:
     def _handle(self, message: AnyMessage | None) -> None:
         if self._live and isinstance(message, Window | Quiet) and self._time.is_set_anew(message):
             self._follow_clock(message)
-        self._machines.look()
         match message:
             case Window():
                 self._write(self._pipeline.hear(message))
@@ -159,17 +160,18 @@ class Classifier:
                 self._pipeline.watch(message)
             case None if self._live:
                 self._write(self._pipeline.tick(self._clock.mono_s(), self._clock.utc()))
-        if isinstance(message, Window | Hum):
-            self._listen_to_machines(message)
+        self._listen_to_machines(message)
         if isinstance(message, Window | Quiet):
             at_rest = self._pipeline.at_rest and not self._writer.unwritten
             self._link.send(
                 Done(stream_id=message.stream_id, sequence=message.sequence, at_rest=at_rest)
             )
 
-    def _listen_to_machines(self, span: Window | Hum) -> None:
+    def _listen_to_machines(self, message: AnyMessage | None) -> None:
         """What they have told is on the disk before it is remembered as told."""
-        notes = self._machines.hear(span)
+        notes = self._machines.look()
+        if isinstance(message, Window | Hum):
+            notes += self._machines.hear(message)
         if notes:
             self._write(notes)
         if not self._writer.unwritten:
@@ -277,6 +279,7 @@ class NoteWriter:
                 alert=note.alert,
                 channels=self._channels,
                 told_by=self._last_alert.get(label) if note.covered and not note.alert else None,
+                ends=note.ends,
             ),
             event,
             note,

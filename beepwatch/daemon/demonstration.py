@@ -11,7 +11,6 @@ from beepwatch.daemon.running import run
 from beepwatch.sections import Capture, Config, Console, Notify, Store
 
 RECORDING = "kitchen.flac"
-SPEED = 10.0  # of the recording: quick enough to wait for, slow enough to watch
 
 
 def demonstrate(speed: float | Literal["max"], directory: Path | None, log_level: str) -> int:

@@ -153,7 +153,8 @@ class BotDesk:
         self._changed()
         return (
             f"quiet here until {moment(until, now, self._zone)}. What is heard is recorded, "
-            "and not told later; faults are told. /unmute ends it"
+            "and not told later; of a machine that sounds unusual I tell you then, if it still "
+            "does; faults are told. /unmute ends it"
         )
 
     def _unmute(self, channel: str) -> str:

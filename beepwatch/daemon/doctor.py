@@ -21,6 +21,7 @@ from beepwatch.daemon.planning import check_rules, with_defaults
 from beepwatch.errors import BeepwatchError
 from beepwatch.sections import Config
 from beepwatch.store.database import Database
+from beepwatch.wording import counted
 
 PROGRAM_WITHIN_S = 10.0
 
@@ -69,7 +70,7 @@ def _microphone(config: Config) -> Iterator[Check]:
         for fault in report.faults:
             yield Check(name="microphone", ok=False, found=f"{fault}{seen}")
     else:
-        form = f"{report.rate_hz} Hz, {report.channels} channel(s)"
+        form = f"{report.rate_hz} Hz, {counted(report.channels or 0, 'channel')}"
         yield Check(name="microphone", ok=True, found=f"{report.device}, {form}")
     if report.level_dbfs is not None:
         silent = report.level_dbfs == float("-inf")
@@ -181,7 +182,8 @@ def _telegram(config: Config) -> Iterator[Check]:
     from beepwatch.notify.bot import bot_name
 
     name = asyncio.run(bot_name(token, telegram.base_url))
-    yield Check(name="telegram", ok=True, found=f"@{name}, {len(telegram.chat_ids)} chat(s)")
+    chats = counted(len(telegram.chat_ids), "chat")
+    yield Check(name="telegram", ok=True, found=f"@{name}, {chats}")
 
 
 def _service(_config: Config) -> Iterator[Check]:

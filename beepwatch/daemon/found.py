@@ -11,6 +11,7 @@ import msgspec
 from beepwatch.decide.episodes import Episode
 from beepwatch.errors import ConfigurationError
 from beepwatch.train.datasets.remote import Location
+from beepwatch.wording import counted
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,9 +30,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_line(self) -> str:
         """For people."""
+        pulses = counted(self.pulses, "pulse")
         return (
             f"{self.file}  {self.onset_s:9.2f} s  {self.label}  "
-            f"{self.pulses} pulses in {self.offset_s - self.onset_s:.1f} s  score {self.score:.2f}"
+            f"{pulses} in {self.offset_s - self.onset_s:.1f} s  score {self.score:.2f}"
         )
 
     def as_audacity_label(self) -> str:

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.condition import Listener, Normal
-from beepwatch.classify.differences import Change, Seen, change_of, difference_text
+from beepwatch.classify.differences import Change, change_of, difference_text
+from beepwatch.classify.novelties import Attention, Seen
 from beepwatch.classify.spectra import WINDOW_S, WINDOW_SAMPLES, Floats
 from beepwatch.decide.condition import Drifted, MachineWatch, Unusual, UsualAgain
-from beepwatch.messages import Alert, AlertKind, Event, Hum, Window
+from beepwatch.messages import Alert, AlertKind, Event, Hum, MachineStanding, Window
 
 News = Unusual | UsualAgain | Drifted
 _RECENT = 40  # windows that are compared with normal: two minutes
+_OF_LATE = 20  # of them: what is said when somebody asks
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,20 +61,37 @@ class Machine:
         self.watch = watch
         self.model_id = model_id  # 12 hexadecimal digits of what was learned
         self._listener = Listener(normal)
+        self._attention = Attention(self._listener)
         self._name = normal.name
         self._recent: deque[Seen] = deque(maxlen=_RECENT)
+        self._heard_at: datetime | None = None
+        self._off_since: datetime | None = None
 
-    def hear(self, spectrum: Floats, now_s: float, at: datetime) -> Told | None:
-        """A window's steady spectrum; the window ended `now_s`, which is `at`."""
-        judged = self._listener.judge(spectrum)
-        if judged is None:
+    def hear(self, portrait: Floats, now_s: float, at: datetime) -> Told | None:
+        """A window's portrait; the window ended `now_s`, which is `at`."""
+        seen = self._attention.hear(portrait, now_s)
+        if seen is None:
             self.watch.step(None, now_s)
+            self._off_since = self._off_since or at
             return None
-        self._recent.append(
-            Seen(strangeness=judged.strangeness, state=judged.state, spectrum=spectrum)
-        )
-        news = self.watch.step(judged.strangeness, now_s, drowned=judged.drowned)
+        self._heard_at, self._off_since = at, None
+        self._recent.append(seen)
+        news = self.watch.step(seen.evidence, now_s, drowned=seen.drowned)
         return None if news is None else self._told(news, at)
+
+    def standing(self, now_s: float, now: datetime) -> MachineStanding:
+        """How it stands, `now_s` being `now`."""
+        since = None
+        if self.watch.unusual:
+            since = now - timedelta(seconds=self.watch.memory(now_s).since_ago_s)
+        recent = [seen.strangeness for seen in self._recent][-_OF_LATE:]
+        return MachineStanding(
+            name=self._name,
+            unusual_since=since,
+            heard_at=self._heard_at,
+            off_since=self._off_since,
+            strangeness=float(np.median(recent)) if recent else None,
+        )
 
     def _told(self, news: News, at: datetime) -> Told:
         if isinstance(news, UsualAgain):
@@ -88,7 +107,7 @@ class Machine:
             pulses=0,
             peak_score=max(one.strangeness for one in self._recent),
             model_id=self.model_id,
-            final=True,
+            final=isinstance(news, Drifted),  # what is unusual goes on
         )
         return Told(
             alert=self._alert(AlertKind.UNUSUAL, text, at),

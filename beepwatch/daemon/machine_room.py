@@ -5,7 +5,7 @@ judges them is loaded with the first.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,23 @@ import structlog
 
 from beepwatch.classify.machines import Machines
 from beepwatch.clock import Clock
-from beepwatch.daemon.machine_memory import read_memory, write_memory
+from beepwatch.daemon.machine_memory import FILE, read_memory, write_memory
 from beepwatch.daemon.pipeline import Note
 from beepwatch.daemon.watching import ShelfWatch
 from beepwatch.decide.condition import MachineWatch
+from beepwatch.decide.rules import end_of_quiet
 from beepwatch.errors import ModelError
-from beepwatch.messages import Clip, Fault, FaultKind, Hum, Window
+from beepwatch.messages import (
+    Alert,
+    AlertKind,
+    Clip,
+    Fault,
+    FaultKind,
+    Hum,
+    MachineStanding,
+    MachineStandings,
+    Window,
+)
 from beepwatch.sections import Machines as Section
 
 if TYPE_CHECKING:
@@ -35,9 +46,9 @@ _log = structlog.get_logger()
 class MachineRoom:
     """All machines of a state directory.
 
-    `clip` cuts the last so many seconds of sound; `report` takes faults: a machine that cannot be
-    used is one fault, and the others go on. Of a `live` source what was heard of a machine outlives
-    the process.
+    `clip` cuts the last so many seconds of sound; `report` takes faults (a machine that cannot be
+    used is one, and the others go on) and how the machines stand; `zone` is the local time of
+    quiet hours. Of a `live` source what was heard of a machine outlives the process.
     """
 
     def __init__(
@@ -46,14 +57,17 @@ class MachineRoom:
         section: Section,
         clock: Clock,
         *,
+        zone: tzinfo,
         live: bool,
         rate_hz: int,
         clip: Callable[[float], Clip | None],
-        report: Callable[[Fault], None],
+        report: Callable[[Fault | MachineStandings], None],
     ) -> None:
         self._shelf = Machines(state)
         self._section = section
         self._clock = clock
+        self._quiet = section.quiet_from_to()
+        self._zone = zone
         self._live = live
         self._rate_hz = rate_hz
         self._clip = clip
@@ -64,13 +78,17 @@ class MachineRoom:
         self._ear: Ear | None = None
         self._kept_s = clock.mono_s()
         self._news = False  # told, and not kept yet
+        self._over: list[str] = []  # whose events nobody will end
+        self._said = MachineStandings(machines=())
         self._changes = ShelfWatch(self._shelf)
         self._follow()
 
-    def look(self) -> None:
-        """Take up what was taught since the last look."""
+    def look(self) -> list[Note]:
+        """Take up what was taught since the last look; what was told of what is gone is over."""
         if self._changes.changed(self._clock.mono_s()):
             self._follow()
+        over, self._over = self._over, []
+        return [Note(ends=name) for name in over]
 
     def hear(self, span: Window | Hum) -> list[Note]:
         """What there is to tell after a piece of sound."""
@@ -80,14 +98,20 @@ class MachineRoom:
         if window is None:
             return []
         # Imported by now, with the first machine.
-        from beepwatch.classify.spectra import spectrum
+        from beepwatch.classify.portraits import portrait
 
-        seen = spectrum(window)
+        seen = portrait(window)
         length_s = span.samples / span.rate_hz
         now_s = span.started_mono_s + length_s
         at = span.started_at + timedelta(seconds=length_s)
-        told = [one.hear(seen, now_s, at) for one in self._machines.values()]
-        return [self._note(one) for one in told if one is not None]
+        told = {name: one.hear(seen, now_s, at) for name, one in self._machines.items()}
+        self._say()
+        return [self._note(name, one) for name, one in told.items() if one is not None]
+
+    def finish(self) -> list[Note]:
+        """A recording is over, and what was unusual in it."""
+        unusual = [name for name, one in self._machines.items() if one.watch.unusual]
+        return [] if self._live else [Note(ends=name) for name in unusual]
 
     def keep(self, *, now: bool = False) -> None:
         """Write down what is known of the machines, if something was told or it is time."""
@@ -99,16 +123,34 @@ class MachineRoom:
             memory = machine.watch.memory(now_s)
             write_memory(self._shelf.directory / name, machine.model_id, memory, self._clock.utc())
 
-    def _note(self, told: "Told") -> Note:
+    def _say(self) -> None:
+        """How they stand, if it is something else."""
+        now_s, now = self._clock.mono_s(), self._clock.utc()
+        machines = [one.standing(now_s, now) for one in self._machines.values()]
+        machines += [MachineStanding(name=name, usable=False) for name in self._faults]
+        standing = MachineStandings(machines=tuple(sorted(machines, key=lambda one: one.name)))
+        if standing != self._said:
+            self._said = standing
+            self._report(standing)
+
+    def _note(self, name: str, told: "Told") -> Note:
         self._news = True
+        alert = self._held_back(told.alert)
         clip = self._clip(CLIP_S)
         if told.event is None or told.change is None or clip is None:
-            return Note(alert=told.alert, event=told.event)
+            ends = name if alert.kind is AlertKind.RECOVERED else None
+            return Note(alert=alert, event=told.event, ends=ends)
         # Needed once in a machine's life, with luck.
         from beepwatch.daemon.machine_picture import picture_of
 
         picture = picture_of(clip, told.change.db)
-        return Note(alert=told.alert, event=told.event, clip=clip, picture=picture)
+        return Note(alert=alert, event=told.event, clip=clip, picture=picture)
+
+    def _held_back(self, alert: Alert) -> Alert:
+        if self._quiet is None:
+            return alert
+        due_at = end_of_quiet(alert.due_at.astimezone(self._zone), *self._quiet)
+        return msgspec.structs.replace(alert, due_at=due_at)
 
     # Which there are
 
@@ -117,7 +159,9 @@ class MachineRoom:
         for name in {*digests, *self._digests}:
             if digests.get(name) == self._digests.get(name):
                 continue
-            self._machines.pop(name, None)
+            before = self._machines.pop(name, None)
+            if before is not None or (self._shelf.directory / name / FILE).exists():
+                self._over.append(name)
             if name not in digests:
                 self._clear(name, f"the learned machine {name} was taken away")
             else:
@@ -125,6 +169,7 @@ class MachineRoom:
         self._digests = digests
         if not self._machines:
             self._ear = None
+        self._say()
 
     def _take_up(self, name: str, model_id: str) -> None:
         from beepwatch.daemon.machine import Ear, Machine
@@ -142,6 +187,8 @@ class MachineRoom:
             memory = read_memory(self._shelf.directory / name, model_id, self._clock.utc())
         if memory is not None:
             watch.recall(memory, self._clock.mono_s())
+        if watch.unusual and name in self._over:
+            self._over.remove(name)
         self._machines[name] = Machine(normal, model_id, watch)
         self._ear = self._ear or Ear()
         _log.info("machine_listened_to", machine=name, normal=model_id, goes_on=memory is not None)

@@ -13,9 +13,10 @@ from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.nightly import Nightly
 from beepwatch.daemon.settings import MessengerSettings
+from beepwatch.daemon.storeless import Storeless
 from beepwatch.daemon.threads import SteadyThreads
 from beepwatch.daemon.unwritten import Unwritten
-from beepwatch.errors import StoreError
+from beepwatch.errors import DiskFull, StoreDamaged, StoreError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import (
     Alert,
@@ -55,13 +56,28 @@ def main(connection: Connection, settings: MessengerSettings) -> None:
     configure_logging(settings.logs)
     if settings.alone:
         keep_apart_what_is_large()
+    link = Link(connection, SystemClock())
     try:
-        asyncio.run(Messenger(Link(connection, SystemClock()), settings).run())
+        asyncio.run(_life(link, settings).run())
     except SupervisorGone:
         _log.warning("supervisor_gone", process="messenger")
     except StoreError as error:
         _log.error("store_unusable", process="messenger", error=str(error))
         sys.exit(error.exit_code)  # the supervisor tries again, less and less often
+
+
+def _life(link: Link, settings: MessengerSettings) -> "Messenger | Storeless":
+    """With the store, or, if it cannot be opened, without it until it can be."""
+    try:
+        try:
+            return Messenger(link, settings)
+        except DiskFull:
+            return Messenger(link, settings)  # the first try has made it give up its reserve
+    except StoreDamaged:
+        raise  # the next start of the daemon puts it aside
+    except StoreError as error:
+        channels = _open_channels(settings)
+        return Storeless(link, settings, channels, error, clock=SystemClock(), zone=LocalZone())
 
 
 class Messenger:

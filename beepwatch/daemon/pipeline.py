@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from beepwatch.classify.engines import Engine
 from beepwatch.daemon.resuming import Earlier, EpisodeKey
 from beepwatch.decide import deadman
 from beepwatch.decide.counting import recounted, span_to_count_in
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
+from beepwatch.decide.opinion import opinion, span_to_ask_of
+from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
 from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Watch, Window
 from beepwatch.sections import Rule
@@ -40,6 +43,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     alert: Alert | None = None
     covered: bool = False
     picture: bytes | None = None  # PNG, of the event
+    ends: str | None = None  # the machine whose open event is over
 
 
 class Pipeline:
@@ -66,7 +70,7 @@ class Pipeline:
     ) -> None:
         told_s = last_told_s or {}
         self._engine = engine
-        self._tracker = EpisodeTracker(thresholds, context_s=context_s)
+        self._tracker = EpisodeTracker(thresholds, context_s=context_s, opinion=self._opinion)
         self._rules = [
             RuleMachine(rule, zone=zone, last_told_s=told_s.get(number))
             for number, rule in enumerate(rules)
@@ -222,14 +226,20 @@ class Pipeline:
             clip = None
         return [Note(event=event, episode=key, clip=clip, covered=covered)]
 
+    def _opinion(self, pulse: Pulse) -> float | None:
+        span = span_to_ask_of(pulse)
+        clip = None if span is None else self._trail.cut(*span)
+        if clip is None:
+            return None
+        return opinion(pulse, _samples(clip), clip.rate_hz, _start_s(clip, pulse))
+
     def _counted_in_its_sound(self, episode: Episode) -> Episode:
         span = span_to_count_in(episode)
         clip = None if span is None else self._trail.cut(*span)
         if clip is None:
             return episode
-        before_s = (episode.onset - clip.started_at).total_seconds()
-        sound = np.frombuffer(clip.pcm, dtype=np.int16)
-        return recounted(episode, sound, clip.rate_hz, episode.pulses[0].onset_s - before_s)
+        start_s = _start_s(clip, episode.pulses[0])
+        return recounted(episode, _samples(clip), clip.rate_hz, start_s)
 
     def _keep_full_clips(self) -> None:
         """Cut the longest clip as soon as it is whole: the trail does not last for ever."""
@@ -248,6 +258,15 @@ class Pipeline:
             final=episode.closed,
         )
         return self._earlier.join(event, episode)
+
+
+def _samples(clip: Clip) -> NDArray[np.int16]:
+    return np.frombuffer(clip.pcm, dtype=np.int16)
+
+
+def _start_s(clip: Clip, pulse: Pulse) -> float:
+    """When a clip begins, on the clock that a pulse's seconds are of."""
+    return pulse.onset_s - (pulse.onset - clip.started_at).total_seconds()
 
 
 def told_keys(rules: Sequence[Rule]) -> list[str]:

@@ -1,5 +1,6 @@
 """`beepwatch run`: the whole daemon in the foreground, put together from its configuration."""
 
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from beepwatch.clock import Clock, SystemClock
 from beepwatch.config import service_manager, tell_libraries
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
+from beepwatch.daemon.refuge import refuge_from
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.daemon.supervisor import Supervisor, Wiring
 from beepwatch.daemon.systemd import ServiceManager
@@ -53,6 +55,9 @@ def run(
     planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
     configure_logging(planner.logs(token))
     clock = SystemClock()
+    refuge = refuge_from(config.store.path)
+    if refuge is not None:
+        config, read_again = refuge.applied(config), refuge.reading(read_again)
     watch = ShelfWatch(Shelf(config.store.path))
     plan = planner.plan(config, token)
     wiring = Wiring(
@@ -66,7 +71,8 @@ def run(
         shelf_changed=watch.changed,
     )
     with claimed(config.store.path), closing(ServiceManager(*service_manager())) as manager:
-        _prepare_store(config.store.path, channel_names(config.notify, token), clock)
+        news = (refuge.alert(clock),) if refuge is not None else ()
+        _prepare_store(config.store.path, channel_names(config.notify, token), clock, news)
         supervisor = Supervisor(wiring, clock, manager)
         exit_code = supervisor.run()
     if supervisor.failure is not None:
@@ -83,8 +89,12 @@ def recorder_of(settings: RecorderSettings) -> Child:
     return Child("recorder", "beepwatch.daemon.recorder", settings, lent=(memory,))
 
 
-def _prepare_store(directory: Path, channels: tuple[str, ...], clock: Clock) -> None:
-    """Make and migrate the database before anybody uses it; tell if the old one was damaged."""
+def _prepare_store(
+    directory: Path, channels: tuple[str, ...], clock: Clock, news: Iterable[Alert]
+) -> None:
+    """Make and migrate the database before anybody uses it; tell if the old one was damaged, and
+    what else there is to tell of the disk.
+    """
     damage = put_aside_if_damaged(directory, clock)
     try:
         database = Database(directory)
@@ -104,5 +114,7 @@ def _prepare_store(directory: Path, channels: tuple[str, ...], clock: Clock) -> 
                 dedupe_key=f"damaged:{now.isoformat()}",
             )
             outbox.write(alert=fault, channels=channels)
+        for alert in news:
+            outbox.write(alert=alert, channels=channels)
     finally:
         database.close()

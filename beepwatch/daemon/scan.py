@@ -32,7 +32,7 @@ def recordings(paths: Iterable[Location]) -> list[Given]:
             continue
         below = list(_below(path))
         if not below:
-            problem = f"{path} holds no audio files. Name a file, or another."
+            problem = f"{path} holds no audio files. Name a file, or another directory."
             given.append(Given(file=path, name=Path(path.name), problem=problem))
         given += below
     return given

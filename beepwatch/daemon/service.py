@@ -19,6 +19,7 @@ from beepwatch.daemon.units import NAME, own_installation, rendered, shipped
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.store.database import FILE_NAME, Database
 from beepwatch.store.standing import standing
+from beepwatch.wording import counted
 
 STATE_DIRECTORY = Path("/var/lib/beepwatch")  # what StateDirectory= makes
 BOOTED = Path("/run/systemd/system")  # sd_booted(3)
@@ -306,11 +307,11 @@ class Service:
         if now.heard is None:
             yield "heard", "nothing yet"
         else:
-            pulses = f"{now.heard.pulses} pulse{'s' if now.heard.pulses != 1 else ''}"
-            pulses = pulses if now.heard.pulses else "unusual"  # a machine
+            # A machine's event has no pulses.
+            pulses = counted(now.heard.pulses, "pulse") if now.heard.pulses else "unusual"
             ago = _length((clock.utc() - now.heard.onset).total_seconds())
             yield "heard", f"{now.heard.label}, {pulses}, {_local(now.heard.onset)} ({ago} ago)"
-        yield "waiting", f"{now.waiting or 'no'} alert{'s' if now.waiting != 1 else ''} to be told"
+        yield "waiting", f"{counted(now.waiting, 'alert')} to be told"
 
     def _last_log_line(self) -> str:
         done = self._run(*self._scope.journal, "--lines=20", "--output=cat")

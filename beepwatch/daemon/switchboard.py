@@ -10,6 +10,8 @@ from beepwatch.messages import (
     Condition,
     Inquiry,
     Listen,
+    MachineStanding,
+    MachineStandings,
     Piece,
     Quiet,
     Taken,
@@ -33,6 +35,7 @@ class Switchboard:
         clock: Clock,
     ) -> None:
         self.model = ""
+        self._machines: tuple[MachineStanding, ...] = ()
         self._recorder = recorder
         self._classifier = classifier
         self._messenger = messenger
@@ -53,7 +56,7 @@ class Switchboard:
         self._level_at_s = span.started_mono_s
 
     def handle(self, message: AnyMessage) -> None:
-        """What messenger and recorder have to say to one another; anything else is not for us."""
+        """What the children have to say to one another; anything else is not for us."""
         match message:
             case Inquiry():
                 self._messenger.send(self._condition(message.number))
@@ -65,6 +68,8 @@ class Switchboard:
                 self._pieces.append(message)
             case Taken():
                 self._untaken = False
+            case MachineStandings():
+                self._machines = message.machines
             case Watch():
                 self._classifier.send(message)  # a dead one's next life finds it in the store
 
@@ -92,4 +97,5 @@ class Switchboard:
             lag_s=self._queue.lag_s,
             dropped_windows=self._queue.dropped,
             model=self.model,
+            machines=self._machines,
         )

@@ -8,6 +8,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 from beepwatch.messages import Alert, AlertKind, Event
+from beepwatch.wording import counted
 
 _GAP = "  "
 _DOT = " · "
@@ -64,7 +65,7 @@ def digest(lines: Iterable[str], room: str, longest: int) -> tuple[int, str]:
             more = ["… more follow"]
             break
         taken.append(line)
-    heading = f"{len(taken)} alert{'' if len(taken) == 1 else 's'} could not be told in time"
+    heading = f"{counted(len(taken), 'alert')} could not be told in time"
     first = _DOT.join(part for part in (heading, room) if part)
     return len(taken), "\n".join([first, *taken, *more])
 
@@ -98,14 +99,14 @@ def _extent(events: Sequence[Event]) -> str:
     pulses = sum(event.pulses for event in events)
     if not pulses:  # a machine's, which has none
         return f"over {_length(events[0].onset, events[-1].offset)}"
-    counted = f"{pulses} pulse{'' if pulses == 1 else 's'}"
+    heard = counted(pulses, "pulse")
     if len(events) > 1:
-        counted += f" in {len(events)} bursts"
+        heard += f" in {len(events)} bursts"
     if not all(event.final for event in events):
-        return f"{counted} so far"
+        return f"{heard} so far"
     first = min(event.onset for event in events)
     last = max(event.offset for event in events)
-    return f"{counted} {'in' if len(events) == 1 else 'within'} {_length(first, last)}"
+    return f"{heard} {'in' if len(events) == 1 else 'within'} {_length(first, last)}"
 
 
 def _length(first: datetime, last: datetime) -> str:

@@ -25,11 +25,11 @@ class Command(enum.StrEnum):
 
 #: As Telegram lists them while somebody types.
 DESCRIPTIONS = {
-    Command.STATUS: "how it stands: level, queue, disk, model",
+    Command.STATUS: "how it stands: level, queue, disk, model, machines",
     Command.LAST: "what was heard last, with its sound",
     Command.LISTEN: "let me hear the room: /listen 10",
-    Command.MUTE: "tell no sounds here for a while: /mute 2h",
-    Command.UNMUTE: "tell them again",
+    Command.MUTE: "be quiet here for a while: /mute 2h",
+    Command.UNMUTE: "tell all again",
     Command.WATCH: "tell me if nothing is heard: /watch 150m",
     Command.HELP: "this list",
 }

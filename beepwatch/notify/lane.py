@@ -223,7 +223,7 @@ class Lane:
         """
         alert = delivery.alert
         sound = None
-        if alert.event_id is not None:
+        if alert.event_id is not None and alert.kind is not AlertKind.RECOVERED:
             sound = await self._shelf.sound(alert.event_id)
         alert_id, name = alert.id or 0, self._channel.name
         events = await self._marks.ask(lambda: self._outbox.events_of(alert_id))

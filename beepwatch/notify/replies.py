@@ -6,8 +6,9 @@ from datetime import datetime, tzinfo
 
 import msgspec
 
-from beepwatch.messages import Condition
+from beepwatch.messages import Condition, MachineStanding
 from beepwatch.notify.captions import day_and_time
+from beepwatch.wording import counted
 
 _DOT = " · "
 _FRESH_S = 10.0  # a window of 6 s that has just come is from now
@@ -34,7 +35,8 @@ def status(facts: Facts, room: str, zone: tzinfo | None) -> str:
             _DOT.join(part for part in ("beepwatch", room) if part),
             *_listening(facts, zone),
             _last_heard(facts.last_heard, zone),
-            f"{facts.untold} alert{'' if facts.untold == 1 else 's'} still to be told",
+            *_machines(facts, zone),
+            f"{counted(facts.untold, 'alert')} still to be told",
             f"{facts.free_bytes / _BYTES_PER_GB:.1f} GB free",
             *_wishes(facts, zone),
         ]
@@ -91,6 +93,31 @@ def _last_heard(when: datetime | None, zone: tzinfo | None) -> str:
     if when is None:
         return "nothing heard yet"
     return f"last heard {day_and_time(when.astimezone(zone))}"
+
+
+def _machines(facts: Facts, zone: tzinfo | None) -> Iterator[str]:
+    """ "fan: as usual, strangeness 0.1, heard 2 s ago": a line for each that was learned."""
+    for machine in facts.condition.machines if facts.condition else ():
+        yield f"{machine.name}: {', '.join(_machine(machine, facts.now, zone))}"
+
+
+def _machine(machine: MachineStanding, now: datetime, zone: tzinfo | None) -> Iterator[str]:
+    if not machine.usable:
+        yield "what was learned of it cannot be used; the log says why"
+        return
+    if machine.unusual_since is not None:
+        yield f"unusual since {moment(machine.unusual_since, now, zone)}"
+    elif machine.heard_at is not None:
+        yield "as usual"
+    else:
+        yield "not heard yet"
+    if machine.strangeness is not None:
+        yield f"strangeness {machine.strangeness:.1f}"
+    if machine.heard_at is not None:
+        ago_s = max((now - machine.heard_at).total_seconds(), 0.0)
+        yield f"heard {duration(ago_s)} ago"
+    if machine.off_since is not None:
+        yield f"off since {moment(machine.off_since, now, zone)}"
 
 
 def _wishes(facts: Facts, zone: tzinfo | None) -> Iterator[str]:

@@ -6,12 +6,28 @@ from collections.abc import Sequence
 from beepwatch.messages import Alert, AlertKind, Clip, Event
 from beepwatch.store.schema import stored_us
 
-#: What is heard while a channel is muted is never told there; faults and absences are.
+#: What is heard while a channel is muted is not told there, and neither is that a machine is well
+#: again of which it was not told that it was not; faults and absences are.
 _PUT_DELIVERY = """
     INSERT INTO deliveries (alert_id, channel, state) VALUES (:alert, :channel, CASE WHEN
         :mutable AND EXISTS (
             SELECT 1 FROM mutes WHERE mutes.channel = :channel AND since <= :at AND :at < until
+        ) OR EXISTS (
+            SELECT 1 FROM deliveries JOIN alerts ON alerts.id = alert_id
+            WHERE alerts.event_id = :ended AND channel = :channel AND state = 'muted'
         ) THEN 'muted' ELSE 'pending' END)
+"""
+
+_MUTABLE = (AlertKind.HEARD, AlertKind.UNUSUAL)
+
+#: A machine's event has no pulses. One that was told twice around a crash ends twice.
+_END_EVENTS = """
+    UPDATE events SET final = 1, offset = max(offset, coalesce(?, offset)), revision = revision + 1
+    WHERE label = ? AND pulses = 0 AND final = 0 RETURNING id
+"""
+_WITHDRAW = """
+    UPDATE deliveries SET state = 'muted' WHERE state = 'pending' AND alert_id IN (
+        SELECT id FROM alerts WHERE event_id = ? AND due_at > ? AND due_at > created_at)
 """
 
 
@@ -70,12 +86,35 @@ def put_picture(sql: sqlite3.Connection, event_id: int | None, png: bytes) -> No
     sql.execute("INSERT OR REPLACE INTO pictures (event_id, png) VALUES (?, ?)", (event_id, png))
 
 
+def end_machine(sql: sqlite3.Connection, name: str, alert: Alert | None) -> int | None:
+    """End the open event of a machine: when the alert says so, else as it was told; its number.
+
+    What quiet hours have held back until now is not told any more.
+    """
+    at_us = None if alert is None else stored_us(alert.created_at)
+    ended = [row[0] for row in sql.execute(_END_EVENTS, (at_us, name)).fetchall()]
+    if at_us is not None:
+        sql.executemany(_WITHDRAW, [(event_id, at_us) for event_id in ended])
+    return max(ended, default=None)
+
+
 def put_alert(
-    sql: sqlite3.Connection, alert: Alert | None, event_id: int | None, channels: Sequence[str]
+    sql: sqlite3.Connection,
+    alert: Alert | None,
+    event: Event | None,
+    event_id: int | None,
+    channels: Sequence[str],
+    *,
+    ends: bool = False,
 ) -> int | None:
-    """The number of the new alert, which has a delivery on each channel; None without one."""
+    """The number of the new alert, which has a delivery on each channel; None without one.
+
+    `ends`: it tells that the event is over.
+    """
     if alert is None:
         return None
+    # What is told of a machine once in its life, a mute does not hold back.
+    is_drift = alert.kind is AlertKind.UNUSUAL and event is not None and event.final
     cursor = sql.execute(
         "INSERT INTO alerts (kind, text, created_at, due_at, dedupe_key, event_id, revision) "
         "VALUES (?, ?, ?, ?, ?, (SELECT id FROM events WHERE id = ?), 0)",
@@ -96,7 +135,8 @@ def put_alert(
                 "alert": alert_id,
                 "channel": channel,
                 "at": stored_us(alert.created_at),
-                "mutable": alert.kind is AlertKind.HEARD,
+                "mutable": ends or (alert.kind in _MUTABLE and not is_drift),
+                "ended": event_id if ends else None,
             }
             for channel in channels
         ],

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
-from rich.table import Table
-from rich.text import Text
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.messages import AlertKind, DeliveryState, Verdict
 from beepwatch.store.database import Database
 from beepwatch.store.schema import stored_us_or_none, utc_from_us
+from beepwatch.wording import counted
 
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*([smhdw])$")
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -51,7 +50,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
 class NoticeRow(msgspec.Struct, frozen=True, kw_only=True):
     """An alert without event: missed, started, stopped, a fault.
 
-    `events --json` leaves these out, since each of its lines is an event; the table shows them.
+    `events --json` leaves these out, since each of its lines is an event.
     """
 
     text: str
@@ -143,38 +142,38 @@ def json_lines(rows: Sequence[EventRow]) -> str:
     return "".join(msgspec.json.encode(row).decode() + "\n" for row in rows)
 
 
-def table(events: Sequence[EventRow], notices: Sequence[NoticeRow]) -> Table:
-    """Events and notices for people, in local time, oldest first."""
-    shown = Table(box=None)
-    shown.add_column("when", no_wrap=True)
-    for name in ("what", "pulses", "lasted", "score", "told", "verdict"):
-        shown.add_column(name)
-    shown.add_column("clip", overflow="fold")  # whole, so that it can be copied
-    lines: list[tuple[datetime, tuple[str, ...]]] = [
-        (
-            row.onset,
-            (
-                row.label,
-                str(row.pulses),
-                f"{(row.offset - row.onset).total_seconds():.1f} s",
-                f"{row.score:.2f}",
-                _told_words(row.alerts),
-                row.verdict.value if row.verdict else "",
-                row.clip or "",
-            ),
-        )
-        for row in events
-    ]
-    lines += [
-        (row.created_at, (row.text, "", "", "", _told_words(row.alerts), "", "")) for row in notices
-    ]
-    for when, cells in sorted(lines, key=lambda line: line[0]):
-        shown.add_row(f"{when.astimezone():%Y-%m-%d %H:%M:%S}", *(Text(cell) for cell in cells))
-    return shown
+def text_lines(events: Sequence[EventRow], notices: Sequence[NoticeRow]) -> str:
+    """Events and notices for people, in local time, oldest first: a line each, its clip below."""
+    widest = max((len(row.label) for row in events), default=0)
+    lines = [(row.onset, _event_line(row, widest)) for row in events]
+    lines += [(row.created_at, _joined(row.text, _told_words(row.alerts))) for row in notices]
+    return "".join(
+        f"{when.astimezone():%Y-%m-%d %H:%M:%S}  {line}\n"
+        for when, line in sorted(lines, key=lambda line: line[0])
+    )
+
+
+def _event_line(row: EventRow, label_width: int) -> str:
+    lasted_s = (row.offset - row.onset).total_seconds()
+    # A machine's has no pulses.
+    heard = f"{counted(row.pulses, 'pulse')} in" if row.pulses else "unusual for"
+    line = _joined(
+        row.label.ljust(label_width),
+        f"{heard} {lasted_s:.1f} s",
+        f"score {row.score:.2f}",
+        _told_words(row.alerts),
+        row.verdict.value if row.verdict else "",
+    )
+    return f"{line}\n    {row.clip}" if row.clip else line
+
+
+def _joined(*words: str) -> str:
+    return "  ".join(filter(None, words))
 
 
 def _told_words(alerts: Sequence[ToldRow]) -> str:
-    return ", ".join(f"{told.channel} {told.state.value}" for told in alerts)
+    """Each once: that a machine is well again is told where it was told that it is not."""
+    return ", ".join(dict.fromkeys(f"{told.channel} {told.state.value}" for told in alerts))
 
 
 def _own_alerts(sql: sqlite3.Connection) -> dict[int, list[int]]:

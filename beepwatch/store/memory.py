@@ -11,7 +11,10 @@ _EVENT = "SELECT events.*, clips.path FROM events LEFT JOIN clips ON clips.event
 
 
 class Memory:
-    """Reads only. All methods raise StoreError when the database cannot be used."""
+    """Reads only. All methods raise StoreError when the database cannot be used.
+
+    Events of machines, which have no pulses, are not looked at: see `machine_memory`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -21,7 +24,7 @@ class Memory:
         with self._database.reading() as sql:
             rows = sql.execute(
                 f"{_EVENT} WHERE events.id IN "  # noqa: S608 - only our own words
-                "(SELECT max(id) FROM events GROUP BY label) "
+                "(SELECT max(id) FROM events WHERE pulses > 0 GROUP BY label) "
                 "ORDER BY events.id"
             ).fetchall()
         return [event_from_row(row) for row in rows]
@@ -32,7 +35,8 @@ class Memory:
             rows = sql.execute(
                 f"{_EVENT} WHERE events.id IN "  # noqa: S608 - only our own words
                 "(SELECT id FROM (SELECT id, row_number() OVER "
-                "(PARTITION BY label ORDER BY id DESC) AS place FROM events) WHERE place <= ?) "
+                "(PARTITION BY label ORDER BY id DESC) AS place FROM events WHERE pulses > 0) "
+                "WHERE place <= ?) "
                 "ORDER BY events.id",
                 (count,),
             ).fetchall()
@@ -41,7 +45,9 @@ class Memory:
     def open_events(self) -> list[Event]:
         """Events whose end was never written, oldest first."""
         with self._database.reading() as sql:
-            rows = sql.execute(f"{_EVENT} WHERE final = 0 ORDER BY events.id").fetchall()
+            rows = sql.execute(
+                f"{_EVENT} WHERE final = 0 AND pulses > 0 ORDER BY events.id"
+            ).fetchall()
         return [event_from_row(row) for row in rows]
 
     def last_alerts(self) -> dict[str, int]:

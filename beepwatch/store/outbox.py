@@ -17,7 +17,15 @@ from beepwatch.messages import (
     Verdict,
 )
 from beepwatch.store.database import Database
-from beepwatch.store.entering import known_alert, link, put_alert, put_clip, put_event, put_picture
+from beepwatch.store.entering import (
+    end_machine,
+    known_alert,
+    link,
+    put_alert,
+    put_clip,
+    put_event,
+    put_picture,
+)
 from beepwatch.store.schema import stored_us, utc_from_us, utc_or_none
 
 # Quiet hours end within a day. An alert due later than that was dated by a clock set back since.
@@ -31,10 +39,22 @@ _DELIVERY = """
     FROM deliveries JOIN alerts ON alerts.id = deliveries.alert_id
 """
 
+# Of those that a mute held back, a machine's comes up again once the mute is over, while it lasts.
+_TELLABLE = f"""{_DELIVERY} WHERE deliveries.id IN (
+        SELECT id FROM deliveries WHERE channel = :channel AND state = 'pending' UNION ALL
+        SELECT id FROM deliveries WHERE channel = :channel AND state = 'muted'
+        AND alert_id > (SELECT coalesce(max(id), 0) FROM alerts) - {_EDITABLE_ALERTS}
+    ) AND (state = 'pending' OR kind = '{AlertKind.UNUSUAL.value}'
+        AND EXISTS (SELECT 1 FROM events WHERE events.id = alerts.event_id AND final = 0)
+        AND NOT EXISTS (SELECT 1 FROM mutes WHERE mutes.channel = :channel AND until > :now)
+    ) AND (due_at <= :now OR due_at <= created_at OR due_at - :now > :longest)
+    ORDER BY alert_id LIMIT :at_most
+"""  # noqa: S608 - only our own words
+
 _SENT = """
     UPDATE deliveries SET state = 'sent', attempts = attempts + 1, reference = ?,
            revision_sent = ?, sent_at = ?, tried_at = NULL, next_try_at = NULL, last_error = NULL
-    WHERE id = ? AND state = 'pending'
+    WHERE id = ? AND state IN ('pending', 'muted')
 """
 
 
@@ -66,6 +86,7 @@ class Outbox:
         channels: Sequence[str] = (),
         told_by: int | None = None,
         picture: bytes | None = None,
+        ends: str | None = None,
     ) -> Written:
         """Put an event, its clip and picture, and an alert with one delivery per channel on the
         disk, or none of it.
@@ -74,6 +95,7 @@ class Outbox:
         `dedupe_key` is known is not written again, and an event that comes with it is the event
         that the known alert told of: a window heard twice makes neither two events nor two alerts.
         `told_by` is the alert that has told of this event's burst already; its message is edited.
+        `ends` is the machine whose event is over: the alert says so, or nobody does.
 
         Raises ValueError for a clip, a picture or `told_by` without event, and for `told_by` with
         an alert.
@@ -87,11 +109,16 @@ class Outbox:
         with self._database.transaction() as sql:
             known = known_alert(sql, alert)
             event_id = put_event(sql, event, known)
+            if ends is not None:
+                event_id = end_machine(sql, ends, alert)
             if clip is not None:
                 put_clip(sql, event_id, clip)
             if picture is not None:
                 put_picture(sql, event_id, picture)
-            alert_id = known["id"] if known else put_alert(sql, alert, event_id, channels)
+            if known:
+                alert_id = known["id"]
+            else:
+                alert_id = put_alert(sql, alert, event, event_id, channels, ends=ends is not None)
             if event_id is not None:
                 link(sql, event_id, alert_id, told_by)
         return Written(
@@ -111,9 +138,9 @@ class Outbox:
         )
 
     def last_heard(self, label: str | None = None) -> datetime | None:
-        """End of the last pulse of this label, or of any."""
+        """End of the last pulse of this label, or of any; what a machine is like is not heard."""
         if label is None:
-            return self._time("SELECT max(offset) FROM events", ())
+            return self._time("SELECT max(offset) FROM events WHERE pulses > 0", ())
         return self._time("SELECT max(offset) FROM events WHERE label = ?", (label,))
 
     # What the messenger takes
@@ -172,7 +199,7 @@ class Outbox:
         """It could not be sent and is tried again at `next_try_at`."""
         self._update(
             "UPDATE deliveries SET attempts = attempts + 1, last_error = ?, tried_at = ?, "
-            "next_try_at = ? WHERE id = ? AND state = 'pending'",
+            "next_try_at = ? WHERE id = ? AND state IN ('pending', 'muted')",
             (error, stored_us(tried_at), stored_us(next_try_at), delivery_id),
         )
 
@@ -180,7 +207,7 @@ class Outbox:
         """The channel will never take it; the error says why."""
         self._update(
             "UPDATE deliveries SET state = 'refused', attempts = attempts + 1, last_error = ?, "
-            "tried_at = NULL, next_try_at = NULL WHERE id = ? AND state = 'pending'",
+            "tried_at = NULL, next_try_at = NULL WHERE id = ? AND state IN ('pending', 'muted')",
             (error, delivery_id),
         )
 
@@ -188,7 +215,7 @@ class Outbox:
         """It was tried for too long and is tried no more."""
         self._update(
             "UPDATE deliveries SET state = 'expired', last_error = ?, tried_at = NULL, "
-            "next_try_at = NULL WHERE id = ? AND state = 'pending'",
+            "next_try_at = NULL WHERE id = ? AND state IN ('pending', 'muted')",
             (error, delivery_id),
         )
 
@@ -278,16 +305,14 @@ class Outbox:
         return {row[0]: row[1] for row in rows}
 
     def _tellable(self, channel: str, now_us: int, at_most: int) -> list[sqlite3.Row]:
-        """The oldest pending deliveries that are not held back by quiet hours.
+        """The oldest deliveries still to be made that neither quiet hours nor a mute hold back.
 
         By the order of writing, which no clock can change; `due_at <= created_at` is an alert that
         was never meant to wait, whatever the clock says now.
         """
         with self._database.reading() as sql:
             return sql.execute(
-                f"{_DELIVERY} WHERE channel = :channel AND state = 'pending' AND "
-                "(due_at <= :now OR due_at <= created_at OR due_at - :now > :longest) "
-                "ORDER BY alert_id LIMIT :at_most",
+                _TELLABLE,
                 {
                     "channel": channel,
                     "now": now_us,

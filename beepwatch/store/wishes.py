@@ -116,6 +116,7 @@ class Wishes:
         """Whether an event of one of these labels, or of any, has sounded since."""
         with self._database.reading() as sql:
             rows = sql.execute(
-                "SELECT DISTINCT label FROM events WHERE offset >= ?", (stored_us(since),)
+                "SELECT DISTINCT label FROM events WHERE offset >= ? AND pulses > 0",
+                (stored_us(since),),
             ).fetchall()
         return any(labels is None or row["label"] in labels for row in rows)

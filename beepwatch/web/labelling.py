@@ -36,11 +36,12 @@ from beepwatch.web.pictures import picture_of, sound_of, wav_of
 
 STATIC = Path(__file__).with_name("static")
 MOST_LABELS = 9  # keys 1 to 9
+LONGEST_LABEL = 64
 _MOST_BODY_BYTES = 2_000_000
 _LOOKS_EVERY_S = 0.5  # whether another program changed the table
 _SAYS_SOMETHING_EVERY = 30  # looks, so that a browser that has gone is noticed
 
-Name = Annotated[str, Meta(max_length=64)]
+Name = Annotated[str, Meta(max_length=LONGEST_LABEL)]
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

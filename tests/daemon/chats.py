@@ -71,6 +71,29 @@ class Box:
         self.say(Poke())
         return written.event_id
 
+    def is_unusual(self, machine: str) -> int:
+        """The classifier has heard that for long enough; the event's number."""
+        now = SystemClock().utc()
+        event = Event(
+            label=machine,
+            onset=now - timedelta(minutes=1),
+            offset=now,
+            pulses=0,
+            peak_score=1.7,
+            model_id="0123456789ab",
+        )
+        alert = Alert(
+            kind=AlertKind.UNUSUAL,
+            text=f"the {machine} has sounded unusual for 1 min",
+            created_at=now,
+            due_at=now,
+            dedupe_key=f"machine:{machine}:{now}",
+        )
+        written = self.outbox.write(event=event, alert=alert, channels=CHANNELS)
+        assert written.event_id is not None
+        self.say(Poke())
+        return written.event_id
+
     def posted(self, chat_id: int = OURS, number: int = 1) -> Posted:
         """The so-manieth message in a chat."""
 

@@ -29,6 +29,8 @@ from beepwatch.messages import (
     Inquiry,
     Listen,
     Listening,
+    MachineStanding,
+    MachineStandings,
     Noted,
     Piece,
     Poke,
@@ -242,6 +244,7 @@ def _asking_messenger(link: Link, part: Part) -> None:
                 level = f"{message.level_dbfs:.0f} dBFS of {message.source}"
                 waiting = f"{message.waiting_windows} waiting"
                 part.say(f"condition {waiting}, {level}, model {message.model}")
+                part.say(f"machines {[machine.name for machine in message.machines]}")
             case Alert():
                 link.send(Noted(dedupe_key=message.dedupe_key))
     link.send(Finished())
@@ -323,6 +326,7 @@ def _sounding_recorder(link: Link, part: Part) -> None:
 
 def _watching_classifier(link: Link, part: Part) -> None:
     link.send(Ready(model="m"))
+    link.send(MachineStandings(machines=(MachineStanding(name="fan"),)))
     for message in _messages(link):
         if isinstance(message, Watch):
             part.say(f"watches for {message.for_s:.0f} s")

@@ -19,6 +19,7 @@ from beepwatch.messages import (
     Finish,
     Finished,
     Hum,
+    MachineStandings,
     Poke,
     Quiet,
     Ready,
@@ -26,6 +27,7 @@ from beepwatch.messages import (
 )
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
+from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
 from tests.daemon.conversation import Conversation, without_beats
 from tests.daemon.fans import as_window, hums, normal_fan, well, whining
@@ -34,7 +36,11 @@ from tests.daemon.test_classifier import NEVER, classifying
 
 
 def say_all(child: Conversation, spans: Iterable[Window | Quiet]) -> list[object]:
-    """What it answers, beside that it has dealt with each."""
+    """What it answers, beside that it has dealt with each and how the machines stand."""
+    return [one for one in say_and_hear(child, spans) if not isinstance(one, MachineStandings)]
+
+
+def say_and_hear(child: Conversation, spans: Iterable[Window | Quiet]) -> list[object]:
     answers: list[object] = []
     for span in spans:
         child.say(span)
@@ -62,7 +68,7 @@ def test_strange_windows_are_one_alert_with_clip_and_picture_and_well_ones_its_e
     assert any(isinstance(answer, Finished) for answer in child.hear())
     unusual, usual = alerts(tmp_path)
     assert unusual.kind is AlertKind.UNUSUAL
-    assert "a tone at 3.1 kHz that was not there" in unusual.text
+    assert "3.1 kHz whine that was not there" in unusual.text
     assert unusual.created_at == START + timedelta(seconds=90)
     assert usual.text.startswith("the fan sounds as usual again")
     with closing(Database(tmp_path)) as database:
@@ -72,6 +78,39 @@ def test_strange_windows_are_one_alert_with_clip_and_picture_and_well_ones_its_e
         # The last half minute, all of it, dropped by the gate or not.
         assert pending[1].pcm == whining(120)[30 * 16_000 : 60 * 16_000].tobytes()
         assert Outbox(database).picture(unusual.event_id) is not None
+        (event,) = event_rows(database)
+    assert usual.event_id == unusual.event_id
+    assert (event.onset, event.offset) == (START + timedelta(seconds=30), usual.created_at)
+
+
+def test_the_supervisor_is_told_how_a_machine_stands(tmp_path: Path) -> None:
+    Machines(tmp_path).put(normal_fan(), START)
+    child = classifying(tmp_path)
+    begun = [one for one in child.hear_until(Ready) if isinstance(one, MachineStandings)]
+    assert [[machine.name for machine in one.machines] for one in begun] == [["fan"]]
+    told = say_and_hear(child, hums(whining(90)))
+    child.close()
+    (fan,) = [one for one in told if isinstance(one, MachineStandings)][-1].machines
+    assert fan.heard_at == START + timedelta(seconds=90)
+    assert fan.unusual_since is not None
+
+
+def test_a_recording_that_ends_while_the_machine_is_unusual_ends_its_event(
+    tmp_path: Path,
+) -> None:
+    Machines(tmp_path).put(normal_fan(), START)
+    child = classifying(tmp_path)
+    child.hear_until(Ready)
+    say_all(child, hums(whining(90)))
+    with closing(Database(tmp_path)) as database:
+        event = Outbox(database).last_event()
+        assert event is not None
+        assert not event.final
+        child.say(Finish(within_s=1.0))
+        assert any(isinstance(answer, Finished) for answer in child.hear())
+        event = Outbox(database).last_event()
+    assert event is not None
+    assert event.final
 
 
 def test_a_machine_that_is_taught_meanwhile_is_heard_without_a_restart_and_a_damaged_one_told(

@@ -17,6 +17,7 @@ from beepwatch.messages import (
     Condition,
     Inquiry,
     Listen,
+    MachineStanding,
     Piece,
     Poke,
     Taken,
@@ -202,6 +203,7 @@ def test_status_says_how_it_stands(box: Box) -> None:
     box.api.write_to_bot(OURS, "/status")
     asked = box.asks(Inquiry)
     assert isinstance(asked, Inquiry)
+    now = SystemClock().utc()
     box.say(
         Condition(
             number=asked.number,
@@ -212,6 +214,7 @@ def test_status_says_how_it_stands(box: Box) -> None:
             waiting_windows=2,
             dropped_windows=4,
             model="beep-1",
+            machines=(MachineStanding(name="fan", unusual_since=now, heard_at=now),),
         )
     )
     lines = box.posted(OURS, 2).text.splitlines()
@@ -222,8 +225,9 @@ def test_status_says_how_it_stands(box: Box) -> None:
         "model beep-1",
     ]
     assert lines[5].startswith("last heard ")
-    assert lines[6] == "0 alerts still to be told"
-    assert lines[7].endswith(" GB free")
+    assert lines[6].startswith("fan: unusual since ")
+    assert lines[7] == "no alerts still to be told"
+    assert lines[8].endswith(" GB free")
 
 
 def test_status_of_a_supervisor_that_does_not_answer_says_so(
@@ -296,6 +300,18 @@ def test_a_fault_is_told_to_a_muted_chat(box: Box) -> None:
     now = SystemClock().utc()
     box.say(Alert(kind=AlertKind.FAULT, text="no mic", created_at=now, due_at=now, dedupe_key="f"))
     assert "no mic" in box.posted(OURS, 2).text
+
+
+def test_a_machine_that_is_unusual_still_is_told_to_a_chat_that_was_muted(box: Box) -> None:
+    """At once to the other; what was heard meanwhile is not told."""
+    assert "a machine that sounds unusual" in box.answer("/mute 2h").text
+    beeped, unusual = box.beeps(), box.is_unusual("fan")
+    eventually(lambda: box.states(beeped) == ["muted", "sent"])
+    eventually(lambda: box.states(unusual) == ["muted", "sent"])
+    box.answer("/unmute")
+    eventually(lambda: box.states(unusual) == ["sent", "sent"])
+    assert box.states(beeped) == ["muted", "sent"]
+    assert box.posted(OURS, 3).text.startswith("the fan has sounded unusual")
 
 
 def test_a_mute_counts_from_when_it_was_asked_for(box: Box) -> None:

@@ -174,7 +174,7 @@ def test_a_connected_phone_is_asked_for_its_bot(
         text = f'[notify.telegram]\nchat_ids = [1, 2]\nbase_url = "{api.base_url}"\n'
         telegram = _checks(tmp_path, text)["telegram"]
     assert telegram.ok
-    assert telegram.found == "@laundry_bot, 2 chat(s)"
+    assert telegram.found == "@laundry_bot, 2 chats"
 
 
 def test_a_wrong_token_is_told_without_being_shown(

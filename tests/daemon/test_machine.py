@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, spectrum
+from beepwatch.classify.portraits import portrait
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES
 from beepwatch.daemon.machine import Ear, Machine, Told
 from beepwatch.decide.condition import MachineWatch
 from beepwatch.messages import AlertKind, Hum
@@ -27,7 +28,7 @@ def told(one: Machine, heard: list[Hum]) -> list[Told]:
     found = []
     for hum in heard:
         at = hum.started_at + timedelta(seconds=3)
-        found.append(one.hear(spectrum(hum.waveform()), hum.started_mono_s + 3, at))
+        found.append(one.hear(portrait(hum.waveform()), hum.started_mono_s + 3, at))
     return [news for news in found if news is not None]
 
 
@@ -89,11 +90,11 @@ def test_a_whine_is_told_once_with_what_is_new_and_its_end_once() -> None:
     assert first.alert.kind is AlertKind.UNUSUAL
     assert first.alert.text == (
         "the fan has sounded unusual for 1 min; "
-        "most like: a tone at 3.1 kHz that was not there, 30 dB more"
+        "most like: 3.1 kHz whine that was not there, 29 dB more"
     )
     assert first.alert.created_at == START + timedelta(seconds=120)
     assert first.event is not None
-    assert (first.event.label, first.event.final, first.event.pulses) == ("fan", True, 0)
+    assert (first.event.label, first.event.final, first.event.pulses) == ("fan", False, 0)
     assert first.event.onset == START + timedelta(seconds=60)
     assert first.event.peak_score > 1
     assert second.alert.kind is AlertKind.RECOVERED

@@ -9,6 +9,7 @@ import pytest
 import beepwatch.daemon
 import beepwatch.daemon.classifier
 import beepwatch.daemon.messenger
+import beepwatch.daemon.storeless
 import beepwatch.daemon.unwritten
 from beepwatch.clock import SystemClock
 from beepwatch.daemon import messenger
@@ -22,12 +23,13 @@ from beepwatch.messages import (
     Finished,
     Heartbeat,
     Inquiry,
+    Noted,
     Poke,
     Ready,
 )
 from beepwatch.sections import Notify, Store
 from tests.bot_api import BLOCKED, BotApi
-from tests.daemon.conversation import QUIET_LOGS, FullDisk, messaging
+from tests.daemon.conversation import QUIET_LOGS, FullDisk, messaging, without_beats
 from tests.daemon.stage import PATIENCE_S
 
 
@@ -99,15 +101,61 @@ def test_the_messengers_chat_is_answered_and_no_other(tmp_path: Path) -> None:
     assert isinstance(counts, Heartbeat)
     assert (counts.counts["answered"], counts.counts["strangers"]) == (1, 1)
     assert posted.chat_id == 7
-    assert "nothing heard yet\n0 alerts still to be told" in posted.text
+    assert "nothing heard yet\nno alerts still to be told" in posted.text
     assert len(api.messages) == 1
 
 
-def test_a_store_that_cannot_be_opened_is_logged_and_the_messenger_exits(tmp_path: Path) -> None:
+def test_without_a_store_what_comes_is_told_from_memory_until_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is gone when the messenger has died: told once, and when it is there again."""
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "TELL_ANYWAY_S", 0.1)
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "STORE_AGAIN_S", 0.05)
+    monkeypatch.setattr(beepwatch.daemon.storeless, "TRY_FIRST_S", 0.05)
+    monkeypatch.setattr(beepwatch.daemon.storeless, "TRY_AGAIN_S", 0.5)
+    state = tmp_path / "state"
+    state.write_text("a file")
+    with BotApi() as api:
+        child = messaging(state, api)
+        child.hear_until(Ready)
+        now = SystemClock().utc()
+        child.say(
+            Alert(kind=AlertKind.HEARD, text="beep", created_at=now, due_at=now, dedupe_key="b")
+        )
+        heard = child.hear_until(Noted)
+        state.unlink()
+        heard += child.hear()
+        (posted,) = api.messages
+        child = messaging(state, api)  # as the supervisor starts it again
+        child.hear_until(Ready)
+        child.say(Finish(within_s=20.0))
+        assert [type(message) for message in child.hear()][-1] is Finished
+    assert posted.text.startswith("beep (told without the store, which cannot be written; it may")
+    assert [type(one) for one in without_beats(heard)][-1] is Finished
+    faults = [one for one in heard if isinstance(one, Fault)]
+    assert [one.cleared for one in faults] == [False, True]
+    assert str(state) in faults[0].text
+
+
+def test_without_a_store_the_messenger_ends_when_it_is_told_to_and_when_nobody_listens(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "state").write_text("a file")
+    child = messaging(tmp_path / "state")
+    child.hear_until(Ready)
+    child.say(Poke(), Finish(within_s=5.0))
+    assert [type(message) for message in child.hear()][-1] is Finished
+    child = messaging(tmp_path / "state")
+    child.hear_until(Ready)
+    assert child.close()
+
+
+def test_a_damaged_store_ends_the_messenger(tmp_path: Path) -> None:
+    """The next start of the daemon puts it aside; no life of a child could."""
+    (tmp_path / "beepwatch.db").write_text("no database, and long enough to be none" * 50)
     settings = MessengerSettings(
         notify=Notify(),
-        store=Store(directory=str(tmp_path / "state")),
+        store=Store(directory=str(tmp_path)),
         token=None,
         channels=("console",),
         logs=QUIET_LOGS,

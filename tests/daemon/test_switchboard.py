@@ -29,6 +29,19 @@ def test_the_messenger_is_told_how_it_stands(stage: Stage) -> None:
     assert line == "condition 5 waiting, -30 dBFS of test, model "
 
 
+def test_the_messenger_is_told_how_the_machines_stand(stage: Stage) -> None:
+    stage.play(
+        lambda: stage.wait_for("took 0"),
+        lambda: stage.put("ask"),
+        lambda: stage.wait_for("machines"),
+        lambda: stage.put("end"),
+        messenger="asking_messenger",
+        classifier="watching_classifier",
+        windows=1,
+    )
+    assert stage.count("machines ['fan']") == 1
+
+
 def test_sound_goes_a_piece_at_a_time_and_windows_are_not_held_up(stage: Stage) -> None:
     """30 s of sound, for a messenger that takes its time over the first of it."""
     stage.play(

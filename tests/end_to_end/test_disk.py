@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from beepwatch.classify.shelf import Shelf
+from beepwatch.clock import SystemClock
+from beepwatch.daemon.refuge import refuge_from
 from beepwatch.store.database import RESERVE, Database
+from beepwatch.store.listing import event_rows
+from beepwatch.store.outbox import Outbox
 from tests.bot_api import BotApi, Posted
-from tests.end_to_end.daemon import Daemon, daemon
+from tests.classify.pitched import pitched
+from tests.end_to_end.daemon import CHAT_ID, Daemon, daemon
 from tests.end_to_end.sounds import BEEPS, with_silence
 from tests.small_disk import broken_disk, small_disk
+from tests.store.messages_of_a_day import heard
 
 FEW_COMMITS = "[notify]\nnotices = false\n[notify.console]\nenabled = false\n"
 QUIET_BEFORE_S = 5.0
@@ -116,26 +122,64 @@ def test_a_disk_that_takes_two_seconds_to_sync_loses_nothing_and_nobody_is_kille
 
 
 @pytest.mark.slow
-def test_on_a_disk_that_the_kernel_has_made_read_only_the_start_is_one_line(
+def test_on_a_disk_that_the_kernel_has_made_read_only_it_starts_in_memory_and_tells(
     tmp_path: Path,
 ) -> None:
-    """ext4 after an error, mounted with errors=remount-ro, as on a failing card."""
-    with broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
+    """ext4 after an error, as a failing card comes back from a restart: with what it knew, and an
+    alert that waits. Started twice, the disk is told of once.
+    """
+    sound = with_silence(BEEPS, tmp_path / "room.wav", 1.0, 4.0)
+    with BotApi() as api, broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
         beepwatch.state = disk.path / "state"
-        beepwatch.configure("")
-        Database(beepwatch.state).close()
+        beepwatch.configure(FEW_COMMITS, api)
+        Shelf(beepwatch.state).put(pitched("panel", 4_870.0), SystemClock().utc())
+        database = Database(beepwatch.state)
+        Outbox(database).write(alert=heard("told late"), channels=[f"telegram:{CHAT_ID}"])
+        database.close()
         disk.break_it()
-        done = subprocess.run(
-            [sys.executable, "-m", "beepwatch", "run", "--config", beepwatch.config],
-            env=beepwatch.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode == 1
-    assert "Read-only file system" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+        refuge = refuge_from(beepwatch.state)
+        assert refuge is not None
+        try:
+            for _ in range(2):
+                beepwatch.start(*file_source(sound), "--speed", "max")
+                assert beepwatch.wait() == 0, beepwatch.log.read_text()
+            database = Database(refuge.memory)
+            events = event_rows(database)
+            database.close()
+            assert list(Shelf(refuge.memory).digests()) == ["panel"]
+            assert refuge.memory.stat().st_mode & 0o777 == 0o700
+        finally:
+            shutil.rmtree(refuge.memory)
+    late, told, *sounds = texts(api)
+    # The second time within the first one's cooldown or after it: the recording runs ahead.
+    assert {message.kind for message in api.messages[2:]} == {"voice"}
+    assert len(sounds) in (1, 2)
+    assert late.startswith("beep")
+    assert told.startswith(
+        f"the disk of {beepwatch.state} cannot be written: Read-only file system. What sounds is"
+    )
+    assert {alert.state.value for event in events for alert in event.alerts} == {"sent"}
+
+
+@pytest.mark.slow
+def test_with_a_disk_that_was_pulled_it_starts_in_memory_and_tells(tmp_path: Path) -> None:
+    """ext4 that was shut down: every call is answered with EIO, reading as well."""
+    sound = with_silence(BEEPS, tmp_path / "room.wav", 1.0, 4.0)
+    with BotApi() as api, broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure(FEW_COMMITS, api)
+        Database(beepwatch.state).close()
+        disk.pull()
+        refuge = refuge_from(beepwatch.state)
+        assert refuge is not None
+        try:
+            beepwatch.start(*file_source(sound), "--speed", "max")
+            assert beepwatch.wait() == 0, beepwatch.log.read_text()
+        finally:
+            shutil.rmtree(refuge.memory)
+    fault, voice = api.messages
+    assert "cannot be written: Input/output error. What sounds is told" in fault.text
+    assert voice.kind == "voice"
 
 
 @contextmanager

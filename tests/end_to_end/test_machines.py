@@ -1,6 +1,7 @@
 """A machine that begins to sound otherwise is told on the phone, with the sound and a picture."""
 
 import wave
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_a_fan_that_begins_to_whine_is_told_once_and_that_it_is_well_again(
     assert voice.kind == "voice"
     assert voice.text.startswith(
         "the fan has sounded unusual for 1 min; "
-        "most like: a tone at 3.1 kHz that was not there, 30 dB more\n"
+        "most like: 3.1 kHz whine that was not there, 29 dB more\n"
     )
     assert voice.buttons == []
     assert voice.file is not None
@@ -47,7 +48,10 @@ def test_a_fan_that_begins_to_whine_is_told_once_and_that_it_is_well_again(
     assert photo.kind == "photo"
     assert photo.file is not None
     assert photo.file.startswith(b"\x89PNG")
-    assert text.text.startswith("the fan sounds as usual again, after 2 min\n")
+    assert text.text.startswith("the fan sounds as usual again, after 3 min\n")
     assert event["label"] == "fan"
     told = [(one["kind"], one["channel"], one["state"]) for one in event["alerts"]]
     assert ("unusual", f"telegram:{CHAT_ID}", "sent") in told
+    assert ("recovered", f"telegram:{CHAT_ID}", "sent") in told
+    onset, offset = (datetime.fromisoformat(event[key]) for key in ("onset", "offset"))
+    assert 150 < (offset - onset).total_seconds() < 250  # the whine, and a minute of being well

@@ -6,7 +6,7 @@ from datetime import timedelta, timezone
 import msgspec
 import pytest
 
-from beepwatch.messages import Condition
+from beepwatch.messages import Condition, MachineStanding
 from beepwatch.notify.replies import Facts, duration, moment, status
 from tests.notify.laundry import NOON, at
 
@@ -56,7 +56,7 @@ def test_a_box_that_has_heard_nothing_says_so() -> None:
         "beepwatch",
         "what listens does not answer",
         "nothing heard yet",
-        "0 alerts still to be told",
+        "no alerts still to be told",
         "12.3 GB free",
     ]
 
@@ -73,6 +73,36 @@ def test_a_box_that_has_heard_nothing_says_so() -> None:
 )
 def test_what_is_not_well_is_said(changed: dict[str, object], line: str) -> None:
     condition = msgspec.structs.replace(WELL, **changed)
+    facts = msgspec.structs.replace(FACTS, condition=condition)
+    assert line in status(facts, "", PARIS).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("machine", "line"),
+    [
+        (MachineStanding(name="fan"), "fan: not heard yet"),
+        (
+            MachineStanding(name="fan", heard_at=at(-3), strangeness=0.14),
+            "fan: as usual, strangeness 0.1, heard 3 s ago",
+        ),
+        (
+            MachineStanding(
+                name="fan", unusual_since=at(-7_200), heard_at=at(-2), strangeness=1.71
+            ),
+            "fan: unusual since 11:00, strangeness 1.7, heard 2 s ago",
+        ),
+        (
+            MachineStanding(name="fan", heard_at=at(-600), off_since=at(-597), strangeness=-0.2),
+            "fan: as usual, strangeness -0.2, heard 10 min ago, off since 12:50",
+        ),
+        (
+            MachineStanding(name="fan", usable=False),
+            "fan: what was learned of it cannot be used; the log says why",
+        ),
+    ],
+)
+def test_each_machine_has_a_line(machine: MachineStanding, line: str) -> None:
+    condition = msgspec.structs.replace(WELL, machines=(machine,))
     facts = msgspec.structs.replace(FACTS, condition=condition)
     assert line in status(facts, "", PARIS).splitlines()
 

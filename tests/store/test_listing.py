@@ -4,12 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from rich.console import Console
+from msgspec import structs
 
 from beepwatch.errors import ConfigurationError
+from beepwatch.messages import Verdict
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
-from beepwatch.store.listing import event_rows, json_lines, notice_rows, since_time, table
+from beepwatch.store.listing import event_rows, json_lines, notice_rows, since_time, text_lines
 from beepwatch.store.outbox import Outbox
 from tests.store.messages_of_a_day import NOON, at, beep, heard, notice, sound
 
@@ -74,18 +75,20 @@ def test_since_says_what_it_takes(text: str) -> None:
         since_time(text, NOON)
 
 
-def test_the_table_shows_events_and_notices_in_order(outbox: Outbox, database: Database) -> None:
+def test_people_get_events_and_notices_in_order_a_line_each(
+    outbox: Outbox, database: Database
+) -> None:
     outbox.write(alert=notice("later", created_s=50), channels=["console"])
     outbox.write(event=beep(10, 5), alert=heard(), channels=["console"])
-    outbox.write(alert=notice("[red]first"), channels=[])
-    console = Console(width=200, record=True, quiet=True)
-    console.print(table(event_rows(database), notice_rows(database)))
-    with console.capture() as captured:
-        console.quiet = False
-        console.print(table(event_rows(database), notice_rows(database)))
-    _, first, heard_line, later = captured.get().splitlines()
-    assert "listening" in first
-    assert [word in heard_line for word in ("beep", "5", "4.2 s", "0.97", "console pending")] == (
-        [True] * 5
+    outbox.write(alert=notice(), channels=[])
+    (event,) = event_rows(database)
+    clipped = structs.replace(event, clip="/var/lib/beepwatch/clips/a.mp3", verdict=Verdict.WRONG)
+    first, line, clip, later = text_lines([clipped], notice_rows(database)).splitlines()
+    machine = structs.replace(event, label="fan", pulses=0)
+    assert text_lines([machine], []).endswith(
+        "fan  unusual for 4.2 s  score 0.97  console pending\n"
     )
-    assert "console pending" in later
+    assert first.endswith(":00:00  listening")
+    assert line.endswith("beep  5 pulses in 4.2 s  score 0.97  console pending  wrong")
+    assert clip == "    /var/lib/beepwatch/clips/a.mp3"
+    assert later.endswith(":00:50  listening  console pending")

@@ -105,7 +105,11 @@ def _counts(kinds: Kinds) -> Table:
         title="Other numbers of clusters",
         header=("clusters", "squared distances", "silhouette"),
         rows=[
-            (str(one.clusters), f"{one.inertia:.6g}", _silhouette(one) if one.silhouette else "")
+            (
+                str(one.clusters),
+                f"{one.inertia:.6g}",
+                "" if one.silhouette is None else _silhouette(one),
+            )
             for one in kinds.partition.tried
         ],
     )

@@ -18,7 +18,7 @@ from beepwatch.capture.levels import meter
 from beepwatch.capture.listening import Listener, Speed
 from beepwatch.classify.engines import Engine
 from beepwatch.classify.examples import encode
-from beepwatch.clock import Clock, SystemClock
+from beepwatch.clock import SystemClock
 from beepwatch.errors import MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Window
 from beepwatch.sections import Capture
@@ -49,7 +49,6 @@ class Audition:
         ask: Ask,
         stop: threading.Event,
         speed: Speed = 1.0,
-        clock: Clock | None = None,
     ) -> None:
         settings = msgspec.structs.replace(capture, window_s=PIECE_S, hop_s=PIECE_S, gate=False)
         self._engine = engine
@@ -58,7 +57,7 @@ class Audition:
         self._listener = Listener(
             settings,
             rate_hz=engine.rate_hz,
-            clock=clock or SystemClock(),
+            clock=SystemClock(),
             speed=speed,
             stop=stop,
         )

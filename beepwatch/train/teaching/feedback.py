@@ -27,6 +27,7 @@ from beepwatch.train.teaching.judged import Judged, as_example, read_judged
 from beepwatch.train.teaching.lessons import Say, School
 from beepwatch.train.teaching.relearning import Relearning, Relearnt
 from beepwatch.train.teaching.silencing import Silencer
+from beepwatch.wording import counted
 
 MOST_CLIPS = 200  # of a label, the newest
 
@@ -45,9 +46,9 @@ class Outcome(msgspec.Struct, kw_only=True):
         if self.told or self.refused:
             return " ".join([*self.told, *self.refused])
         if self.noted:
-            return f"{self.noted} new verdict(s) noted; nothing has to be otherwise for them."
+            return f"{counted(self.noted, 'new verdict')} noted; nothing has to be otherwise."
         if self.known:
-            return f"nothing new to learn: all {self.known} verdict(s) were learnt before."
+            return f"nothing new to learn: {counted(self.known, 'verdict')} learnt before."
         return "nothing to learn: nobody has tapped right or wrong under an alert yet."
 
 

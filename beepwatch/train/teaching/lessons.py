@@ -18,6 +18,7 @@ from beepwatch.train.teaching.disguise import Sound
 from beepwatch.train.teaching.examples import Example, find_example
 from beepwatch.train.teaching.fitting import MOST_EXAMPLES, Shelved, Taught, taken_for, teach
 from beepwatch.train.teaching.negatives import Bank, read_bank
+from beepwatch.wording import counted
 
 ROOM_S = 60.0
 FULL_SCALE = np.float32(32_768)
@@ -142,7 +143,7 @@ def found_line(example: Example, frame_s: float) -> str:
     spans = example.spans_s(frame_s)
     total_s = sum(end_s - start_s for start_s, end_s in spans)
     by = "" if example.by_network else ", the loudest that holds a pitch"
-    return f"{example.text}: {len(spans)} beep(s), {total_s:.2f} s of sound{by}"
+    return f"{example.text}: {counted(len(spans), 'beep')}, {total_s:.2f} s of sound{by}"
 
 
 def _alarms(expected: Expected) -> str:

@@ -1,0 +1,146 @@
+"""The messenger without a store: what comes is told from memory until the store can be opened.
+
+For a disk that is gone, or not ours any more, when the messenger has to be started: a death and a
+lost disk together would otherwise leave nobody who tells of either.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import tzinfo
+
+import msgspec
+import structlog
+
+from beepwatch.clock import Clock
+from beepwatch.daemon.link import Link, SupervisorGone
+from beepwatch.daemon.settings import MessengerSettings
+from beepwatch.daemon.unwritten import Unwritten
+from beepwatch.errors import StoreError
+from beepwatch.messages import (
+    Alert,
+    Fault,
+    FaultKind,
+    Finish,
+    Finished,
+    Heartbeat,
+    Noted,
+    Ready,
+)
+from beepwatch.notify.channels import Channel
+from beepwatch.store.database import Database
+from beepwatch.store.outbox import Outbox, Written
+
+TRY_FIRST_S = 1.0  # to open the store again: it may only have been locked
+TRY_AGAIN_S = 15.0
+_BEAT_S = 1.0
+
+_log = structlog.get_logger()
+
+
+class Storeless:
+    """A life of the messenger that ends when the next one can have its store."""
+
+    def __init__(
+        self,
+        link: Link,
+        settings: MessengerSettings,
+        channels: Sequence[Channel],
+        error: StoreError,
+        *,
+        clock: Clock,
+        zone: tzinfo,
+    ) -> None:
+        self._link = link
+        self._settings = settings
+        self._channels = channels
+        self._clock = clock
+        self._fault = Fault(kind=FaultKind.DISK_FULL, text=str(error), since=clock.utc())
+        self._told = 0
+        self._unwritten = Unwritten(
+            _NoOutbox(str(error)),
+            channels,
+            clock=clock,
+            room=settings.notify.room,
+            zone=zone,
+            noted=self._note,
+            written=lambda: None,
+        )
+        self._over: asyncio.Future[Finish | None] | None = None
+
+    async def run(self) -> None:
+        """Until the store can be opened, or the supervisor wants an end or is gone."""
+        loop = asyncio.get_running_loop()
+        self._over = loop.create_future()
+        loop.add_reader(self._link.fileno(), self._on_message)
+        trying = asyncio.create_task(self._try_again())
+        _log.error("without_store", error=self._fault.text)
+        try:
+            for channel in self._channels:
+                await channel.open()
+            self._link.send(Ready())
+            while not self._over.done():
+                self._link.beat(self._counts)
+                await asyncio.wait({self._over}, timeout=_BEAT_S)
+            self._over.result()
+        finally:
+            loop.remove_reader(self._link.fileno())
+            trying.cancel()
+            for channel in self._channels:
+                await channel.close()
+        self._link.send(Heartbeat(counts=self._counts))
+        self._link.send(Finished())
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        return {"told_without_store": self._told}
+
+    def _note(self, key: str) -> None:
+        self._told += 1
+        self._link.send(Noted(dedupe_key=key))
+
+    def _on_message(self) -> None:
+        try:
+            message = self._link.receive(0.0)
+        except SupervisorGone as gone:
+            if self._over is not None and not self._over.done():
+                self._over.set_exception(gone)
+            return
+        if isinstance(message, Alert):
+            self._unwritten.write(message, self._settings.channels)
+        elif isinstance(message, Finish):
+            self._end(message)
+
+    async def _try_again(self) -> None:
+        """What is not told by then the supervisor gives to the next life."""
+        wait_s = TRY_FIRST_S
+        while not await self._can_be_opened(wait_s):
+            if wait_s == TRY_FIRST_S:
+                self._link.send(self._fault)
+            wait_s = TRY_AGAIN_S
+        if wait_s == TRY_AGAIN_S:
+            text = "the store can be opened again"
+            self._link.send(msgspec.structs.replace(self._fault, text=text, cleared=True))
+        self._end(None)
+
+    async def _can_be_opened(self, after_s: float) -> bool:
+        await asyncio.sleep(after_s)
+        try:
+            database = await asyncio.to_thread(Database, self._settings.store.path)
+        except StoreError:
+            return False
+        database.close()
+        return True
+
+    def _end(self, reason: Finish | None) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(reason)
+
+
+class _NoOutbox(Outbox):
+    """Into which nothing can be written."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def write(self, **_what: object) -> Written:
+        raise StoreError(self._reason)
