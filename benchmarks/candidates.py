@@ -32,9 +32,9 @@ from beepwatch.train.dataset import (
     read_pulses,
     read_sound,
 )
-from beepwatch.train.detection import Heard, overlaps
 from beepwatch.train.evaluation import START, StreamAnswers, episodes, score
-from beepwatch.train.streams import (
+from beepwatch.train.judging.detection import Heard, overlaps
+from beepwatch.train.judging.streams import (
     CLEAN_SNR_DB,
     LEAD_S,
     TAIL_S,

@@ -33,9 +33,10 @@ from beepwatch.store.corrections import Corrections
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
-from beepwatch.train import augment, streams, synthesis
+from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
-from beepwatch.train.detection import Heard, judge
+from beepwatch.train.judging import streams
+from beepwatch.train.judging.detection import Heard, judge
 from beepwatch.train.teaching import judged
 from beepwatch.train.teaching.examples import heard
 from beepwatch.train.teaching.feedback import Feedback, Outcome

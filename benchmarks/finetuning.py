@@ -25,9 +25,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from beepwatch.classify.bundle import Bundle, find_bundle, load_bundle
 from beepwatch.classify.engines import Answers, Engine, open_engine, stretches
-from beepwatch.train import augment, streams, synthesis
-from beepwatch.train.detection import Heard
+from beepwatch.train import augment, synthesis
 from beepwatch.train.evaluation import StreamAnswers, episodes
+from beepwatch.train.judging import streams
+from beepwatch.train.judging.detection import Heard
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.recipe import read_recipe
 from beepwatch.train.scenes import Material, background, gather, placed, signal_gain

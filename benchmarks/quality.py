@@ -17,8 +17,8 @@ import msgspec
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.train.evaluation import ALL_RIVALS
 from beepwatch.train.export import write_description
-from beepwatch.train.gallery import evaluate_into
-from beepwatch.train.rivals import ORIGINAL
+from beepwatch.train.judging.gallery import evaluate_into
+from beepwatch.train.judging.rivals import ORIGINAL
 
 
 def main() -> None:

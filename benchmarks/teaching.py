@@ -25,11 +25,12 @@ from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.engines import Answers, Engine, open_engine
 from beepwatch.classify.heads import Head
 from beepwatch.classify.taught import SURE, TaughtEngine
-from beepwatch.train import augment, streams, synthesis, template
+from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import choose, read_manifest, read_pulses, read_sound
-from beepwatch.train.detection import Heard, judge, poisson_interval
 from beepwatch.train.evaluation import StreamAnswers, episodes
-from beepwatch.train.fixed_rule import FixedRule
+from beepwatch.train.judging import streams, template
+from beepwatch.train.judging.detection import Heard, judge, poisson_interval
+from beepwatch.train.judging.fixed_rule import FixedRule
 from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, heard
 from beepwatch.train.teaching.fitting import Shelved, teach
 from beepwatch.train.teaching.negatives import Bank, read_bank

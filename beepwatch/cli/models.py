@@ -118,7 +118,7 @@ def evaluate(
     if out is None:
         found = evaluation.evaluate(bundle, data, split, report=progress)
     else:
-        gallery = of_extra("train", "beepwatch.train.gallery", "judging a model")
+        gallery = of_extra("train", "beepwatch.train.judging.gallery", "judging a model")
         found = gallery.evaluate_into(out, bundle, data, split, report=progress)
     typer.echo(found.table())
     return 0

@@ -17,7 +17,7 @@ from beepwatch.classify.taught import open_taught
 from beepwatch.clock import Clock, LocalZone, SystemClock
 from beepwatch.daemon.entry import let_in
 from beepwatch.daemon.link import Link, SupervisorGone
-from beepwatch.daemon.machine_room import MachineRoom
+from beepwatch.daemon.machines.room import MachineRoom
 from beepwatch.daemon.pipeline import Note, Pipeline
 from beepwatch.daemon.remembering import remember
 from beepwatch.daemon.resuming import EpisodeKey

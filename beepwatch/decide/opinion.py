@@ -112,7 +112,8 @@ def traits(pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float)
     before = first - round(BEFORE_S * rate_hz)
     heard = sound[max(before, 0) : last + round(AFTER_S * rate_hz)].astype(np.float32)
     first, last = first - max(before, 0), last - max(before, 0)
-    if first < LEAST_BEFORE_S * rate_hz or last > len(heard):
+    enough = last - first >= LEAST_STEPS * STEP_S * rate_hz
+    if not enough or first < LEAST_BEFORE_S * rate_hz or last > len(heard):
         return None
     spectra = _Spectra(heard, first, last, rate_hz)
     pitch_hz = spectra.pitch_hz(pulse.pitches_hz)
@@ -169,16 +170,16 @@ class _Tone:
 
     def steadiness(self) -> tuple[float, float, float]:
         """Wander, glide and unrest of its pitch."""
-        level = np.abs(self._core)
+        level = np.sqrt(np.abs(self._core) ** 2 + FAINTEST_POWER)
         phase = np.unwrap(np.angle(self._core))
         at_s = STEP_S * (np.arange(self.steps) - (self.steps - 1) / 2)
-        weight = level / np.sqrt((level**2).sum() + FAINTEST_POWER)
+        weight = level / np.sqrt((level**2).sum())
         line = np.polyfit(at_s, phase, 1, w=weight)
         bow = np.polyfit(at_s, phase, 2, w=weight)[0]
         off = np.minimum((phase - np.polyval(line, at_s)) ** 2, 4)
         moved = 2 * abs(bow) * (at_s[-1] - at_s[0]) / (2 * np.pi * self._pitch_hz)
         turns_hz = np.diff(phase) / (2 * np.pi * STEP_S)
-        loud = level[1:] ** 2 + FAINTEST_POWER
+        loud = level[1:] ** 2
         mean_hz = np.average(turns_hz, weights=loud)
         spread_hz = np.sqrt(np.average((turns_hz - mean_hz) ** 2, weights=loud))
         return (

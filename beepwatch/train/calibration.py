@@ -8,13 +8,13 @@ import numpy as np
 
 from beepwatch.classify.bundle import load_bundle
 from beepwatch.classify.engines import open_engine
-from beepwatch.train import rivals
-from beepwatch.train.detection import lowest_threshold
 from beepwatch.train.evaluation import evaluate, examine, own_hearing
+from beepwatch.train.judging import rivals
+from beepwatch.train.judging.detection import lowest_threshold
+from beepwatch.train.judging.reliability import fit_temperature
+from beepwatch.train.judging.results import Evaluation
+from beepwatch.train.judging.streams import negative_streams, varied_negatives
 from beepwatch.train.recipe import ThresholdRecipe
-from beepwatch.train.reliability import fit_temperature
-from beepwatch.train.results import Evaluation
-from beepwatch.train.streams import negative_streams, varied_negatives
 
 VARIANTS = 5  # of dev's negatives, beside themselves, that a threshold has to stand
 

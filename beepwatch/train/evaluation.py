@@ -20,29 +20,29 @@ from beepwatch.decide.counting import recounted
 from beepwatch.decide.episodes import Closed, EpisodeTracker
 from beepwatch.decide.opinion import opinion
 from beepwatch.messages import Scores
-from beepwatch.train import rivals
-from beepwatch.train.detection import (
+from beepwatch.train.judging import rivals
+from beepwatch.train.judging.detection import (
     Heard,
     Hearing,
     curve,
     lowest_threshold,
     result,
 )
-from beepwatch.train.original import open_original
-from beepwatch.train.quantise import calibration_windows, compare, quantise
-from beepwatch.train.recipe import read_recipe
-from beepwatch.train.reliability import (
+from beepwatch.train.judging.original import open_original
+from beepwatch.train.judging.reliability import (
     Reliability,
     frames_in_pulses,
     reliability,
 )
-from beepwatch.train.results import Evaluation
-from beepwatch.train.streams import (
+from beepwatch.train.judging.results import Evaluation
+from beepwatch.train.judging.streams import (
     BeepStream,
     NegativeStream,
     beep_streams,
     negative_streams,
 )
+from beepwatch.train.quantise import calibration_windows, compare, quantise
+from beepwatch.train.recipe import read_recipe
 
 SNRS_DB = (20.0, 10.0, 5.0, 0.0, -5.0)
 START = datetime(2026, 1, 1, tzinfo=UTC)  # of every stream; only differences count

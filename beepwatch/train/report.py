@@ -18,9 +18,9 @@ from matplotlib.ticker import MaxNLocator
 from beepwatch.classify.bundle import BundleInfo
 from beepwatch.train.checkpoints import Progress
 from beepwatch.train.history import Checked, Entry, Mined
+from beepwatch.train.judging.reliability import Reliability
+from beepwatch.train.judging.results import Evaluation, Row, Table, as_html, page, tables
 from beepwatch.train.recipe import Recipe
-from beepwatch.train.reliability import Reliability
-from beepwatch.train.results import Evaluation, Row, Table, as_html, page, tables
 
 REPORT = "report.html"
 

@@ -14,7 +14,7 @@ import soxr
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from beepwatch.train import augment, look_alikes, synthesis
+from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import (
     Recording,
     choose,
@@ -24,7 +24,8 @@ from beepwatch.train.dataset import (
     read_sound,
 )
 from beepwatch.train.recipe import Recipe
-from beepwatch.train.rendering import Rendered
+from beepwatch.train.sounds import look_alikes
+from beepwatch.train.sounds.rendering import Rendered
 from beepwatch.train.synthesis import Pulse, Signal
 from beepwatch.train.truth import frame_truth, tone_cells
 

@@ -36,7 +36,6 @@ from beepwatch.train.interruption import Interruption
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.pool import Pool, answer, spectra_of
 from beepwatch.train.recipe import Recipe, read_recipe
-from beepwatch.train.rendering import Rendered, render
 from beepwatch.train.report import write_report
 from beepwatch.train.scenes import (
     Clip,
@@ -44,6 +43,7 @@ from beepwatch.train.scenes import (
     draw_clip,
     gather,
 )
+from beepwatch.train.sounds.rendering import Rendered, render
 from beepwatch.train.steps import follow, take_step
 from beepwatch.train.teaching.banking import make_bank
 

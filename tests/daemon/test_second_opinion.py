@@ -12,8 +12,8 @@ from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.engines import Engine, open_engine
 from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given
-from beepwatch.train.detection import overlaps
 from beepwatch.train.evaluation import episodes, score
+from beepwatch.train.judging.detection import overlaps
 from beepwatch.train.synthesis import pulse_sound
 from tests.daemon.test_counting import BEGUN_AT, BUZZER, LABEL, RATE_HZ, events
 

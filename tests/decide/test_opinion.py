@@ -185,6 +185,39 @@ def test_a_tone_that_goes_on_is_not_taken_for_a_beep_that_is_over() -> None:
     assert said <= 0 < over
 
 
+RUBBISH = st.sampled_from(["nothing", "one value", "loudest", "a click", "steps", "silent pulse"])
+
+
+def rubbish(kind: str) -> NDArray[np.int16]:
+    """What a broken microphone or a gate leaves of a recording."""
+    sound = np.zeros(round(SECONDS * RATE_HZ), dtype=np.int16)
+    if kind == "one value":
+        sound[:] = 7
+    elif kind == "loudest":
+        sound[::2], sound[1::2] = 32_767, -32_768
+    elif kind == "a click":
+        sound[round((ONSET_S + 0.1) * RATE_HZ)] = 32_767
+    elif kind == "steps":
+        sound[:] = np.repeat([-32_768, 32_767], len(sound) // 2)
+    elif kind == "silent pulse":
+        sound[:] = np.random.default_rng(2).normal(0, 3_000, len(sound))
+        sound[round(ONSET_S * RATE_HZ) : round((OFFSET_S + 0.5) * RATE_HZ)] = 0
+    return sound
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=RUBBISH,
+    length_s=st.floats(0.0, 3.2),
+    pitch_hz=st.sampled_from([0.0, 1.0, 300.0, 2_000.0, 7_999.0, 20_000.0]),
+)
+def test_of_rubbish_there_is_an_opinion_or_none(
+    kind: str, length_s: float, pitch_hz: float
+) -> None:
+    said = opinion(pulse(ONSET_S, ONSET_S + length_s, pitch_hz), rubbish(kind), RATE_HZ, 0.0)
+    assert said is None or -MOST <= said <= MOST
+
+
 def test_nothing_was_heard_yet() -> None:
     assert RecentSound(RATE_HZ).opinion(pulse()) is None
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.engines import Answers
-from beepwatch.train.streams import BeepStream
+from beepwatch.train.judging.streams import BeepStream
 
 
 class SteadyEngine:

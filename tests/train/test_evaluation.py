@@ -10,7 +10,6 @@ import pytest
 
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.train import evaluation as module
-from beepwatch.train.detection import Hearing
 from beepwatch.train.evaluation import (
     INT8,
     OWN,
@@ -26,11 +25,17 @@ from beepwatch.train.evaluation import (
     raw_hearing,
     score,
 )
+from beepwatch.train.judging.detection import Hearing
+from beepwatch.train.judging.original import Original
+from beepwatch.train.judging.rivals import ORIGINAL, RULE, TEMPLATE, rule_hearing, template_hearing
+from beepwatch.train.judging.streams import (
+    BeepStream,
+    NegativeStream,
+    beep_streams,
+    negative_streams,
+)
 from beepwatch.train.networks import BeepNet
-from beepwatch.train.original import Original
 from beepwatch.train.quantise import calibration_windows
-from beepwatch.train.rivals import ORIGINAL, RULE, TEMPLATE, rule_hearing, template_hearing
-from beepwatch.train.streams import BeepStream, NegativeStream, beep_streams, negative_streams
 from tests.train.conftest import RATE_HZ, Trained
 from tests.train.engines import Oracle, SteadyEngine
 

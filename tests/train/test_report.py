@@ -13,6 +13,7 @@ from beepwatch.classify.bundle import load_bundle
 from beepwatch.train.checkpoints import Progress
 from beepwatch.train.evaluation import evaluate
 from beepwatch.train.history import Checked, Mined, read_history
+from beepwatch.train.judging.results import Evaluation
 from beepwatch.train.recipe import Cycle, Recipe, read_recipe
 from beepwatch.train.report import (
     learning_curves,
@@ -21,7 +22,6 @@ from beepwatch.train.report import (
     told_from,
     write_report,
 )
-from beepwatch.train.results import Evaluation
 from tests.train.conftest import Trained
 
 

@@ -11,7 +11,6 @@ import soundfile
 from beepwatch.train import augment
 from beepwatch.train.dataset import read_manifest
 from beepwatch.train.recipe import Recipe, read_recipe
-from beepwatch.train.rendering import Rendered
 from beepwatch.train.scenes import (
     Clip,
     Material,
@@ -27,6 +26,7 @@ from beepwatch.train.scenes import (
     signal_gain,
     stretch,
 )
+from beepwatch.train.sounds.rendering import Rendered
 from beepwatch.train.synthesis import Pulse, Signal
 from beepwatch.train.truth import TONE, cell_energy
 from tests.train.conftest import RATE_HZ, beeps
@@ -317,7 +317,7 @@ def test_without_a_beep_a_look_alike_comes_as_often_as_the_recipe_says(
         drawn.append(length_s)
         return Signal(sound=np.ones(64_000, dtype=np.float32), pulses=())
 
-    monkeypatch.setattr("beepwatch.train.look_alikes.look_alike", noted)
+    monkeypatch.setattr("beepwatch.train.sounds.look_alikes.look_alike", noted)
     for share, expected in ((0.0, 0), (1.0, 5)):
         drawn.clear()
         plan = with_scenes(recipe, look_alike_share=share)

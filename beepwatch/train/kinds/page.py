@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from beepwatch.train.judging.results import Row, Table, as_html, page
 from beepwatch.train.kinds.drawing import COLOURS
 from beepwatch.train.kinds.examples import Example
 from beepwatch.train.kinds.partition import Tried
 from beepwatch.train.kinds.record import Kinds, Recording, title_of
-from beepwatch.train.results import Row, Table, as_html, page
 
 INDEX = "index.html"
 CLOUD = Path(__file__).with_name("cloud.js")

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.engines import Answers, Engine, open_engine
 from beepwatch.classify.heads import BANDS, EMBEDDING, bands_of
-from beepwatch.train import augment, look_alikes
+from beepwatch.train import augment
 from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
+from beepwatch.train.sounds import look_alikes
 from beepwatch.train.teaching.examples import heard, runs
 from beepwatch.train.teaching.negatives import BANK, FRAMES, PITCHES, Bank, encode
 

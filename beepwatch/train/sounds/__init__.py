@@ -1,0 +1,1 @@
+"""Random parameters arrive; sounds that resemble beeps, or go on beside them, leave."""
