@@ -29,7 +29,6 @@ ROUNDING = 1e-6  # of odds
 REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
 FAINT_ODDS = 40.0  # and of one that comes a third time
 KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
-ASKED_ODDS = 2.0  # and of one whose sound was asked, if that speaks neither for nor against it
 ASKED_OF = "beep"  # whose sound the opinion was fitted to
 REMEMBERED_S = 10.0  # how long a pulse waits for its like
 
@@ -96,8 +95,8 @@ class LabelTracker:
     forgotten. An episode closes
     `gap_s` after its last pulse, or once it is `longest_s` long.
 
-    Of a pulse that ends without being believed `opinion` is asked: what it says is added to the
-    pulse's odds, and alone it takes only `ASKED_ODDS`.
+    Of a pulse that ends without being believed `opinion` is asked: what it says is added to the log
+    of the pulse's odds.
     """
 
     def __init__(
@@ -203,8 +202,7 @@ class LabelTracker:
         yield from self._follow(pulse)
         if self._sounds and not self._believed:
             asked = self._ask_of(pulse)
-            alone = asked.opinion is not None and self._reaches(asked, ASKED_ODDS)
-            if alone or self._is_repeated(asked):
+            if self._reaches(asked, 1.0) or self._is_repeated(asked):
                 yield from self._believe(asked)
         self._sounds = False
         if self._believed:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 
 from beepwatch.decide.episodes import (
-    ASKED_ODDS,
     FAINT_ODDS,
     REPEATED_ODDS,
     Episode,
@@ -17,7 +16,7 @@ from beepwatch.decide.pulses import Pulse
 from tests.decide.streams import FRAME_S, START_S, episodes, scores
 
 Frames = tuple[int, int, float]  # first, how many, probability
-ALONE, NEAR, FAINT = (lowered(0.5, odds) for odds in (ASKED_ODDS, REPEATED_ODDS, FAINT_ODDS))
+ALONE, NEAR, FAINT = (lowered(0.5, odds) for odds in (1.0, REPEATED_ODDS, FAINT_ODDS))
 
 
 def heard(*pulses: Frames, said: Callable[[Pulse], float | None]) -> list[Episode]:
