@@ -28,12 +28,12 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="module")
 def pcm() -> NDArray[np.int16]:
-    """A minute of hiss with thirteen single pulses of as many devices, hardly to be heard."""
+    """A minute of hiss with thirteen single pulses of as many devices, faint ones."""
     rng = np.random.default_rng(3)
     sound = rng.normal(0, 250, 60 * RATE_HZ)
     for number, at_s in enumerate(SINGLES_S):
         pitch_hz, length_s = 2_950.0 * (1 + 0.05 * number), (0.12, 0.3, 0.6)[number % 3]
-        tone = 170 * pulse_sound(rng, pitch_hz, length_s, BUZZER, RATE_HZ)
+        tone = 250 * pulse_sound(rng, pitch_hz, length_s, BUZZER, RATE_HZ)
         start = round(at_s * RATE_HZ)
         sound[start : start + len(tone)] += tone
     return sound.astype(np.int16)
