@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from beepwatch.decide.demodulation import STEP_S, demodulated
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import KEPT, Pulse, is_same_pitch
 
@@ -26,7 +27,6 @@ MARGIN_S = 1.5  # of sound around an episode; no other of its label comes nearer
 LONGEST_S = 30.0  # of an episode: a longer one's sound need not be there any more
 LOST_S = 0.1  # of an episode's sound that may be missing at its ends
 
-STEP_S = 0.005  # between two levels
 SMOOTHED_STEPS = (7, 13)  # under a Hann window: 20 ms are told apart, or noise is averaged
 FALLS_DB = (3.0, 4.0, 5.0, 6.5, 8.0)  # below the pulses' own level, from where it is a pause
 HYSTERESIS_DB = 2.0
@@ -41,7 +41,7 @@ HIGHEST_SHARE = 0.46  # of the rate
 CLEAR = 0.6  # of the clearest tone's contrast: another has a say from there on
 GUARD_S = 0.05  # from a pulse to where there is only noise
 LEAST_STEPS = 20  # of noise, to compare with
-FAINTEST_POWER = 1e-3  # of samples squared; silence has no logarithm
+FAINTEST_POWER = 1e-7  # silence has no logarithm
 ALIKE = 1.3  # the longer over the shorter of two pulses that may be each other's likes
 SHORTEST_S = 0.03
 SHORTEST_PAUSE_S = 0.025
@@ -131,7 +131,7 @@ def _counts(
     pitches_hz = [hz for _voice, several_hz in voices for hz in several_hz]
     if not pitches_hz:
         return
-    tones = _tones(sound, pitches_hz, rate_hz)
+    tones = demodulated(sound, pitches_hz, rate_hz)
     for smoothed in SMOOTHED_STEPS:
         loudness = _loudness(tones, voices, episode.pulses, start_s, smoothed)
         if loudness is None:
@@ -171,22 +171,6 @@ def _voices(pulses: Sequence[Pulse]) -> list[Voice]:
             voices.append(voice)
         voice.add(pulse)
     return sorted(voices, key=lambda voice: -voice.length_s)[:MOST_VOICES]
-
-
-def _tones(
-    sound: NDArray[np.int16], pitches_hz: Sequence[float], rate_hz: int
-) -> NDArray[np.complex64]:
-    """[tones, steps]: what there is of each pitch in every step, as one complex number."""
-    samples = round(STEP_S * rate_hz)
-    steps = len(sound) // samples
-    blocks = sound[: steps * samples].reshape(steps, samples).astype(np.float32)
-    turns = -2 * np.pi * np.asarray(pitches_hz)[:, np.newaxis] / rate_hz
-    within = turns * np.arange(samples)
-    parts = np.concatenate([np.cos(within), np.sin(within)]).astype(np.float32)
-    # Not `@`: for so little, threads of a BLAS cost more than they bring.
-    real, imaginary = np.split(np.einsum("ts,ns->tn", parts, blocks), 2)
-    from_step_to_step = np.exp(1j * turns * samples * np.arange(steps)).astype(np.complex64)
-    return np.asarray((real + 1j * imaginary) * from_step_to_step, dtype=np.complex64)
 
 
 def _loudness(

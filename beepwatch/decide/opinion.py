@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from beepwatch.decide.demodulation import STEP_S, demodulated
 from beepwatch.decide.pulses import Pulse
 
 BEFORE_S = 0.5  # of sound before a pulse that is looked at
@@ -20,7 +21,6 @@ JUDGED_S = 1.0  # of a long pulse; it does not change any more
 AFTER_S = 0.12  # of sound after it
 LONGEST_S = 3.0  # of a pulse: what lasts longer needs no opinion
 
-STEP_S = 0.005  # between two values of the tone
 SMOOTHED_STEPS = 7  # under a Hann window: 20 ms
 BESIDE = 0.05  # of the pitch, where its noise is measured, but at least …
 LEAST_BESIDE_HZ = 140.0
@@ -145,8 +145,8 @@ class _Tone:
         self, heard: Samples, pitch_hz: float, onset_s: float, offset_s: float, rate_hz: int
     ) -> None:
         aside_hz = max(LEAST_BESIDE_HZ, BESIDE * pitch_hz)
-        pitches_hz = np.array([pitch_hz, pitch_hz - aside_hz, pitch_hz + aside_hz])
-        tones = _demodulated(heard, pitches_hz, rate_hz)
+        pitches_hz = (pitch_hz, pitch_hz - aside_hz, pitch_hz + aside_hz)
+        tones = _smoothed(demodulated(heard, pitches_hz, rate_hz))
         power = np.abs(tones) ** 2 + FAINTEST_POWER
         self._pitch_hz = pitch_hz
         self._level_db: Power = 10 * np.log10(power[0])
@@ -264,18 +264,8 @@ class _Spectra:
         return float(10 * np.log10(new.max() / (tone + 1e-9) + 1e-4))
 
 
-def _demodulated(
-    heard: Samples, pitches_hz: NDArray[np.float64], rate_hz: int
-) -> NDArray[np.complex128]:
-    """[tones, steps]: each as loud as it sounds there, turning as it does beside its pitch."""
-    samples = round(STEP_S * rate_hz)
-    steps = len(heard) // samples
-    turns = -2j * np.pi * pitches_hz[:, np.newaxis] / rate_hz
-    within = np.exp(turns * np.arange(samples)).astype(np.complex64)
-    blocks = heard[: steps * samples].reshape(steps, samples)
-    # Not `@`: for so little, threads of a BLAS cost more than they bring.
-    summed = np.einsum("ts,ns->tn", within, blocks) / samples
-    tones = summed * np.exp(turns * samples * np.arange(steps))
+def _smoothed(tones: NDArray[np.complex64]) -> NDArray[np.complex128]:
+    """[tones, steps]"""
     window = np.hanning(SMOOTHED_STEPS + 2)[1:-1]
     window /= window.sum()
     return np.stack([np.convolve(tone, window, "same") for tone in tones])
