@@ -59,12 +59,14 @@ def test_what_has_no_event_loop_does_without_its_modules_and_can_have_them(modul
     """asyncio is 30 modules, and ssl with it; `let_in` is for torch."""
     program = f"""
 import importlib, sys
+before = set(sys.modules)  # a measurer of coverage's own
 from beepwatch.daemon import entry
 entry.keep_out("beepwatch.daemon.{module}")
 importlib.import_module("beepwatch.daemon.{module}")
 import structlog
 assert "asyncio.events" not in sys.modules and not sys.modules["ssl"]
-assert "difflib" not in sys.modules and not sys.modules["_hashlib"]
+assert "difflib" not in set(sys.modules) - before
+assert "_hashlib" in before or not sys.modules["_hashlib"]
 import hashlib
 assert hashlib.sha256().hexdigest().startswith("e3b0c442")
 entry.let_in()
