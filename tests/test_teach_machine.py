@@ -91,7 +91,7 @@ def test_it_is_learned_from_what_is_heard(
     assert machines.normal("fan").learned_s == 28
     assert "--rollback" not in answer
     assert "beepwatch teach --rollback fan" in said(capsys, *words)
-    assert "0 earlier version(s) are left" in said(capsys, "--rollback", "fan")
+    assert "no earlier versions left" in said(capsys, "--rollback", "fan")
 
 
 def test_enough_is_enough_and_is_learned_from(machines: Machines) -> None:

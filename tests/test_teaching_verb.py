@@ -46,12 +46,12 @@ def test_a_sound_goes_to_a_friend_and_comes_back(
     shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "washer.zip"
-    assert "with its 3 example(s)" in said(capsys, "--export", "washer", file)
+    assert "with 3 examples" in said(capsys, "--export", "washer", file)
     assert "is there already" in said(capsys, "--export", "washer", file, exit_code=1)
     assert "add --force" in said(capsys, "--import", file, exit_code=3)
     assert "washer is taken away" in said(capsys, "--remove", "washer")
     assert shelf.digests() == {}
-    assert "washer is there, with 3 example(s)" in said(capsys, "--import", file)
+    assert "washer is there, with 3 examples" in said(capsys, "--import", file)
     assert "washer is there" in said(capsys, "--import", file, "--force")
     assert shelf.head("washer") == pitched("washer", 2_000.0)
 
@@ -69,7 +69,7 @@ def test_an_import_for_another_model_says_that_it_is_to_be_taught_again(
 
 def test_a_rollback_is_one_step(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
     shelf.put(pitched("washer", 2_010.0), NOW)
-    assert "0 earlier version(s) are left" in said(capsys, "--rollback", "washer")
+    assert "no earlier versions left" in said(capsys, "--rollback", "washer")
     assert shelf.head("washer").pitches_hz == (2_000.0,)
     assert "has no version before" in said(capsys, "--rollback", "washer", exit_code=3)
 

@@ -218,6 +218,15 @@ def test_of_rubbish_there_is_an_opinion_or_none(
     assert said is None or -MOST <= said <= MOST
 
 
+def test_of_what_sounds_only_for_a_moment_beside_the_pulse_there_is_no_opinion() -> None:
+    sound = np.zeros(round(SECONDS * RATE_HZ), dtype=np.int16)
+    sound[round((ONSET_S + 0.05) * RATE_HZ)] = 20_000
+    short = pulse(ONSET_S, ONSET_S + 0.03)
+    assert opinion(short, sound, RATE_HZ, 0.0) is None
+    sound[round(ONSET_S * RATE_HZ) : round((ONSET_S + 0.03) * RATE_HZ) : 8] = 20_000
+    assert opinion(short, sound, RATE_HZ, 0.0) is not None
+
+
 def test_nothing_was_heard_yet() -> None:
     assert RecentSound(RATE_HZ).opinion(pulse()) is None
 
