@@ -79,10 +79,11 @@ class TaughtEngine:
         margin = self._margins(answers)
         shipped = answers.probabilities
         if margin.max() >= 0:
+            sure = (margin >= 0).any(axis=1, keepdims=True)  # one that a rival outdoes as well
             margin = np.where(self._surest(margin), margin, np.float32(-_MOST))
             beside = _highest_around(margin, 1, 1)
             margin = np.where(beside >= 0, beside, margin)
-            shipped = np.where(self._has_name(margin, shipped), np.float32(0), shipped)
+            shipped = np.where(sure | self._has_name(margin, shipped), np.float32(0), shipped)
         by_name = sigmoid(np.where(margin < 0, UNSURE * margin, margin)[:, self._named])
         columns = np.concatenate([shipped, by_name], axis=1, dtype=np.float32)
         return Answers(columns, answers.pitch_hz, answers.embedding)

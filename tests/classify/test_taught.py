@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -261,6 +261,7 @@ RUNS = st.lists(
 )
 
 
+@example(beeps=[(7, 8, 0.984375)], washers=[(5, 0, 0.75)], dryers=[(5, 7, 0.5)], threshold=0.05)
 @given(beeps=RUNS, washers=RUNS, dryers=RUNS, threshold=st.sampled_from([0.05, 0.5, 0.99]))
 @settings(max_examples=200, deadline=None)
 def test_no_sound_gets_lost_between_its_names_and_none_is_told_twice(
