@@ -36,10 +36,9 @@ from beepwatch.train.evaluation import START, StreamAnswers, episodes, score
 from beepwatch.train.judging.detection import Heard, overlaps
 from beepwatch.train.judging.streams import (
     CLEAN_SNR_DB,
-    LEAD_S,
-    TAIL_S,
     is_kin,
     negative_streams,
+    placed,
     read_beep,
     recorded_beeps,
     varied_negatives,
@@ -95,24 +94,11 @@ class Homes:
         """A signal at a ratio over the background, in the band of its pitch while it sounds."""
         rate_hz = self._rate_hz
         rng = np.random.default_rng(seed)
-        wet = augment.in_room(signal.sound, self._rooms[int(rng.integers(len(self._rooms)))])
-        lead, tail = round(LEAD_S * rate_hz), round(TAIL_S * rate_hz)
-        sound = np.concatenate([np.zeros(lead), wet, np.zeros(tail)])
-        back = self._background(rng, len(sound))
-        tone = np.concatenate(
-            [wet[round(p.onset_s * rate_hz) : round(p.offset_s * rate_hz)] for p in signal.pulses]
+        response = self._rooms[int(rng.integers(len(self._rooms)))]
+        pcm, pulses = placed(
+            rng, signal, response, lambda samples: self._background(rng, samples), snr_db, rate_hz
         )
-        loud = max(augment.band_rms(tone, signal.pitch_hz, rate_hz), 1e-9)
-        noise = max(augment.band_rms(back, signal.pitch_hz, rate_hz), augment.FAINTEST_RMS)
-        mixed = back + sound * (noise / loud * 10 ** (snr_db / 20))
-        heard = augment.coloured(rng, mixed.astype(np.float32), rate_hz)
-        peak = 10 ** (rng.uniform(-30, -1) / 20)
-        return Placed(
-            pcm=augment.to_int16(synthesis.at_peak(heard) * peak),
-            pulses=tuple((p.onset_s + LEAD_S, p.offset_s + LEAD_S) for p in signal.pulses),
-            kind=kind,
-            snr_db=snr_db,
-        )
+        return Placed(pcm=pcm, pulses=pulses, kind=kind, snr_db=snr_db)
 
     def _background(self, rng: np.random.Generator, samples: int) -> Sound:
         pieces: list[Sound] = []
@@ -228,11 +214,11 @@ def gathered(
 ) -> list[Candidate]:
     """All of the train split's."""
     found: list[Candidate] = []
-    for placed in (
+    for beep in (
         *recorded(data, "train", engine.rate_hz, 1),
         *synthetic(data, engine.rate_hz, made),
     ):
-        found += candidates(score(engine, placed.pcm), threshold, placed.pulses)
+        found += candidates(score(engine, beep.pcm), threshold, beep.pulses)
     for variant in range(variants + 1):
         for stream in silent(data, "train", engine.rate_hz, variant):
             found += candidates(score(engine, stream), threshold)
@@ -280,13 +266,13 @@ def fitted(known: Sequence[Candidate]) -> tuple[float, list[tuple[float, float, 
 def judge(engine: Engine, data: Path, threshold: float, variants: int) -> None:
     """Print what is heard of dev's beeps, and the false alarms, without and with an opinion."""
     heard: dict[tuple[str, str], list[tuple[bool, bool]]] = {}
-    for placed in recorded(data, "dev", engine.rate_hz, 4):
-        level = "10 dB and better" if placed.snr_db >= 10 else "5 and 0 dB"
+    for beep in recorded(data, "dev", engine.rate_hz, 4):
+        level = "10 dB and better" if beep.snr_db >= 10 else "5 and 0 dB"
         found = [
-            any(overlaps(one.span, placed.pulses) for one in alarms)
-            for alarms in both(score(engine, placed.pcm), threshold)
+            any(overlaps(one.span, beep.pulses) for one in alarms)
+            for alarms in both(score(engine, beep.pcm), threshold)
         ]
-        heard.setdefault((placed.kind, level), []).append((found[0], found[1]))
+        heard.setdefault((beep.kind, level), []).append((found[0], found[1]))
     for (kind, level), several in sorted(heard.items()):
         before, after = np.mean(several, axis=0)
         print(f"{kind}, {level}: {before:.1%} -> {after:.1%} of {len(several)}")

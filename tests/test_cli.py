@@ -1,6 +1,5 @@
 """The verbs: what they print, and one clear line with the right exit code when they cannot."""
 
-import csv
 import errno
 import importlib
 import io
@@ -17,9 +16,8 @@ import beepwatch.daemon
 from beepwatch import __version__
 from beepwatch.cli import configuration, options, run_command_line
 from beepwatch.notify import bot
+from tests.verbs import BEEPS, RECORDING, own_home, program  # noqa: F401 - a fixture
 
-RECORDING = Path(beepwatch.daemon.__file__).parent / "demo" / "kitchen.flac"
-BEEPS = RECORDING.with_suffix(".csv").read_text().count(",beep,")
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 VERBS = (
@@ -29,29 +27,6 @@ VERBS = (
     *("dataset label", "dataset import", "dataset index", "dataset check", "dataset features"),
     *("dataset cluster", "serve"),
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", str(tmp_path / "state"))
-    monkeypatch.delenv("BEEPWATCH_CONFIG", raising=False)
-    monkeypatch.delenv("BEEPWATCH_TELEGRAM_TOKEN", raising=False)
-    monkeypatch.setenv("TERM", "dumb")
-
-
-def program(
-    *words: str, before: tuple[str, ...] = (), **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """The installed program, in a process of its own."""
-    return subprocess.run(
-        [*before, sys.executable, "-m", "beepwatch", *words],
-        env=os.environ | environment,  # noqa: TID251 - what the process gets
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -249,63 +224,6 @@ def test_config_check_and_show_name_the_file_and_no_secret(
     assert TOKEN.partition(":")[2] not in said
     assert run_command_line(["config", "check"]) == 0
     assert capsys.readouterr().out == "no configuration file; defaults: in order\n"
-
-
-def test_scan_goes_on_after_a_file_that_cannot_be_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bad = tmp_path / "text.wav"
-    bad.write_text("no sound at all\n" * 20)
-    assert run_command_line(["scan", str(bad), str(RECORDING), "--json"]) == 1
-    said = capsys.readouterr()
-    rows = [json.loads(line) for line in said.out.splitlines()]
-    assert {row["file"] for row in rows} == {str(RECORDING)}
-    assert all(
-        row.keys() >= {"file", "label", "onset_s", "offset_s", "pulses", "score"} for row in rows
-    )
-    onsets = [row["onset_s"] for row in rows]
-    assert onsets == sorted(onsets)
-    assert len(onsets) >= BEEPS
-
-
-def test_scan_for_people_and_with_workers_finds_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("a.FLAC", "b.flac"):
-        (tmp_path / name).symlink_to(RECORDING)
-    (tmp_path / "notes.txt").write_text("not audio")
-    assert run_command_line(["scan", str(tmp_path)]) == 0
-    alone = capsys.readouterr().out
-    assert run_command_line(["scan", str(tmp_path), "--workers", "2"]) == 0
-    assert capsys.readouterr().out == alone
-    assert f"{tmp_path}/a.FLAC" in alone
-    assert "pulses in" in alone
-
-
-def test_scan_writes_a_table_and_label_tracks_beside_what_it_prints(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "kitchen.flac").symlink_to(RECORDING)
-    words = ["scan", str(tmp_path), "--json", "--csv", str(tmp_path / "all.csv")]
-    assert run_command_line([*words, "--labels", str(tmp_path)]) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert len(rows) >= BEEPS
-    with (tmp_path / "all.csv").open(newline="") as table:
-        told = [{key: str(value) for key, value in row.items()} for row in rows]
-        assert list(csv.DictReader(table)) == told
-    track = (tmp_path / "kitchen.flac.txt").read_text().splitlines()
-    assert track == [f"{row['onset_s']:.3f}\t{row['offset_s']:.3f}\tbeep" for row in rows]
-
-
-def test_a_damaged_mp3_costs_scan_one_line(tmp_path: Path) -> None:
-    """The real program: libraries that write to standard error by themselves stay quiet."""
-    noise = bytes(index * index % 251 for index in range(50_000))
-    (tmp_path / "a.mp3").write_bytes(b"\xff\xfb\x90\x64" + noise)
-    done = program("scan", str(tmp_path), str(RECORDING))
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"beepwatch: {tmp_path}/a.mp3 ")
-    assert done.stdout.count("\n") >= BEEPS
 
 
 def test_events_of_a_demo_are_listed_with_their_alerts(

@@ -1,7 +1,7 @@
 """Continuous sound to judge a detector by: recorded beeps in household sound, and none at all."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -224,32 +224,55 @@ def _beep_stream(
     snr_db: float,
     rate_hz: int,
 ) -> BeepStream:
-    lead = round(LEAD_S * rate_hz)
-    wet = augment.in_room(signal.sound, room.response)
-    sound = np.concatenate([np.zeros(lead), wet, np.zeros(round(TAIL_S * rate_hz))])
-    back = _background(rng, homes, len(sound), rate_hz)
-    tone = np.concatenate(
-        [
-            wet[round(pulse.onset_s * rate_hz) : round(pulse.offset_s * rate_hz)]
-            for pulse in signal.pulses
-        ]
+    pcm, pulses = placed(
+        rng,
+        signal,
+        room.response,
+        lambda samples: _background(rng, homes, samples, rate_hz),
+        snr_db,
+        rate_hz,
     )
-    pitch_hz = signal.pitch_hz
-    loud = max(augment.band_rms(tone, pitch_hz, rate_hz), 1e-9)
-    noise = max(augment.band_rms(back, pitch_hz, rate_hz), augment.FAINTEST_RMS)
-    mixed = back + sound * (noise / loud * 10 ** (snr_db / 20))
-    heard = augment.coloured(rng, mixed.astype(np.float32), rate_hz)
-    peak = 10 ** (rng.uniform(-30, -1) / 20)
     return BeepStream(
-        pcm=augment.to_int16(synthesis.at_peak(heard) * peak),
-        pulses=tuple((pulse.onset_s + LEAD_S, pulse.offset_s + LEAD_S) for pulse in signal.pulses),
-        pitch_hz=pitch_hz,
+        pcm=pcm,
+        pulses=pulses,
+        pitch_hz=signal.pitch_hz,
         device=device_of(recording),
         snr_db=snr_db,
         kin=is_kin(recording),
         room_s=room.ringing_s,
         example=signal.sound,
     )
+
+
+def placed(
+    rng: np.random.Generator,
+    signal: synthesis.Signal,
+    response: NDArray[np.float32],
+    background: Callable[[int], NDArray[np.float32]],
+    snr_db: float,
+    rate_hz: int,
+) -> tuple[NDArray[np.int16], tuple[tuple[float, float], ...]]:
+    """A beep in a room, over a background of so many samples: the sound, and its pulses in it.
+
+    The ratio is that of the tones while they sound, in a third of an octave around their pitch.
+    """
+    wet = augment.in_room(signal.sound, response)
+    lead, tail = round(LEAD_S * rate_hz), round(TAIL_S * rate_hz)
+    sound = np.concatenate([np.zeros(lead), wet, np.zeros(tail)])
+    back = background(len(sound))
+    tone = np.concatenate(
+        [
+            wet[round(pulse.onset_s * rate_hz) : round(pulse.offset_s * rate_hz)]
+            for pulse in signal.pulses
+        ]
+    )
+    loud = max(augment.band_rms(tone, signal.pitch_hz, rate_hz), 1e-9)
+    noise = max(augment.band_rms(back, signal.pitch_hz, rate_hz), augment.FAINTEST_RMS)
+    mixed = back + sound * (noise / loud * 10 ** (snr_db / 20))
+    heard = augment.coloured(rng, mixed.astype(np.float32), rate_hz)
+    peak = 10 ** (rng.uniform(-30, -1) / 20)
+    pulses = ((pulse.onset_s + LEAD_S, pulse.offset_s + LEAD_S) for pulse in signal.pulses)
+    return augment.to_int16(synthesis.at_peak(heard) * peak), tuple(pulses)
 
 
 def _background(

@@ -1,0 +1,67 @@
+"""`beepwatch scan`: what it prints, writes beside that, and says of files that it cannot read."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from beepwatch.cli import run_command_line
+from tests.verbs import BEEPS, RECORDING, own_home, program  # noqa: F401 - a fixture
+
+
+def test_scan_goes_on_after_a_file_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "text.wav"
+    bad.write_text("no sound at all\n" * 20)
+    assert run_command_line(["scan", str(bad), str(RECORDING), "--json"]) == 1
+    said = capsys.readouterr()
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert {row["file"] for row in rows} == {str(RECORDING)}
+    assert all(
+        row.keys() >= {"file", "label", "onset_s", "offset_s", "pulses", "score"} for row in rows
+    )
+    onsets = [row["onset_s"] for row in rows]
+    assert onsets == sorted(onsets)
+    assert len(onsets) >= BEEPS
+
+
+def test_scan_for_people_and_with_workers_finds_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.FLAC", "b.flac"):
+        (tmp_path / name).symlink_to(RECORDING)
+    (tmp_path / "notes.txt").write_text("not audio")
+    assert run_command_line(["scan", str(tmp_path)]) == 0
+    alone = capsys.readouterr().out
+    assert run_command_line(["scan", str(tmp_path), "--workers", "2"]) == 0
+    assert capsys.readouterr().out == alone
+    assert f"{tmp_path}/a.FLAC" in alone
+    assert "pulses in" in alone
+
+
+def test_scan_writes_a_table_and_label_tracks_beside_what_it_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kitchen.flac").symlink_to(RECORDING)
+    words = ["scan", str(tmp_path), "--json", "--csv", str(tmp_path / "all.csv")]
+    assert run_command_line([*words, "--labels", str(tmp_path)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) >= BEEPS
+    with (tmp_path / "all.csv").open(newline="") as table:
+        told = [{key: str(value) for key, value in row.items()} for row in rows]
+        assert list(csv.DictReader(table)) == told
+    track = (tmp_path / "kitchen.flac.txt").read_text().splitlines()
+    assert track == [f"{row['onset_s']:.3f}\t{row['offset_s']:.3f}\tbeep" for row in rows]
+
+
+def test_a_damaged_mp3_costs_scan_one_line(tmp_path: Path) -> None:
+    """The real program: libraries that write to standard error by themselves stay quiet."""
+    noise = bytes(index * index % 251 for index in range(50_000))
+    (tmp_path / "a.mp3").write_bytes(b"\xff\xfb\x90\x64" + noise)
+    done = program("scan", str(tmp_path), str(RECORDING))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"beepwatch: {tmp_path}/a.mp3 ")
+    assert done.stdout.count("\n") >= BEEPS
