@@ -33,16 +33,9 @@ from beepwatch.train.dataset import (
     read_sound,
 )
 from beepwatch.train.evaluation import START, StreamAnswers, episodes, score
+from beepwatch.train.judging.beeps import CLEAN_SNR_DB, is_kin, read_beep, recorded_beeps
 from beepwatch.train.judging.detection import Heard, overlaps
-from beepwatch.train.judging.streams import (
-    CLEAN_SNR_DB,
-    is_kin,
-    negative_streams,
-    placed,
-    read_beep,
-    recorded_beeps,
-    varied_negatives,
-)
+from beepwatch.train.judging.streams import negative_streams, placed, varied_negatives
 from beepwatch.train.synthesis import Signal
 
 SNRS_DB = (20.0, 10.0, 5.0, 0.0)

@@ -36,6 +36,7 @@ from beepwatch.store.outbox import Outbox
 from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
 from beepwatch.train.judging import streams
+from beepwatch.train.judging.beeps import is_kin
 from beepwatch.train.judging.detection import Heard, judge
 from beepwatch.train.teaching import judged
 from beepwatch.train.teaching.examples import heard
@@ -107,7 +108,7 @@ def sources(data: Path, split: str, rate_hz: int, *, toys: int, categories: str)
     recordings = read_manifest(data)
     wrong = choose(recordings, split, categories.split(","), redistributable_only=False)
     beeps = choose(recordings, split, ["beep_clean"], redistributable_only=False)
-    kin = [one for one in beeps if streams.is_kin(one) and one.pitch_hz]
+    kin = [one for one in beeps if is_kin(one) and one.pitch_hz]
     chosen = [kin[i] for i in np.unique(np.linspace(0, len(kin) - 1, toys).round().astype(int))]
     several = [*((one, False) for one in wrong), *((one, True) for one in chosen if toys)]
     return [_source(data, one, rate_hz, toy=toy) for one, toy in several]

@@ -29,6 +29,7 @@ from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import choose, read_manifest, read_pulses, read_sound
 from beepwatch.train.evaluation import StreamAnswers, episodes
 from beepwatch.train.judging import streams, template
+from beepwatch.train.judging.beeps import device_of, read_beep, recorded_beeps
 from beepwatch.train.judging.detection import Heard, judge, poisson_interval
 from beepwatch.train.judging.fixed_rule import FixedRule
 from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, heard
@@ -125,10 +126,10 @@ def devices_of(
     pulses = read_pulses(data)
     near, far = Place(data, split, 0, engine), Place(data, split, 1, engine)
     strangers: dict[str, tuple[int, synthesis.Signal]] = {}
-    for number, recording in enumerate(streams.recorded_beeps(read_manifest(data), split)):
-        signal = streams.read_beep(data, recording, pulses, engine.rate_hz)
+    for number, recording in enumerate(recorded_beeps(read_manifest(data), split)):
+        signal = read_beep(data, recording, pulses, engine.rate_hz)
         if signal.pulses:
-            strangers.setdefault(streams.device_of(recording), (number, signal))
+            strangers.setdefault(device_of(recording), (number, signal))
     names = sorted(strangers)
     chosen = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
     found: list[Device] = []

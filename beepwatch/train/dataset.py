@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,8 @@ from beepwatch.train.synthesis import Pulse, Signal
 Sound = NDArray[np.float32]
 
 CORRECTIONS = Path(__file__).with_name("corrections.csv")
+MANIFEST_NEEDS = ("path", "split", "category")
+PULSES_NEED = ("path", "onset_s", "offset_s")
 
 
 class DatasetError(UnreadableAudio):
@@ -30,11 +32,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # below the data directory
     split: str  # train, dev or test
     category: str
-    group: str  # device, speaker, session: never in two splits
+    group: str  # device, speaker, session: never in two splits; "" is not known
     redistribute: str  # "yes": may be in shipped weights
     licence: str
     source: str
-    duration_s: float
+    duration_s: float  # 0 is not told
     pitch_hz: float | None
     snr_db: float | None
     note: str
@@ -43,39 +45,62 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 def read_manifest(data: Path) -> list[Recording]:
     """All recordings of a data directory, sorted by path.
 
-    Raises DatasetError if there is no manifest or a group crosses splits.
+    Columns beside path, split and category may be missing. Raises DatasetError if there is no
+    manifest, one that cannot be read, or a group that crosses splits.
     """
     manifest = data / "manifest.csv"
     if not manifest.is_file():
         raise DatasetError(f"no manifest.csv in {data}. Give --data the directory that holds it.")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        recordings = [_recording(row) for row in csv.DictReader(file)]
+    recordings = [_recording(where, row) for where, row in _rows(manifest, MANIFEST_NEEDS)]
     check_groups(recordings)
     return sorted(recordings, key=lambda recording: recording.path)
 
 
-def _recording(row: dict[str, str]) -> Recording:
+def _rows(table: Path, needed: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each row with where it stands; DatasetError if it is no table that has what is needed."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="", strict=True)
+            missing = [column for column in needed if column not in (reader.fieldnames or ())]
+            if missing:
+                raise DatasetError(
+                    f"{table} has no column {missing[0]!r}. "
+                    f"Its first line has to name {', '.join(needed)}."
+                )
+            for row in reader:
+                yield f"{table}, line {reader.line_num}", row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"cannot read {table}: {error}. It has to be CSV in UTF-8.") from error
+
+
+def _recording(where: str, row: Mapping[str, str]) -> Recording:
     return Recording(
         path=row["path"],
         split=row["split"],
         category=row["category"],
-        group=row["group"],
-        redistribute=row["redistribute"],
-        licence=row["licence"],
-        source=row["source"],
-        duration_s=float(row["duration_s"]),
-        pitch_hz=_number(row["f0_hz"], r"f0 ([\d.]+) Hz", row["note"]),
-        snr_db=_number(row["snr_db"], r"SNR (-?[\d.]+)", row["note"]),
-        note=row["note"],
+        group=row.get("group", ""),
+        redistribute=row.get("redistribute", ""),
+        licence=row.get("licence", ""),
+        source=row.get("source", ""),
+        duration_s=_number(where, row, "duration_s") or 0.0,
+        pitch_hz=_number(where, row, "f0_hz", r"f0 ([\d.]+) Hz"),
+        snr_db=_number(where, row, "snr_db", r"SNR (-?[\d.]+)"),
+        note=row.get("note", ""),
     )
 
 
-def _number(field: str, pattern: str, note: str) -> float | None:
-    """A column's number, or the one that the row's note mentions instead."""
-    if field:
+def _number(
+    where: str, row: Mapping[str, str], column: str, in_note: str = r"(?!)"
+) -> float | None:
+    """A column's number, or the one that the row's note mentions instead; None without either."""
+    field = row.get(column, "").strip()
+    if not field:
+        found = re.search(in_note, row.get("note", ""))
+        return float(found[1]) if found else None
+    try:
         return float(field)
-    found = re.search(pattern, note)
-    return float(found[1]) if found else None
+    except ValueError:
+        raise DatasetError(f"{where}: {column} is {field!r}; it has to be a number.") from None
 
 
 def check_groups(recordings: Iterable[Recording]) -> None:
@@ -115,6 +140,8 @@ def choose(
 
 def read_sound(path: Path, rate_hz: int) -> Sound:
     """A file as mono float32 at `rate_hz`, shape [samples]; UnreadableAudio if it is none."""
+    if not path.is_file():
+        raise UnreadableAudio(f"cannot read {path}: there is no such file.")
     try:
         sound, native_hz = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -128,19 +155,23 @@ def read_sound(path: Path, rate_hz: int) -> Sound:
 def read_pulses(data: Path) -> dict[str, list[tuple[float, float]]]:
     """Onset and offset in seconds of each pulse of each listed file, by path.
 
-    `corrections.csv` beside this module stands for the recordings that it names: there the data's
-    own list was found wrong, by the energy in the beep's band.
+    `pulses.csv` may be missing. `corrections.csv` beside this module stands for the recordings that
+    it names: there the data's own list was found wrong, by the energy in the beep's band.
     """
-    return _pulses_in(data / "pulses.csv") | _pulses_in(CORRECTIONS)
+    listed = data / "pulses.csv"
+    return (_pulses_in(listed) if listed.is_file() else {}) | _pulses_in(CORRECTIONS)
 
 
 def _pulses_in(table: Path) -> dict[str, list[tuple[float, float]]]:
     pulses: dict[str, list[tuple[float, float]]] = {}
-    with table.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            pulses.setdefault(row["path"], []).append(
-                (float(row["onset_s"]), float(row["offset_s"]))
+    for where, row in _rows(table, PULSES_NEED):
+        onset_s, offset_s = (_number(where, row, column) for column in PULSES_NEED[1:])
+        if onset_s is None or offset_s is None or onset_s >= offset_s:
+            raise DatasetError(
+                f"{where}: a pulse from {row['onset_s']!r} to {row['offset_s']!r}; "
+                "it has to end after it began, in seconds."
             )
+        pulses.setdefault(row["path"], []).append((onset_s, offset_s))
     return pulses
 
 

@@ -20,6 +20,7 @@ from beepwatch.decide.counting import recounted
 from beepwatch.decide.episodes import Closed, EpisodeTracker
 from beepwatch.decide.opinion import opinion
 from beepwatch.messages import Scores
+from beepwatch.train.dataset import read_manifest
 from beepwatch.train.judging import rivals
 from beepwatch.train.judging.detection import (
     Heard,
@@ -40,6 +41,7 @@ from beepwatch.train.judging.streams import (
     NegativeStream,
     beep_streams,
     negative_streams,
+    shortcomings,
 )
 from beepwatch.train.quantise import calibration_windows, compare, quantise
 from beepwatch.train.recipe import read_recipe
@@ -277,6 +279,8 @@ def examine(
     engine = open_engine(loaded)
     limit = loaded.info.thresholds[engine.labels[0]] if threshold is None else threshold
     report(f"composing the {split} split's streams")
+    for shortcoming in shortcomings(read_manifest(data), split):
+        report(shortcoming)
     streams = list(beep_streams(data, split, engine.rate_hz, SNRS_DB, repeats, seed))
     negatives = negative_streams(data, split, engine.rate_hz)
     report(f"scoring {len(streams)} streams with a beep and {len(negatives)} without")

@@ -65,6 +65,48 @@ def test_pitch_and_snr_are_taken_from_the_note_where_the_columns_are_empty(data:
     assert (monitor.pitch_hz, monitor.snr_db) == (3_000.0, 60.5)
 
 
+def test_a_manifest_needs_no_more_than_paths_splits_and_categories(tmp_path: Path) -> None:
+    """As a spreadsheet saves it: with a byte order mark, and rows cut short."""
+    rows = "path,split,category,f0_hz,snr_db\nb.wav,dev,beep_real,1700,0\na.wav,dev,speech\n"
+    (tmp_path / "manifest.csv").write_text(rows, encoding="utf-8-sig")
+    speech, beep = read_manifest(tmp_path)
+    assert (speech.path, speech.category, speech.pitch_hz) == ("a.wav", "speech", None)
+    assert (beep.pitch_hz, beep.snr_db, beep.group, beep.redistribute) == (1_700.0, 0.0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "complaint"),
+    [
+        (b"path,split\na.wav,dev\n", "manifest.csv has no column 'category'"),
+        (b"", "manifest.csv has no column 'path'"),
+        (
+            b"path,split,category,f0_hz\na.wav,dev,speech,\nb.wav,dev,beep_real,high\n",
+            "manifest.csv, line 3: f0_hz is 'high'; it has to be a number",
+        ),
+        (b"path,split,category\n\xff.wav,dev,speech\n", "It has to be CSV in UTF-8"),
+        (b'path,split,category\n"a.wav,dev,speech\n', "It has to be CSV in UTF-8"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_refused_with_the_place(
+    tmp_path: Path, manifest: bytes, complaint: str
+) -> None:
+    (tmp_path / "manifest.csv").write_bytes(manifest)
+    with pytest.raises(DatasetError, match=re.escape(complaint)):
+        read_manifest(tmp_path)
+
+
+def test_pulses_may_be_missing_but_not_end_before_they_began(tmp_path: Path) -> None:
+    assert read_pulses(tmp_path).keys() == listed(CORRECTIONS).keys()
+    (tmp_path / "pulses.csv").write_text("path,onset_s,offset_s\na.wav,1.5,1.5\n")
+    with pytest.raises(DatasetError, match=r"pulses.csv, line 2: a pulse from '1.5' to '1.5'"):
+        read_pulses(tmp_path)
+
+
+def test_a_recording_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableAudio, match=r"away\.flac: there is no such file"):
+        read_sound(tmp_path / "away.flac", RATE_HZ)
+
+
 def test_a_listed_beep_has_its_listed_pulses(data: Path) -> None:
     (timer,) = choose(read_manifest(data), "dev", ["beep_real"], redistributable_only=True)
     signal = read_signal(data, timer, read_pulses(data), RATE_HZ)

@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfiltfilt
 
 from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import (
@@ -17,9 +16,10 @@ from beepwatch.train.dataset import (
     choose,
     read_manifest,
     read_pulses,
-    read_signal,
     read_sound,
 )
+from beepwatch.train.judging.beeps import RECORDED, device_of, is_kin, read_beep, recorded_beeps
+from beepwatch.wording import counted
 
 ORDINARY = ("household", "speech", "music", "machine_normal", "machine_abnormal")
 HARD = ("nature", "other")  # bells, birds, sirens, horns: an hour of them is not an hour of a home
@@ -27,15 +27,9 @@ LEAD_S, TAIL_S = 4.0, 3.0  # of background before and after a recorded beep
 CROSSFADE_S = 0.25  # between two recordings: a cut would start every tone in them at once
 SPEEDS = (0.9, 1.12)  # of a varied negative: tones move by up to two semitones
 VARIED_PEAK_DBFS = (-30.0, -1.0)
+DRAWN_RT60_S = (0.2, 0.3, 0.4, 0.5, 0.6)  # of the rooms of a split that has none
+DRAWN_SEED = 60
 LIVING_ROOM_S = 0.7  # RT60: beyond this a room is no furnished home's
-CLEAN_SNR_DB = 15.0  # a clean file's pulses are found by level alone
-
-# Of dev's clean sound files the one that is no chime: a timer's steady tones, an octave apart in
-# turn, four times. The others glide, ring out or mix pitches, or are in train too.
-CLEAN_BEEPS = {"timer_finished_alternative": (1_034.0, 2_068.0)}
-# Hospital monitors: steady, repeated, and beeps. But one source fills train and dev, and 9 of the
-# 12 files have a twin in train (same pitch, spectrograms alike by 0.8 and more): counted apart.
-KIN_NOTE = "ICU"
 
 
 class BeepStream(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,75 +88,15 @@ def ringing_s(recording: Recording) -> float | None:
     return float(found[1]) if found else None
 
 
-def recorded_beeps(recordings: list[Recording], split: str) -> list[Recording]:
-    """The split's recorded beeps; dev has but two, so clean sound files of beeps join them."""
-    chosen = choose(recordings, split, ["beep_real", "melody"], redistributable_only=False)
-    if split == "dev":
-        clean = choose(recordings, split, ["beep_clean"], redistributable_only=False)
-        chosen += [recording for recording in clean if _is_clean_beep(recording)]
-    return [recording for recording in chosen if recording.pitch_hz is not None]
-
-
-def _is_clean_beep(recording: Recording) -> bool:
-    """Whether a clean sound file is a beep with pulses that can be told apart."""
-    is_beep = is_kin(recording) or any(name in recording.path for name in CLEAN_BEEPS)
-    return is_beep and recording.snr_db is not None and recording.snr_db > CLEAN_SNR_DB
-
-
-def is_kin(recording: Recording) -> bool:
-    """Whether the train split may hold the same device: its recall says little of strangers."""
-    return recording.category == "beep_clean" and KIN_NOTE in recording.note
-
-
-def read_beep(
-    data: Path, recording: Recording, pulses: dict[str, list[tuple[float, float]]], rate_hz: int
-) -> synthesis.Signal:
-    """A recorded beep with its pulses: the listed ones, else those of its tones."""
-    signal = read_signal(data, recording, pulses, rate_hz)
-    if recording.path in pulses or recording.pitch_hz is None:
-        return signal
-    pitches_hz = next(
-        (tones for name, tones in CLEAN_BEEPS.items() if name in recording.path),
-        (recording.pitch_hz,),
-    )
-    spans = tonal_stretches(signal.sound, pitches_hz, rate_hz)
-    return synthesis.Signal(
-        sound=signal.sound,
-        pulses=tuple(
-            synthesis.Pulse(onset_s=onset_s, offset_s=offset_s, pitch_hz=pitches_hz[0])
-            for onset_s, offset_s in spans
-        ),
-    )
-
-
-def tonal_stretches(
-    sound: NDArray[np.float32],
-    pitches_hz: Sequence[float],
-    rate_hz: int,
-    below_loudest_db: float = 12.0,
-) -> list[tuple[float, float]]:
-    """Where a clean recording's own tones sound, in seconds: unlike its whole level, the level in
-    a third of an octave around them falls between two pulses even if a room or hum goes on.
-
-    Pauses and pulses under 30 ms are filled and dropped. Agrees with the listed pulses of the
-    recorded smoke alarms within 10 ms.
-    """
-    step = round(0.005 * rate_hz)
-    power = np.zeros(len(sound))
-    for pitch_hz in pitches_hz:
-        edges_hz = (pitch_hz * 2 ** (-1 / 6), min(pitch_hz * 2 ** (1 / 6), 0.49 * rate_hz))
-        band = sosfiltfilt(butter(2, edges_hz, "band", fs=rate_hz, output="sos"), sound)
-        power += np.convolve(band**2, np.full(2 * step, 0.5 / step), "same")
-    level = np.sqrt(power[::step])
-    loud = level > np.quantile(level, 0.95) * 10 ** (-below_loudest_db / 20)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]]))) * step / rate_hz
-    merged: list[tuple[float, float]] = []
-    for start_s, end_s in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if merged and start_s - merged[-1][1] < 0.03:
-            merged[-1] = (merged[-1][0], end_s)
-        else:
-            merged.append((start_s, end_s))
-    return [(start_s, end_s) for start_s, end_s in merged if end_s - start_s >= 0.03]
+def shortcomings(recordings: list[Recording], split: str) -> Iterator[str]:
+    """What a split lacks without which its streams are others, a sentence each."""
+    chosen = choose(recordings, split, RECORDED, redistributable_only=False)
+    if unknown := sum(recording.pitch_hz is None for recording in chosen):
+        yield f"left out {counted(unknown, 'recording')} of beeps without f0_hz in manifest.csv"
+    if not choose(recordings, split, ["rir"], redistributable_only=False):
+        yield "no room responses (category rir): the rooms are made up"
+    if not choose(recordings, split, (*ORDINARY, *HARD), redistributable_only=False):
+        yield "nothing without a beep: false alarms cannot be told"
 
 
 def beep_streams(
@@ -182,19 +116,14 @@ def beep_streams(
         read_sound(data / recording.path, rate_hz)
         for recording in choose(recordings, split, ["household"], redistributable_only=False)
     ]
-    rooms = [
-        Room(
-            response=augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz),
-            ringing_s=ringing_s(recording),
-        )
-        for recording in choose(recordings, split, ["rir"], redistributable_only=False)
-    ]
+    rooms = _rooms(data, recordings, split, rate_hz)
     homely = [room for room in rooms if room.ringing_s and room.ringing_s < LIVING_ROOM_S]
     beeps = recorded_beeps(recordings, split)
-    if not (beeps and homes and rooms):
+    if not (beeps and homes):
+        splits = sorted({recording.split for recording in recordings})
         raise DatasetError(
-            f"split {split!r} in {data} has {len(beeps)} recorded beeps, {len(homes)} household "
-            f"recordings and {len(rooms)} rooms; some of each are needed. Try --split dev."
+            f"split {split!r} in {data} has {len(beeps)} beeps of known f0_hz and {len(homes)} "
+            f"household recordings; some of both are needed. Its splits: {', '.join(splits)}."
         )
     for number, recording in enumerate(beeps):
         signal = read_beep(data, recording, pulses, rate_hz)
@@ -208,11 +137,20 @@ def beep_streams(
                 yield _beep_stream(rng, signal, room, homes, recording, snr_db, rate_hz)
 
 
-def device_of(recording: Recording) -> str:
-    """The device's name: the group, or the file's where the group only repeats the source."""
-    if recording.group in recording.source:
-        return recording.path.rsplit("__", 1)[-1].removesuffix(".flac")
-    return recording.group
+def _rooms(data: Path, recordings: list[Recording], split: str, rate_hz: int) -> list[Room]:
+    """The split's room responses; drawn ones if it has none."""
+    rooms = [
+        Room(
+            response=augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz),
+            ringing_s=ringing_s(recording),
+        )
+        for recording in choose(recordings, split, ["rir"], redistributable_only=False)
+    ]
+    rng = np.random.default_rng(DRAWN_SEED)
+    return rooms or [
+        Room(response=augment.drawn_room(rng, rt60_s, rate_hz), ringing_s=rt60_s)
+        for rt60_s in DRAWN_RT60_S
+    ]
 
 
 def _beep_stream(

@@ -8,16 +8,19 @@ import pytest
 import soundfile
 
 from beepwatch.train.dataset import DatasetError, Recording
-from beepwatch.train.judging.streams import (
-    beep_streams,
+from beepwatch.train.judging.beeps import (
     device_of,
     is_kin,
-    joined,
-    negative_streams,
     read_beep,
     recorded_beeps,
-    ringing_s,
     tonal_stretches,
+)
+from beepwatch.train.judging.streams import (
+    beep_streams,
+    joined,
+    negative_streams,
+    ringing_s,
+    shortcomings,
     varied_negatives,
 )
 from tests.train.conftest import RATE_HZ, SPANS_S, beeps
@@ -83,8 +86,35 @@ def test_a_split_never_hears_another_splits_sounds(data: Path) -> None:
 
 
 def test_a_split_without_beeps_is_refused(data: Path) -> None:
-    with pytest.raises(DatasetError, match=r"split 'summer'.* has 0 recorded beeps"):
+    with pytest.raises(DatasetError, match=r"split 'summer'.* has 0 beeps.*: dev, test, train\."):
         next(beep_streams(data, "summer", RATE_HZ, (20.0,), 1, 1))
+
+
+def test_a_split_without_rooms_is_heard_in_rooms_that_are_made_up(
+    data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
+    lines = (tmp_path / "manifest.csv").read_text().splitlines()
+    bare = [line for line in lines if not line.startswith("dev/rir/")]
+    (tmp_path / "manifest.csv").write_text("\n".join([*bare, ""]))
+    first, again = (list(beep_streams(tmp_path, "dev", RATE_HZ, (20.0,), 8, 1)) for _ in range(2))
+    assert len({stream.room_s for stream in first}) > 2
+    assert [stream.pcm.tobytes() for stream in first] == [stream.pcm.tobytes() for stream in again]
+
+
+def test_it_is_said_what_a_split_lacks() -> None:
+    beep = recording("dev/beep_real/a.flac", category="beep_real")
+    assert list(shortcomings([beep], "dev")) == [
+        "no room responses (category rir): the rooms are made up",
+        "nothing without a beep: false alarms cannot be told",
+    ]
+    nameless = recording("dev/beep_real/b.flac", category="beep_real", pitch_hz=None)
+    room = recording("dev/rir/a.flac", category="rir")
+    home = recording("dev/household/a.flac", category="household")
+    assert list(shortcomings([beep, nameless, room, home], "dev")) == [
+        "left out 1 recording of beeps without f0_hz in manifest.csv"
+    ]
+    assert list(shortcomings([beep, room, home], "dev")) == []
 
 
 def test_joined_recordings_overlap_by_their_fades() -> None:
