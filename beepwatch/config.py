@@ -199,7 +199,10 @@ def _existing_file(environment: Mapping[str, str]) -> Path | None:
     if named := environment.get(CONFIG_VARIABLE):
         return Path(named).expanduser()
     for file in (default_file(environment), SYSTEM_FILE):
-        if file.is_file():
+        try:
+            if file.is_file():
+                return file
+        except PermissionError:  # its directory is not to be looked into; who reads it says so
             return file
     return None
 
@@ -220,8 +223,12 @@ def _read_toml(file: Path) -> dict[str, Any]:
         reason = shortened(without_secrets(str(error)))
         raise ConfigurationError(f"{file} is not valid TOML: {reason}. Mend that line.") from None
     except OSError as error:
+        todo = "Give one that you may read with --config."
+        if file == SYSTEM_FILE:
+            own = default_file()
+            todo = f"It is the service's: run it with sudo, or write one of your own, {own}."
         raise ConfigurationError(
-            f"the configuration file {file} cannot be read: {error.strerror}."
+            f"the configuration file {file} cannot be read: {error.strerror}. {todo}"
         ) from None
 
 

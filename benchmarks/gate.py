@@ -89,7 +89,7 @@ class Rates:
 def kept(pcm: NDArray[np.int16]) -> list[bool]:
     """Our verdict on each window of 3 s every second."""
     cutter = WindowCutter(from_hz=RATE_HZ, rate_hz=RATE_HZ, window_s=3, hop_s=1)
-    gate = Gate(rate_hz=RATE_HZ, window_s=3, over_floor_db=6)
+    gate = Gate(rate_hz=RATE_HZ, over_floor_db=6)
     block = Block(
         data=pcm.tobytes(), sample_format="int16", channels=1, rate_hz=RATE_HZ, lost_frames=0
     )

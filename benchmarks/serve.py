@@ -235,11 +235,11 @@ def clip() -> NDArray[np.int16]:
     return kitchen(20)[start : start + round(CLIP_S * RATE_HZ)]
 
 
-def network_ms(times: int = 100) -> float:
+def network_ms() -> float:
     """Processor time that the shipped network takes for it, the median, alone in this thread."""
     engine, sound = open_engine(load_bundle(find_bundle("beep"))), clip()
     taken_s: list[float] = []
-    for _ in range(times):
+    for _ in range(100):
         begun_s = time.thread_time()
         engine.answers(sound)
         taken_s.append(time.thread_time() - begun_s)

@@ -134,7 +134,7 @@ def main() -> None:
         names = names_of(one)
         feeder = Feeder(pipe, one.state, hours, options.seed)
         samples = watch(one, names, feeder, options.every_s)
-        _report_run(one, feeder, time.monotonic() - begun_s)
+        _report_run(feeder, time.monotonic() - begun_s)
         if options.samples:
             _write(options.samples, samples)
         judge_processes(told, samples, hours)
@@ -237,7 +237,7 @@ def look(pid: int, at_h: float) -> Sample | None:
     )
 
 
-def _report_run(one: Daemon, feeder: Feeder, wall_s: float) -> None:
+def _report_run(feeder: Feeder, wall_s: float) -> None:
     print(
         f"{feeder.fed_h:.1f} h of sound in {wall_s:.0f} s, {feeder.fed_h * 3_600 / wall_s:.0f} "
         f"times real time, {len(feeder.beeps)} beeps; "

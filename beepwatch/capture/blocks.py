@@ -108,7 +108,7 @@ class Source(Protocol):
 
     name: str  # as it was asked for, without secrets
     live: bool  # samples come by themselves and time is the clock's; else it waits to be read
-    paced: bool  # read at the speed asked for rather than as it comes
+    paced: bool  # read at the speed asked for, if live the clock's, rather than as it comes
     patience_s: float  # without a sample for so long, it is stalled
 
     def open(self) -> Stream:

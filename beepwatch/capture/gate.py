@@ -79,7 +79,7 @@ class Verdict:
 class Gate:
     """Hears one stream, step by step, and judges each window of it."""
 
-    def __init__(self, *, rate_hz: int, window_s: float, over_floor_db: float) -> None:
+    def __init__(self, *, rate_hz: int, over_floor_db: float) -> None:
         self._frame = max(32, 32 * round(_FRAME_S * rate_hz / 32))  # a good length for an FFT
         self._hop = self._frame // 2
         hann = np.hanning(self._frame + 1)[:-1].astype(np.float32)

@@ -5,17 +5,18 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 
 from beepwatch.capture.blocks import Block, EndOfSound, Source, Stalled, Stream
 from beepwatch.capture.excerpt import Excerpt
-from beepwatch.capture.gate import Gate, Verdict
+from beepwatch.capture.gate import Verdict
 from beepwatch.capture.health import FaultLedger, InputHealth
 from beepwatch.capture.levels import level_dbfs
+from beepwatch.capture.opening import Opening
 from beepwatch.capture.sources import parse_source
-from beepwatch.capture.windows import Cut, StreamTime, WindowCutter
+from beepwatch.capture.windows import Cut, StreamTime
 from beepwatch.clock import Clock
 from beepwatch.errors import SourceError
 from beepwatch.messages import Ended, Fault, FaultKind, Hum, Listen, Listening, Place, Quiet, Window
@@ -36,6 +37,7 @@ _BACKOFF_MOST_S = 15.0
 _AWAY = (FaultKind.NO_DEVICE, FaultKind.STALLED)
 _BLOCK_S = 0.1  # of a file at normal speed; the pace is kept to within this
 _BLOCK_MOST_S = 2.0
+_MOST_AHEAD_S = 10.0  # of the clock: what a server hands out at once to who connects, and no more
 
 log = structlog.get_logger()
 
@@ -56,17 +58,6 @@ class Counts:
     def as_dict(self) -> dict[str, int]:
         """For a heartbeat."""
         return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(slots=True)
-class _Opening:
-    """What belongs to one opening of the source, from its first samples on."""
-
-    cutter: WindowCutter
-    gate: Gate | None
-    time: StreamTime
-    looked: bool = True  # at the beginning of the next window; there is none before the first
-    sounded_until: int = 0  # sample up to which sound was passed on, dropped windows not included
 
 
 class Listener:
@@ -114,7 +105,8 @@ class Listener:
         self._stop = stop
         self._ledger = FaultLedger(self.source.name, faults)
         self._health = InputHealth(self._ledger, self.source.name)
-        self._opening: _Opening | None = None
+        self._opening: Opening | None = None
+        self._sounded_until_s = -math.inf  # monotonic; of the last opening
         self._ended = False
         self._handing_over = False
         self._reason = ""  # why it was lost last
@@ -176,6 +168,8 @@ class Listener:
             # Told before it is closed, which takes for ever when the sound server hangs.
             yield from self._lost(error)
         finally:
+            if self._opening is not None:
+                self._sounded_until_s = self._opening.heard_until_s
             self._opening = None
             stream.close()
         if self._ended and not self._stop.is_set() and not self._handing_over:
@@ -186,6 +180,8 @@ class Listener:
         heard_at_s = self._clock.mono_s()
         while not self._stop.is_set():
             last = self._handing_over
+            if last and self._too_early_s() > 0:
+                return  # the rest is no less for being read later
             block = stream.read(0.0 if last else _READ_WITHIN_S)
             now_s = self._clock.mono_s()
             if isinstance(block, EndOfSound) or (last and block is None):
@@ -238,28 +234,16 @@ class Listener:
 
     def _begun(self, block: Block, opened: StreamTime) -> Iterator[Heard]:
         """The first samples have come: what they are, and that all is well again."""
-        rate_hz = self._rate_hz or block.rate_hz
         time = opened
         if block.captured_mono_s is not None:
             first_mono_s = block.captured_mono_s - block.frames / block.rate_hz
             age = timedelta(seconds=self._clock.mono_s() - first_mono_s)
-            time = StreamTime(first_mono_s, self._clock.utc() - age)
-        cutter = WindowCutter(
-            from_hz=block.rate_hz,
-            rate_hz=rate_hz,
-            window_s=self._capture.window_s,
-            hop_s=self._capture.hop_s,
+            time = self._after_the_last(StreamTime(first_mono_s, self._clock.utc() - age))
+        self._opening = Opening(
+            self._capture, from_hz=block.rate_hz, rate_hz=self._rate_hz or block.rate_hz, time=time
         )
         if self._resume is not None:
-            cutter.stream_id = self._resume.stream_id
-        gate = None
-        if self._capture.gate:
-            gate = Gate(
-                rate_hz=rate_hz,
-                window_s=self._capture.window_s,
-                over_floor_db=self._capture.gate_over_floor_db,
-            )
-        self._opening = _Opening(cutter=cutter, gate=gate, time=time)
+            self._opening.cutter.stream_id = self._resume.stream_id
         self.counts.openings += 1
         log.info(
             "source_opened",
@@ -267,7 +251,7 @@ class Listener:
             device=self.stream_text,
             rate_hz=block.rate_hz,
             channels=block.channels,
-            stream_id=cutter.stream_id,
+            stream_id=self._opening.cutter.stream_id,
         )
         yield Listening(source=self.source.name, rate_hz=block.rate_hz, channels=block.channels)
         self._health.begin_anew()
@@ -275,7 +259,12 @@ class Listener:
         over = _AWAY if self.source.live else (*_AWAY, FaultKind.ALL_ZERO)
         yield from self._told(self._ledger.end(*over, now_s=self._clock.mono_s()))
 
-    def _look(self, opening: _Opening) -> Iterator[Window]:
+    def _after_the_last(self, time: StreamTime) -> StreamTime:
+        """Not before the end of the opening before: it was ahead of the clock, and time goes on."""
+        ahead_s = self._sounded_until_s - time.mono_s
+        return StreamTime(*time.at(ahead_s)) if 0 < ahead_s <= _MOST_AHEAD_S else time
+
+    def _look(self, opening: Opening) -> Iterator[Window]:
         """The next window as far as it has come, if something has just begun to sound.
 
         Who waits for the whole is told of a beep half a hop later, and no surer.
@@ -288,13 +277,13 @@ class Listener:
         if opening.gate is not None and opening.gate.begins(cut.fresh):
             self.counts.early_windows += 1
             self._last_yield_s = self._clock.mono_s()
-            yield Window(pcm=cut.pcm.astype("<i2").tobytes(), **self._span(cut, opening))
+            yield Window(pcm=cut.pcm.astype("<i2").tobytes(), **opening.span(cut, self.source.name))
 
-    def _window(self, cut: Cut, opening: _Opening) -> Window | Quiet:
+    def _window(self, cut: Cut, opening: Opening) -> Window | Quiet:
         verdict = opening.gate.step(cut.fresh, cut.first_sample) if opening.gate else None
         self.last_verdict = verdict
         self._last_yield_s = self._clock.mono_s()
-        span = self._span(cut, opening)
+        span = opening.span(cut, self.source.name)
         if self.excerpt is not None:
             before = cut.pcm.size - cut.fresh.size  # a padded end is a bit late in it
             at = span["started_at"] + timedelta(seconds=before / opening.cutter.rate_hz)
@@ -310,22 +299,6 @@ class Listener:
             opening.sounded_until = cut.first_sample + cut.pcm.size
             return Hum(pcm=cut.pcm.astype("<i2").tobytes(), samples=cut.pcm.size, **span)
         return Quiet(samples=cut.pcm.size, **span)
-
-    def _span(self, cut: Cut, opening: _Opening) -> dict[str, Any]:
-        """Its place in the stream, on both clocks."""
-        rate_hz = opening.cutter.rate_hz
-        mono_s, utc = opening.time.at(cut.first_sample / rate_hz)
-        return {
-            "stream_id": opening.cutter.stream_id,
-            "sequence": cut.sequence,
-            "first_sample": cut.first_sample,
-            "rate_hz": rate_hz,
-            "started_at": utc,
-            "started_mono_s": mono_s,
-            "level_dbfs": level_dbfs(cut.pcm),
-            "lost_samples": cut.lost_samples,
-            "source": self.source.name,
-        }
 
     def _rest(self) -> Iterator[Heard]:
         """What no whole window covered; nothing if we were told to stop."""
@@ -355,17 +328,30 @@ class Listener:
             log.info(event, kind=fault.kind.value, reason=fault.text, count=fault.count)
         return faults
 
-    def _follow_clock(self, opening: _Opening, captured_mono_s: float) -> None:
+    def _follow_clock(self, opening: Opening, captured_mono_s: float) -> None:
         opening.time.follow(
             opening.cutter.heard_s, captured_mono_s, self._clock.mono_s(), self._clock.utc()
         )
 
     def _pace(self, opened: StreamTime) -> Iterator[None]:
-        """Hold a recording back to its speed."""
-        if not self.source.paced or self._speed == "max" or self._opening is None:
+        """Hold a recording back to its speed, and a stream to the clock's."""
+        if self._handing_over:
             return
-        heard_s = self._opening.cutter.heard_s
-        yield from self._wait_until(opened.mono_s + heard_s / self._speed)
+        if self.source.live:
+            yield from self._wait_until(self._clock.mono_s() + self._too_early_s())
+        elif self.source.paced and self._speed != "max" and self._opening is not None:
+            heard_s = self._opening.cutter.heard_s
+            yield from self._wait_until(opened.mono_s + heard_s / self._speed)
+
+    def _too_early_s(self) -> float:
+        """How much further ahead of the clock a live source is than it may be; else at most 0.
+
+        What is no live sound but a file on a server would be over in a moment and dated far in
+        the future.
+        """
+        if not (self.source.live and self.source.paced) or self._opening is None:
+            return 0.0
+        return self._opening.heard_until_s - self._clock.mono_s() - _MOST_AHEAD_S
 
     def _wait_until(self, until_s: float) -> Iterator[None]:
         while (left_s := until_s - self._clock.mono_s()) > 0:

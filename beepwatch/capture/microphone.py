@@ -13,7 +13,6 @@ import os
 import queue
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import pyaudio
@@ -22,10 +21,11 @@ import structlog
 from beepwatch.capture.absence import why_absent
 from beepwatch.capture.alsa import spare_heavy_plugins
 from beepwatch.capture.blocks import Block, SampleFormat
+from beepwatch.capture.inputs import InputDevice, choose
 from beepwatch.capture.keepsake import Heard, Keepsake, can_follow, following
 from beepwatch.capture.losses import Losses
 from beepwatch.clock import Clock
-from beepwatch.errors import MicrophoneNotFound, SourceError
+from beepwatch.errors import SourceError
 
 _FORMATS: Final[tuple[tuple[int, SampleFormat], ...]] = (
     (pyaudio.paInt16, "int16"),
@@ -38,9 +38,6 @@ _BLOCK_S: Final = 0.1  # ten wake-ups a second; half of it is the mean delay
 _QUEUE_S: Final = 10.0  # how long the process may be held up before sound is lost
 _MOST_BUFFERS: Final = round(_QUEUE_S / _BLOCK_S)
 
-_WHAT_TO_DO: Final = (
-    "Plug a microphone in, start the sound server, or end the program that holds the microphone."
-)
 _MOST_GAP_S: Final = 10.0  # after a longer gap the stream is begun anew
 
 log = structlog.get_logger()
@@ -91,17 +88,6 @@ def _unheard_complaints() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputDevice:
-    """What PortAudio says of one input."""
-
-    index: int  # valid until PortAudio is initialised again
-    name: str
-    channels: int
-    rate_hz: int
-    is_default: bool
 
 
 class _Buffer(NamedTuple):
@@ -314,31 +300,6 @@ class Microphone:
             portaudio.terminate()
             raise
         return stream
-
-
-def choose(devices: list[InputDevice], wanted: str) -> InputDevice:
-    """The first input whose name holds `wanted`, in any case; the default one if it is empty.
-
-    Raises MicrophoneNotFound, which names those that are there.
-    """
-    if wanted:
-        chosen = next((d for d in devices if wanted.casefold() in d.name.casefold()), None)
-    else:
-        chosen = next((d for d in devices if d.is_default), devices[0] if devices else None)
-    if chosen is not None:
-        return chosen
-    reason = why_absent()
-    if not devices:
-        raise MicrophoneNotFound(
-            "there is no input device. "
-            f"{reason or _WHAT_TO_DO} "
-            "`beepwatch doctor` tells what is seen."
-        )
-    names = ", ".join(repr(device.name) for device in devices)
-    raise MicrophoneNotFound(
-        f"no input device matches {wanted!r}; found {names}. "
-        f"{reason + ' ' if reason else ''}Set capture.source, or run `beepwatch doctor`."
-    )
 
 
 def input_devices() -> list[InputDevice]:

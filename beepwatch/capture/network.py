@@ -16,7 +16,7 @@ class NetworkStream:
     """`--source stream:URL`. A password in the URL is never shown."""
 
     live = True
-    paced = False
+    paced = True
     patience_s = 15.0  # connecting takes its time
 
     def __init__(self, url: str, clock: Clock) -> None:

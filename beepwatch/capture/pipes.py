@@ -243,7 +243,8 @@ class Ffmpeg:
             complaints = complaints.replace(word, "…")
         lines = without_secrets(complaints).strip().splitlines()
         if self._live:
-            raise SourceError(f"{self.text} ended: {_reason(lines)}. It is tried again.")
+            reason = "no more came" if self._frames and not lines else _reason(lines)
+            raise SourceError(f"{self.text} ended: {reason}. It is tried again.")
         if code != 0 or self._frames == 0:
             raise UnreadableAudio(
                 f"{self.text} holds no sound that ffmpeg can decode: {_reason(lines)}. "

@@ -11,7 +11,7 @@ import threading
 import wave
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import msgspec
 import structlog
@@ -21,6 +21,14 @@ from rich.text import Text
 
 from beepwatch.capture.levels import meter
 from beepwatch.capture.listening import Heard, Listener, Speed
+from beepwatch.capture.sessions import (
+    Clerk,
+    Judgement,
+    Recorded,
+    RecordingSummary,
+    Subject,
+    left_by_earlier,
+)
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
@@ -32,72 +40,6 @@ _BYTES_PER_KB = 1_000
 _LAST_JUDGEMENTS_S = 10.0  # for those of what was recorded last
 
 log = structlog.get_logger()
-
-
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session records: every file of it is taken for this."""
-
-    label: str
-    appliance: str = ""  # `--device`
-    room: str = ""
-
-
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that is whole on the disk."""
-
-    path: Path
-    subject: Subject
-    session: str  # the stem of its JSON
-    source: str
-    rate_hz: int
-    duration_s: float
-
-
-class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model takes a file for, before anybody has listened to it."""
-
-    label: str  # the likeliest
-    score: float  # its highest frame probability
-    heard: bool  # whether that is enough for an alert
-
-
-class Clerk(Protocol):
-    """Looks after files once they are written, beside the recording."""
-
-    def take(self, recorded: Recorded) -> None:
-        """One more; does not wait."""
-        ...
-
-    def judgements(self) -> dict[str, Judgement]:
-        """Those that have come since this was last asked, by the file's name."""
-        ...
-
-    def finish(self, within_s: float) -> None:
-        """Be done with what was taken; what takes longer is left."""
-        ...
-
-
-class RecordingSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One session of recording; it is what the JSON beside the files holds."""
-
-    label: str
-    appliance: str = ""
-    room: str = ""
-    source: str
-    device: str  # which microphone
-    rate_hz: int | None  # None: nothing was heard
-    window_s: float
-    gate: bool
-    gate_over_floor_db: float
-    started: datetime  # UTC
-    stopped: datetime | None  # UTC; None while it runs, or after a crash
-    complete: bool
-    files: tuple[str, ...]
-    judgements: dict[str, Judgement] = {}
-    kb: float = 0.0  # of the files
-    kb_before: float = 0.0  # of those of earlier sessions of the same
-    counts: dict[str, int]
-    faults: tuple[str, ...]
 
 
 def record(
@@ -131,34 +73,6 @@ def record(
     return session.run(minutes, until_kb)
 
 
-class _Earlier(msgspec.Struct, kw_only=True):
-    """As much of an earlier session's JSON as tells what it left."""
-
-    label: str
-    appliance: str = ""
-    room: str = ""
-    files: tuple[str, ...] = ()
-
-
-def _left_by_earlier(directory: Path, subject: Subject) -> list[Path]:
-    """The files that sessions of the same subject have left, as far as they are still there."""
-    files = []
-    for session in sorted(directory.glob("session-*.json")):
-        try:
-            written = session.read_bytes()
-            if not written:
-                continue  # just begun
-            earlier = msgspec.json.decode(written, type=_Earlier)
-        except (OSError, msgspec.MsgspecError) as error:
-            log.warning("session_not_read", file=session.name, error=str(error))
-            continue
-        same = Subject(label=earlier.label, appliance=earlier.appliance, room=earlier.room)
-        if same == subject:
-            # By their bare names: whatever stands there, nothing outside the folder is counted.
-            files += [directory / Path(name).name for name in earlier.files]
-    return [file for file in files if file.is_file()]
-
-
 class _Session:
     def __init__(
         self,
@@ -185,7 +99,7 @@ class _Session:
         self._faults: list[str] = []
         self._rate_hz: int | None = None
         self._listener = Listener(self._capture, rate_hz=None, clock=clock, speed=speed, stop=stop)
-        before = _left_by_earlier(directory, subject)
+        before = left_by_earlier(directory, subject)
         self._files_before = len(before)
         self._bytes_before = sum(file.stat().st_size for file in before)
         self._json, claimed = _claimed(directory, f"session-{_stamp(self._started)}", ".json")

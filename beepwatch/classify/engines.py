@@ -300,17 +300,26 @@ def stretches(
     history = step * -(-round(engine.history_s * engine.rate_hz) // (step * frame_samples))
     context = -(-round(engine.context_s * engine.rate_hz) // frame_samples)
     stretch = step * max(round(stretch_s * engine.rate_hz) // (step * frame_samples), 1)
-    held = np.zeros(0, dtype=np.int16)  # begins `known` frames before the first one not asked for
+    pieces: list[NDArray[np.int16]] = []  # begin `known` frames before the first not asked for
     known = 0
+    samples = 0  # in all pieces
     for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= (known + stretch + context) * frame_samples:
+        pieces.append(block)
+        samples += len(block)
+        while samples >= (known + stretch + context) * frame_samples:
+            held = _joined(pieces)
             yield Stretch(held[: (known + stretch + context) * frame_samples], known, stretch)
             kept = min(known + stretch, history)
-            held = held[(known + stretch - kept) * frame_samples :]
+            pieces = [held[(known + stretch - kept) * frame_samples :]]
             known = kept
-    if len(held) // frame_samples > known:
-        yield Stretch(held, known, len(held) // frame_samples - known)
+            samples = len(pieces[0])
+    if samples // frame_samples > known:
+        yield Stretch(_joined(pieces), known, samples // frame_samples - known)
+
+
+def _joined(pieces: list[NDArray[np.int16]]) -> NDArray[np.int16]:
+    """One after another; a long recording that is there already is not copied."""
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def answers_of_stream(

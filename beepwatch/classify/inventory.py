@@ -110,7 +110,7 @@ def table(entries: Iterable[Entry], zone: tzinfo | None = None) -> Table:
     return shown
 
 
-def machine_table(entries: Iterable[MachineEntry], zone: tzinfo | None = None) -> Table:
+def machine_table(entries: Iterable[MachineEntry]) -> Table:
     """The same of machines."""
     shown = Table(box=None, pad_edge=False)
     for heading in ("machine", "learned from", "taught", "ways of running", "state"):
@@ -119,7 +119,7 @@ def machine_table(entries: Iterable[MachineEntry], zone: tzinfo | None = None) -
         shown.add_row(
             Text(entry.name),
             "" if entry.learned_s is None else f"{entry.learned_s / 60:.1f} min",
-            f"{entry.taught_at.astimezone(zone):%Y-%m-%d %H:%M}",
+            f"{entry.taught_at.astimezone():%Y-%m-%d %H:%M}",
             "" if entry.states is None else str(entry.states),
             Text(f"unusable: {entry.problem}" if entry.problem else "in use"),
         )

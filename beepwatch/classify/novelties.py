@@ -26,10 +26,10 @@ _BESIDE = 8  # bands to either side, whose median is the noise that one stands o
 DB = np.float32(10 / np.log(10))  # of a natural log of power
 _LIFTED_DB = 1.0  # what a quiet room does not
 _NEARLY_HIGHEST = int(0.97 * (len(LINES) - 1))  # of the bands in order
-_NEW = 0.9  # of a limit: as strange as is no evidence either way
+_NEW = 1.0  # of a limit: as strange as is no evidence either way
 # What homes do as well, clicks as slow as those of clocks and steps and what rattles out of time,
 # is a tenth of the evidence at most: it is told after ten times as long.
-_HALF_HEARTED, _SLOWEST_PER_S = 0.93, 5.9
+_HALF_HEARTED, _SLOWEST_PER_S = 1.01, 5.9
 _LOWEST = int(np.searchsorted(centres_hz()[LINES], 160.0))  # lower is the mains' hum, of any device
 _HALF_AN_OCTAVE = 0.6  # and a little: OCTAVES_HZ are not quite their middles
 _AS_CLEAR = 0.6  # as the clearest rate: the slowest such is that of the clicks

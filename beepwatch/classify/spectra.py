@@ -18,6 +18,7 @@ NARROW_BANDS, WIDE_BANDS = 256, 256  # the narrow ones up to 2 kHz, the wide one
 BANDS = NARROW_BANDS + WIDE_BANDS
 _FRAME, _HOP = 2_048, 1_024
 _BINS_OF_WIDE = 4
+_MEAN_OF_WIDE = np.full(_BINS_OF_WIDE, 1 / _BINS_OF_WIDE, dtype=np.float32)
 ABOVE_NARROW = NARROW_BANDS + NARROW_BANDS // _BINS_OF_WIDE  # first wide band above the narrow ones
 # Each pitch once: the narrow bands below 2 kHz, the wide ones above.
 LINES = np.r_[:NARROW_BANDS, ABOVE_NARROW:BANDS]
@@ -41,7 +42,7 @@ def spectrum(pcm: NDArray[np.int16]) -> Floats:
     frames = np.lib.stride_tricks.sliding_window_view(pcm, _FRAME)[::_HOP] * _HANN
     lines = np.fft.rfft(frames, axis=1)[:, 1:]  # [frames, 1024], complex64
     power = lines.real**2 + lines.imag**2
-    wide = power.reshape(len(power), WIDE_BANDS, _BINS_OF_WIDE).mean(axis=2)
+    wide = power.reshape(len(power), WIDE_BANDS, _BINS_OF_WIDE) @ _MEAN_OF_WIDE
     both = np.concatenate([power[:, :NARROW_BANDS], wide], axis=1)
     lower = int(_QUANTILE * (len(both) - 1))
     return np.asarray(np.log(np.partition(both, lower, axis=0)[lower] + _FLOOR), dtype=np.float32)

@@ -25,8 +25,25 @@ _FLOOR = np.float32(1e-10)
 _LEAST = np.float32(1e-6)
 _OCTAVE_OF_LINE = [line.bit_length() - 2 for line in range(_FRAME // 2)]  # 125 Hz apart
 _FILTERS = np.equal.outer(_OCTAVE_OF_LINE, range(OCTAVES)).astype(np.float32)
-_HANN = np.hanning(_FRAME + 1)[:-1].astype(np.float32)
-_HANN /= np.sqrt((_HANN**2).sum()) * np.float32(_FULL_SCALE)
+_HALF = _FRAME // 2
+_AT_A_TIME = 64  # frames: of larger products BLAS makes a task for every core
+
+
+def _waves() -> tuple[Floats, Floats]:
+    """Cosines and sines under a Hann window, [sample 1 to _HALF, line], of a frame's two halves.
+
+    The window and the cosines are even about the frame's middle and the sines odd, so a frame is
+    folded there, which halves the work; so short a transform is faster as a product than by FFT.
+    """
+    window = np.hanning(_FRAME + 1)[:-1]
+    window /= np.sqrt((window**2).sum()) * _FULL_SCALE
+    places = np.arange(1, _HALF + 1)
+    folded = window[places, None] * np.where(places == _HALF, 0.5, 1.0)[:, None]
+    turns = 2 * np.pi * np.outer(places, np.arange(_HALF)) / _FRAME
+    return (folded * np.cos(turns)).astype(np.float32), (folded * np.sin(turns)).astype(np.float32)
+
+
+_EVEN, _ODD = _waves()
 
 
 def swings(pcm: NDArray[np.int16]) -> Floats:
@@ -35,15 +52,25 @@ def swings(pcm: NDArray[np.int16]) -> Floats:
     Power at a rate is over that at the typical one; unevenness is the mean square of an octave's
     power over its squared mean, of 0.5 s, in the median of them; quiet is the lower quartile.
     """
-    frames = np.lib.stride_tricks.sliding_window_view(pcm, _FRAME)[::_HOP] * _HANN
-    lines = np.fft.rfft(frames, axis=1)[:, : _FRAME // 2]
-    power = lines.real**2 + lines.imag**2
-    octaves = power @ _FILTERS + _FLOOR  # [frames, OCTAVES]
+    octaves = _octaves(pcm)
     levels = np.log(octaves)
     lower = len(levels) // 4
     quiet = np.partition(levels, lower, axis=0)[lower]
     found = [_at_rates(levels), _unevenness(octaves), quiet]
     return np.concatenate(found).astype(np.float32)
+
+
+def _octaves(pcm: NDArray[np.int16]) -> Floats:
+    """Power of each octave in every frame, [frames, OCTAVES]."""
+    frames = np.lib.stride_tricks.sliding_window_view(pcm.astype(np.float32), _FRAME)[::_HOP]
+    first, last = frames[:, 1 : _HALF + 1], frames[:, : _HALF - 1 : -1]
+    even, odd = first + last, first - last
+    octaves = np.empty((len(frames), OCTAVES), dtype=np.float32)
+    for start in range(0, len(frames), _AT_A_TIME):
+        part = slice(start, start + _AT_A_TIME)
+        power = (even[part] @ _EVEN) ** 2 + (odd[part] @ _ODD) ** 2  # [frames, lines]
+        octaves[part] = power @ _FILTERS
+    return octaves + _FLOOR
 
 
 def _at_rates(levels: Floats) -> Floats:

@@ -1,8 +1,10 @@
 """The verbs. Each one's body lives in the station it belongs to and is loaded only when used."""
 
+import errno
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,23 +45,26 @@ def run_command_line(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:  # noqa: BLE001 - the last place that can word it
-        return _complain(error)
+        return _complain(error, given)
     return result if isinstance(result, int) else 0
 
 
-def _complain(error: Exception) -> int:
+def _complain(error: Exception, given: list[str]) -> int:
     """Say what went wrong, without secrets; the exit code."""
     if state["debug"]:
         typer.echo(without_secrets("".join(traceback.format_exception(error))), err=True)
     if isinstance(error, BeepwatchError):
         text, exit_code = str(error), error.exit_code
     elif hasattr(error, "format_message"):  # how typer words a wrong use
-        text, exit_code = _with_the_way_to_help(error), 2
+        text, exit_code = _with_the_way_to_help(error, given), 2
     elif isinstance(error, PermissionError) and error.filename:
         text = (
             f"{error.filename} is not yours to use: {error.strerror}. "
             "Run it with sudo if it belongs to the service, or see store.directory."
         )
+        exit_code = 1
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text = f"{error.filename or 'output'} cannot be written: {error.strerror}. Make room first."
         exit_code = 1
     else:
         name = type(error).__name__
@@ -70,10 +75,19 @@ def _complain(error: Exception) -> int:
     return exit_code
 
 
-def _with_the_way_to_help(error: Any) -> str:  # noqa: ANN401 - typer's own click has no types
+def _with_the_way_to_help(
+    error: Any,  # noqa: ANN401 - typer's own click has no types
+    given: list[str],
+) -> str:
     text = str(error.format_message())
     context = getattr(error, "ctx", None)
-    return f"{text} See: {context.command_path} --help." if text and context else text
+    if not text or not context:
+        return text
+    text = text if text.endswith((".", "?", ")")) else f"{text}."
+    for word in given:
+        if hasattr(error, "option_name") and word.startswith("-") and Path(word).exists():
+            text += f" A file of that name is given as ./{word}."
+    return f"{text} See: {context.command_path} --help."
 
 
 @app.callback(invoke_without_command=True)

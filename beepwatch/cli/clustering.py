@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import example, of_extra
+from beepwatch.cli.options import example, finite, of_extra
 from beepwatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ def dataset_cluster(
     variance: Annotated[
         float | None,
         typer.Option(
-            "--variance", min=0.01, max=1.0, help="Or as many as hold this share of it. [0.95]"
+            "--variance",
+            min=0.01,
+            max=1.0,
+            callback=finite,
+            help="Or as many as hold this share of it. [0.95]",
         ),
     ] = None,
     most: Annotated[

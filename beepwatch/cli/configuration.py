@@ -20,7 +20,8 @@ def config_check(config: ConfigFile = None) -> int:
     loaded = load_settings(config)
     settings = loaded.config
     labels = load_bundle(find_bundle(settings.model.bundle)).info.labels
-    check_rules(settings, labels, Shelf(reachable_state(settings)).digests())
+    state = reachable_state(settings, loaded.file)
+    check_rules(settings, labels, Shelf(state).digests())
     channel_names(settings.notify, telegram_token(settings.notify.telegram))
     typer.echo(f"{loaded.file or 'no configuration file; defaults'}: in order")
     return 0

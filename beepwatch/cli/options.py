@@ -1,5 +1,6 @@
 """What several verbs share: their options, the settings they make, how they talk."""
 
+import math
 import sys
 import threading
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from beepwatch.config import Loaded, load, telegram_token
+from beepwatch.config import SYSTEM_FILE, Loaded, default_file, load, telegram_token
 from beepwatch.errors import ConfigurationError, StoreError, install_with
 from beepwatch.sections import Config
 
@@ -77,19 +78,34 @@ def settings_and_token(
     return settings, telegram_token(settings.notify.telegram)
 
 
-def reachable_state(settings: Config) -> Path:
-    """The state directory. Raises StoreError where it is another's: what was taught is in it."""
+def reachable_state(settings: Config, file: Path | None = None) -> Path:
+    """The state directory. Raises StoreError where it is another's: what was taught is in it.
+
+    `file` is the configuration file, where the error is to name it.
+    """
     directory = settings.store.path
     try:
         next(directory.iterdir(), None)
     except PermissionError as error:
+        todo = "Run it with sudo if it is the service's, or set store.directory to another one."
+        if file == SYSTEM_FILE:
+            todo = (
+                f"It is the service's, by {file}: run it with sudo and --config {file}, or write "
+                f"a configuration of your own, {default_file()}, which comes first."
+            )
         raise StoreError(
-            f"the state directory {directory} cannot be used: {error.strerror}. Run it with sudo "
-            "if it is the service's, or set store.directory to another one."
+            f"the state directory {directory} cannot be used: {error.strerror}. {todo}"
         ) from None
     except OSError:  # it is not there yet, and whoever writes to it says more
         pass
     return directory
+
+
+def finite(value: float | None) -> float | None:
+    """A number that was given, for `callback`: what is none is neither too small nor too large."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter(f"{value} is no number.")
+    return value
 
 
 def speed_of(text: str) -> float | Literal["max"]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import Dask, directory_or_url, example, of_extra
+from beepwatch.cli.options import Dask, directory_or_url, example, finite, of_extra
 from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio, install_with
 from beepwatch.validation import shortened
+from beepwatch.wording import counted
 
 if TYPE_CHECKING:
     from beepwatch.train.datasets.importing import Imported
@@ -54,7 +55,10 @@ def dataset_import(
     ] = False,
     cut_silence: Annotated[bool, typer.Option("--cut-silence", help="Cut at silences.")] = False,
     silence_dbfs: Annotated[
-        float, typer.Option("--silence-dbfs", min=-120.0, max=0.0, help="What is below is silence.")
+        float,
+        typer.Option(
+            "--silence-dbfs", min=-120.0, max=0.0, callback=finite, help="What is below is silence."
+        ),
     ] = -50.0,
     silence_ms: Annotated[
         int, typer.Option("--silence-ms", min=10, help="Shorter silences do not cut.")
@@ -85,7 +89,8 @@ def dataset_import(
     ways = [bool(layout), labels is not None, bool(label)]
     if sum(ways) > 1 or (cut_ms and cut_silence):
         raise ConfigurationError(
-            "--layout, --labels and --label exclude one another, and --cut-ms and --cut-silence do."
+            "--layout, --labels and --label exclude one another, and so do --cut-ms and "
+            "--cut-silence. Give one of them."
         )
     manner = gathering.Manner(
         cut=cutting.Cut(
@@ -111,12 +116,14 @@ def dataset_import(
         found = ", ".join(map(str, sources))
         raise UnreadableAudio(f"there is no recording in {found}. Name another folder or file.")
     typer.echo(
-        f"{imported.recordings} recordings, {imported.clips} clips in {out}, {imported.new} new"
+        f"{counted(imported.recordings, 'recording')}, {counted(imported.clips, 'clip')} in {out}, "
+        f"{imported.new} new"
     )
     if imported.left_out_s:
         typer.echo(f"{imported.left_out_s:.1f} s of rests and silences were left out", err=True)
     if imported.left_out:
-        typer.echo(f"{imported.left_out} recordings are not in the layout or the table", err=True)
+        left_out = counted(imported.left_out, "recording")
+        typer.echo(f"left out, not in the layout or the table: {left_out}", err=True)
     return 1 if imported.problems else 0
 
 
@@ -204,7 +211,8 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 def _say(indexed: "Indexed", directory: Path, division: "Division") -> None:
-    typer.echo(f"{indexed.listed} recordings in {directory / 'dataset.csv'}, {indexed.added} new")
+    listed = counted(indexed.listed, "recording")
+    typer.echo(f"{listed} in {directory / 'dataset.csv'}, {indexed.added} new")
     if indexed.lacking:
         lacks = "; ".join(
             f"{split} has no {', '.join(ls)}" for split, ls in indexed.lacking.items()

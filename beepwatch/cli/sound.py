@@ -14,6 +14,7 @@ from beepwatch.cli.options import (
     Source,
     Speed,
     example,
+    finite,
     load_settings,
     overrides_of,
     reachable_state,
@@ -28,13 +29,15 @@ from beepwatch.errors import StoreError
 def record(
     label: Annotated[str, typer.Option("--label", help="What is being recorded; a folder's name.")],
     minutes: Annotated[
-        float | None, typer.Option("--minutes", min=0.01, help="Stop after so many.")
+        float | None,
+        typer.Option("--minutes", min=0.01, callback=finite, help="Stop after so many."),
     ] = None,
     until_kb: Annotated[
         float | None,
         typer.Option(
             "--until-kb",
             min=1,
+            callback=finite,
             metavar="KB",
             help="Stop when there is so much of this label, device and room, earlier sessions "
             "included: the same command goes on where it was stopped.",
@@ -112,10 +115,10 @@ def scan(
     from beepwatch.daemon.found import written
     from beepwatch.train.datasets.remote import location_of
 
-    settings = load_settings(config).config
-    model = settings.model
+    loaded = load_settings(config)
+    settings, model = loaded.config, loaded.config.model
     try:
-        reachable_state(settings)
+        reachable_state(settings, loaded.file)
     except StoreError as error:
         typer.echo(f"beepwatch: without taught sounds: {error}", err=True)
     given = scanning.recordings(map(location_of, paths))
@@ -152,9 +155,9 @@ def events(
     from beepwatch.store import listing
     from beepwatch.store.database import Database
 
-    settings = load_settings(config).config
+    loaded = load_settings(config)
     after = listing.since_time(since, SystemClock().utc()) if since else None
-    database = Database(reachable_state(settings))
+    database = Database(reachable_state(loaded.config, loaded.file))
     with contextlib.closing(database):
         rows = listing.event_rows(database, after)
         if json:

@@ -127,6 +127,7 @@ def teach(
         judge=judge,
         json=json,
     )
+    speed_of(speed)  # whether or not something is played
     possible: list[tuple[bool, Action]] = [
         (name is not None, lambda loaded: _lesson(loaded, lesson)),
         (listed, lambda loaded: _list(loaded, as_json=json)),
@@ -144,7 +145,7 @@ def teach(
             "--import. See: beepwatch teach --help."
         )
     loaded = load_settings(config, overrides_of(source))
-    reachable_state(loaded.config)
+    reachable_state(loaded.config, loaded.file)
     return actions[0](loaded) or 0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.capture.files import decode
-from beepwatch.capture.recording import Judgement, Recorded
+from beepwatch.capture.sessions import Judgement, Recorded
 from beepwatch.classify.engines import Engine
 from beepwatch.errors import BeepwatchError
 from beepwatch.sections import Model

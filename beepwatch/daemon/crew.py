@@ -19,7 +19,8 @@ from beepwatch.decide.recent import RecentSound
 from beepwatch.errors import BeepwatchError
 from beepwatch.train.datasets.remote import Location, sound_of
 
-_DECIDED_AT_ONCE = 50  # frames; a run without a beep in it is decided as a whole
+_STRETCH_S = 28.0  # nobody waits for a scan's first answer, and fewer stretches overlap less
+_DECIDED_AT_ONCE = 250  # frames; a run without a beep in it is decided as a whole
 
 Decode = Callable[[Location, int], Generator[NDArray[np.int16], None, None]]
 
@@ -41,7 +42,7 @@ class Hearing:
         self._given = given
         self._engine = engine
         self._sound = decode(given.file, engine.rate_hz)
-        self._stretches = stretches(engine, self._sound_that_is_there())
+        self._stretches = stretches(engine, self._sound_that_is_there(), _STRETCH_S)
         self._reading = threading.Lock()
         self._handed_out = 0
         self._read = False
@@ -51,7 +52,7 @@ class Hearing:
         self._decided = 0
         self._frames = 0
         self._recent = RecentSound(engine.rate_hz)
-        self._tracker = EpisodeTracker(thresholds, context_s=0.0, opinion=self._recent.opinion)
+        self._tracker = EpisodeTracker(thresholds, context_s=0.0, ask=self._recent.opinion)
         self._found: list[Found] = []
         self._answer: Scanned | None = None
 

@@ -8,14 +8,24 @@ from typing import Literal
 import msgspec
 
 from beepwatch.daemon.running import run
+from beepwatch.errors import ConfigurationError
 from beepwatch.sections import Capture, Config, Console, Notify, Store
 
 RECORDING = "kitchen.flac"
 
 
 def demonstrate(speed: float | Literal["max"], directory: Path | None, log_level: str) -> int:
-    """Play the recording to the daemon; alerts go to standard output, clips to `directory`."""
+    """Play the recording to the daemon; alerts go to standard output, clips to `directory`.
+
+    Raises ConfigurationError for a directory that cannot be.
+    """
     directory = directory or Path(tempfile.mkdtemp(prefix="beepwatch-demo-"))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{directory} cannot be made: {error.strerror}. Name another folder with --out."
+        ) from None
     with as_file(files("beepwatch.daemon").joinpath("demo", RECORDING)) as recording:
         config = Config(
             capture=Capture(source=f"file:{recording}"),

@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +26,9 @@ from beepwatch.store.database import Database
 from beepwatch.wording import counted
 
 PROGRAM_WITHIN_S = 10.0
+# How messages end that send people here: with a sentence of its own, or as the rest of one.
+_SENT_HERE = re.compile(r" (?:Run `beepwatch doctor`|`beepwatch doctor` tells what is seen)\.")
+_ELSE_HERE = re.compile(r"(?:, or|; if that does not help,) run `beepwatch doctor`\.")
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +42,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     def as_line(self) -> str:
         """For people."""
         mark = "ok  " if self.ok else "BAD "
-        todo = f" {self.todo}" if self.todo else ""
-        return f"{mark} {self.name:<11} {self.found}{todo}"
+        found = f"{self.found.rstrip('.')}. {self.todo}" if self.todo else self.found
+        return f"{mark} {self.name:<11} {found}"
 
 
 def checks(loaded: Loaded) -> Iterator[Check]:
@@ -58,9 +63,15 @@ def checks(loaded: Loaded) -> Iterator[Check]:
     ]
     for name, examine in examinations:
         try:
-            yield from examine(config)
+            for check in examine(config):
+                yield msgspec.structs.replace(check, found=for_who_is_here(check.found))
         except BeepwatchError as error:
-            yield Check(name=name, ok=False, found=str(error))
+            yield Check(name=name, ok=False, found=for_who_is_here(str(error)))
+
+
+def for_who_is_here(text: str) -> str:
+    """What others say of a fault, without the advice to ask the doctor."""
+    return _ELSE_HERE.sub(".", _SENT_HERE.sub("", text))
 
 
 def _microphone(config: Config) -> Iterator[Check]:
@@ -148,6 +159,14 @@ def _disk(config: Config) -> Iterator[Check]:
             todo="It may be failing: look at `dmesg`, restart the machine, think of a new card.",
         )
         return
+    if not _is_to_be_looked_into(store.path):
+        yield Check(
+            name="disk",
+            ok=False,
+            found=f"{store.path} is not yours to look into",
+            todo="Run it with sudo if it is the service's.",
+        )
+        return
     Database(store.path).close()
     free_mb = shutil.disk_usage(store.path).free / 1e6
     ok = free_mb > store.min_free_mb
@@ -166,6 +185,14 @@ def _is_read_only(directory: Path) -> bool:
             return False
     except OSError as error:
         return error.errno == errno.EROFS
+
+
+def _is_to_be_looked_into(directory: Path) -> bool:
+    """A directory that is still to be made is."""
+    try:
+        return not directory.exists() or os.access(directory, os.W_OK | os.X_OK)
+    except PermissionError:
+        return False
 
 
 def _telegram(config: Config) -> Iterator[Check]:
@@ -190,7 +217,18 @@ def _service(_config: Config) -> Iterator[Check]:
     if shutil.which("systemctl") is None:
         yield Check(name="service", ok=True, found="no systemd here; `beepwatch run` does it all")
         return
-    state = _output(["systemctl", "is-active", "beepwatch"]).strip() or "unknown"
+    wanted = "--property=LoadState,ActiveState"
+    shown = _output(["systemctl", "show", "beepwatch", wanted]).splitlines()
+    if "LoadState=not-found" in shown:
+        yield Check(
+            name="service",
+            ok=True,
+            found="none is installed",
+            todo="To have it run from boot on: beepwatch service install.",
+        )
+        return
+    pairs = dict(line.partition("=")[::2] for line in shown)
+    state = pairs.get("ActiveState", "in an unknown state")
     yield Check(name="service", ok=state != "failed", found=f"beepwatch.service is {state}")
 
 

@@ -17,7 +17,7 @@ from beepwatch.decide import deadman
 from beepwatch.decide.counting import recounted, span_to_count_in
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
 from beepwatch.decide.opinion import opinion, span_to_ask_of
-from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.pulses import Opinion, Pulse
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
 from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Watch, Window
 from beepwatch.sections import Rule
@@ -70,7 +70,7 @@ class Pipeline:
     ) -> None:
         told_s = last_told_s or {}
         self._engine = engine
-        self._tracker = EpisodeTracker(thresholds, context_s=context_s, opinion=self._opinion)
+        self._tracker = EpisodeTracker(thresholds, context_s=context_s, ask=self._opinion)
         self._rules = [
             RuleMachine(rule, zone=zone, last_told_s=told_s.get(number))
             for number, rule in enumerate(rules)
@@ -82,6 +82,7 @@ class Pipeline:
         self._watch: deadman.Watch | None = None
         self._watch_number = 0
         self._earlier = earlier or Earlier()
+        self._stream_id = ""
         self._heard_until_s = since_s
         self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
         self._covered: set[EpisodeKey] = set()
@@ -97,14 +98,16 @@ class Pipeline:
 
     def hear(self, window: Window) -> list[Note]:
         """One window of sound."""
+        notes = self._before(window)
         self._trail.lay(window)
-        notes = self._notes(self._tracker.hear(score(self._engine, window)))
+        notes += self._notes(self._tracker.hear(score(self._engine, window)))
         return notes + self._after(window)
 
     def skip(self, quiet: Quiet) -> list[Note]:
         """One window that the gate dropped."""
+        notes = self._before(quiet)
         self._trail.lay(quiet)
-        notes = self._notes(self._tracker.skip(quiet))
+        notes += self._notes(self._tracker.skip(quiet))
         return notes + self._after(quiet)
 
     def last(self, length_s: float) -> Clip | None:
@@ -133,6 +136,16 @@ class Pipeline:
         """The sound is over: end what is open."""
         notes = self._notes(self._tracker.finish())
         return notes + [Note(event=event) for event in self._earlier.all_over()]
+
+    def _before(self, span: Window | Quiet) -> list[Note]:
+        """End what is open where another stream begins earlier than the last one was: a network's
+        that was ahead of the clock. Else what follows would go on with it, and end before it began.
+        """
+        other = span.stream_id != self._stream_id
+        self._stream_id = span.stream_id
+        if other and span.started_mono_s < self._heard_until_s:
+            return self._notes(self._tracker.finish())
+        return []
 
     def _after(self, span: Window | Quiet) -> list[Note]:
         """What is due whether or not anything was heard in it."""
@@ -226,7 +239,7 @@ class Pipeline:
             clip = None
         return [Note(event=event, episode=key, clip=clip, covered=covered)]
 
-    def _opinion(self, pulse: Pulse) -> float | None:
+    def _opinion(self, pulse: Pulse) -> Opinion | None:
         span = span_to_ask_of(pulse)
         clip = None if span is None else self._trail.cut(*span)
         if clip is None:

@@ -13,7 +13,7 @@ from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.shelf import Shelf
 from beepwatch.config import source_kind
 from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
-from beepwatch.daemon.supervisor import Plan, Terms
+from beepwatch.daemon.wiring import Plan, Terms
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.logs import LogSettings, configure_logging
 from beepwatch.secrecy import Secret
@@ -89,7 +89,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reloader:
-    """Reads the configuration again; None, and a line in the log, if it cannot be used."""
+    """Reads the configuration again; the reason, and a line in the log, if it cannot be used."""
 
     def __init__(self, read: Read, planner: Planner, config: Config, token: Secret | None) -> None:
         self._read = read
@@ -98,15 +98,15 @@ class Reloader:
         self._token = token
         self._plan = planner.plan(config, token)
 
-    def __call__(self) -> Plan | None:
-        """The plan of what is configured now."""
+    def __call__(self) -> Plan | str:
+        """The plan of what is configured now, or why there is none."""
         try:
             config, token = self._read()
             plan = self._planner.plan(config, token)
             self._check_can_change(config, plan)
         except BeepwatchError as error:
             _log.error("config_refused", reason=str(error), kept="the configuration before")
-            return None
+            return str(error)
         changed = changed_keys(msgspec.to_builtins(self._config), msgspec.to_builtins(config))
         if token != self._token:
             changed.append("the bot token")

@@ -16,10 +16,12 @@ _log = structlog.get_logger()
 class Readiness:
     """Ready once the children are up and the model is loaded, with or without a microphone."""
 
-    def __init__(self, manager: ServiceManager) -> None:
+    def __init__(self, manager: ServiceManager, **remarks: str) -> None:
+        """`remarks` is what else a person wants to know, by what it is about."""
         self.told = False  # that the start is complete
         self.listened = False  # at any time, with everybody there
         self._manager = manager
+        self._remarks = remarks
         self._status = "waiting for the microphone"
         self._listening: Listening | None = None
 
@@ -30,7 +32,7 @@ class Readiness:
         if not self.told and all(child.heard_of for child in children):
             self.told = True
             self._manager.ready()
-            self._manager.status(self._status)
+            self._tell()
             _log.info("ready")
         if self.listened or self._listening is None:
             return None
@@ -45,12 +47,23 @@ class Readiness:
         self._say(f"listening to {listening.source}")
 
     def hears_of(self, fault: Fault) -> None:
-        """A microphone that is away is what a person wants to know first."""
+        """A microphone that is away is what a person wants to know first, then a disk."""
+        if fault.kind is FaultKind.DISK_FULL:
+            self.remark(disk="" if fault.cleared else fault.text)
         if fault.kind in _AWAY and not fault.cleared:
             self._say(f"waiting for the microphone: {fault.text}")
 
     def _say(self, status: str) -> None:
         if status != self._status:
             self._status = status
-            if self.told:
-                self._manager.status(status)
+            self._tell()
+
+    def remark(self, **remarks: str) -> None:
+        """Something else that a person wants to know; an empty one is over."""
+        if remarks.items() - self._remarks.items():
+            self._remarks |= remarks
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.told:
+            self._manager.status("; ".join(filter(None, (self._status, *self._remarks.values()))))

@@ -1,9 +1,10 @@
 """Where the daemon keeps its state when it starts on a disk that takes nothing: in memory.
 
 A failing card comes back read-only from a restart of the machine, a pulled one answers with errors
-only. What is known of taught sounds, machines, cooldowns and alerts still to be told is copied, as
-far as it can be read, to where the machine has memory for files. There all goes on as ever, and is
-gone with the next start of the machine; the disk stays as it is.
+only, a full one has no room for SQLite. What is known of taught sounds, machines, cooldowns and
+alerts still to be told is copied, as far as it can be read, to where the machine has memory for
+files. There all goes on as ever until the disk takes it back (`homecoming.py`), or is gone with the
+next start of the machine.
 """
 
 import errno
@@ -11,6 +12,7 @@ import hashlib
 import os
 import shutil
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,15 +25,30 @@ from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AlertKind
 from beepwatch.secrecy import Secret
 from beepwatch.sections import Config
-from beepwatch.store.database import FILE_NAME
+from beepwatch.store.database import (
+    FILE_NAME,
+    RESERVE,
+    clips_of_untold,
+    make_private_directory,
+    marks,
+)
 
-PLACES = (Path("/dev/shm"), Path("/run"))  # noqa: S108 - memory, in which nobody else's is trusted
+# Memory, in which nobody else's is trusted. The first is the unit's RuntimeDirectory=, which
+# outlives its restarts; RemoveIPC= empties /dev/shm of all that is the service's when that ends.
+PLACES = (Path("/run/beepwatch"), Path("/dev/shm"), Path("/run"))  # noqa: S108
+# Room for SQLite's -shm and -wal, and for some alerts.
+LEAST_ROOM_BYTES = 262_144
 MOST_MB = 32.0  # of clips
 MOST_COPIED_BYTES = 64_000_000  # of a database; without the alerts that wait it can do
+ORIGIN = "origin.json"  # which database this one was begun as a copy of, see `marks`
 _TAUGHT = ("taught", "machines")
 _DISK_IS_GONE = frozenset({errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OWNER_ONLY = 0o700
 _OWNER_ONLY_FILE = 0o600
+
+_REPLACE = "Restart the machine; if this comes again, replace the disk"
+_FREE_SOME = "Free some space; what was kept is moved to the disk as soon as it has room"
 
 _log = structlog.get_logger()
 
@@ -66,16 +83,30 @@ class Refuge(msgspec.Struct, frozen=True, kw_only=True):
 
         return read_again
 
+    @property
+    def full(self) -> bool:
+        """Whether all that is wrong with the disk is that it is full."""
+        return self.reason in map(os.strerror, _NO_ROOM)
+
+    @property
+    def remark(self) -> str:
+        """For the service manager's line of status."""
+        trouble = "is full" if self.full else "cannot be written"
+        return f"the disk of {self.disk} {trouble}, what is heard is kept in memory"
+
     def alert(self, clock: Clock) -> Alert:
-        """What is told, once for each start of the machine."""
+        """What is told, once for each time that the state is in memory."""
         now = clock.utc()
+        what, todo = f"cannot be written: {self.reason}", _REPLACE
+        if self.full:
+            what, todo = f"is full: {self.reason}", _FREE_SOME
         return Alert(
             kind=AlertKind.FAULT,
-            text=f"the disk of {self.disk} cannot be written: {self.reason}. What sounds is told, "
-            "and kept in memory only. Restart the machine; if this comes again, replace the disk",
+            text=f"the disk of {self.disk} {what}. What sounds is told, and kept in memory only. "
+            f"{todo}",
             created_at=now,
             due_at=now,
-            dedupe_key=f"refuge:{clock.boot_id()}",
+            dedupe_key=f"refuge:{clock.boot_id()}:{self.memory.stat().st_ino}",
         )
 
 
@@ -88,18 +119,16 @@ def refuge_from(directory: Path) -> Refuge | None:
     reason = why_unwritable(directory)
     if reason is None:
         return None
-    name = hashlib.sha256(bytes(directory.absolute())).hexdigest()[:16]
-    for place in PLACES:
-        memory = place / f"beepwatch-{os.geteuid()}-{name}"
+    for memory in memories(directory):
         try:
             memory.mkdir(mode=_OWNER_ONLY, exist_ok=True)
-            if not _is_ours(memory):
+            if not is_ours(memory):
                 continue
             _bring(directory, memory)
         except OSError as error:
-            _log.warning("no_refuge", place=str(memory), error=error.strerror)
+            _log.warning("no_refuge", place=str(memory.parent), error=error.strerror)
             continue
-        _log.error("state_in_memory", disk=str(directory), memory=str(memory))
+        _log.error("state_in_memory", disk=str(directory), memory=str(memory), reason=reason)
         return Refuge(disk=directory, memory=memory, reason=reason)
     places = ", ".join(map(str, PLACES))
     raise StoreError(
@@ -108,22 +137,58 @@ def refuge_from(directory: Path) -> Refuge | None:
     )
 
 
+def memories(directory: Path) -> list[Path]:
+    """Where the state of this directory may be in memory, the best place first."""
+    name = hashlib.sha256(bytes(directory.absolute())).hexdigest()[:16]
+    return [place / f"beepwatch-{os.geteuid()}-{name}" for place in PLACES if _is_open(place)]
+
+
+def _is_open(place: Path) -> bool:
+    """The service's own is shut for all others."""
+    try:
+        return place.is_dir()
+    except PermissionError:
+        return False
+
+
 def why_unwritable(directory: Path) -> str | None:
-    """What the kernel says of a directory's disk that takes nothing; None for a healthy one, full
-    or forbidden as it may be, and for a directory in which there never was a state: that is a wrong
-    configuration, or a container without a volume, and somebody is there to be told.
+    """What the kernel says of a directory's disk that takes nothing, or has no room even without
+    the reserve.
+
+    None for a healthy one, for one that is forbidden, and for a directory in which there never was
+    a state: that is a wrong configuration, or a container without a volume, and somebody is there
+    to be told.
     """
-    probe = directory / f".beepwatch-{os.getpid()}"
     try:
         if (directory / FILE_NAME).exists():
-            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY_FILE))
-            probe.unlink()
+            _try_out(directory)
     except OSError as error:
-        return os.strerror(error.errno) if error.errno in _DISK_IS_GONE else None
+        return os.strerror(error.errno) if error.errno in _DISK_IS_GONE | _NO_ROOM else None
     return None
 
 
-def _is_ours(memory: Path) -> bool:
+def _try_out(directory: Path) -> None:
+    try:
+        _occupy(directory, LEAST_ROOM_BYTES)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        (directory / RESERVE).unlink(missing_ok=True)
+        _occupy(directory, LEAST_ROOM_BYTES)
+
+
+def _occupy(directory: Path, size_bytes: int) -> None:
+    """Take so much of the disk, and give it back at once."""
+    probe = directory / f".beepwatch-{os.getpid()}"
+    handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY_FILE)
+    try:
+        os.posix_fallocate(handle, 0, size_bytes)
+    finally:
+        os.close(handle)
+        probe.unlink()
+
+
+def is_ours(memory: Path) -> bool:
     """Others can write there too: a name that somebody has taken before us is not used."""
     status = memory.lstat()
     private = stat.S_IMODE(status.st_mode) == _OWNER_ONLY
@@ -131,7 +196,7 @@ def _is_ours(memory: Path) -> bool:
 
 
 def _bring(directory: Path, memory: Path) -> None:
-    """What is not there yet; the database last, as a mark that all is."""
+    """What is not there yet; the database after what was taught, as a mark that that is."""
     if (memory / FILE_NAME).exists():
         return
     for name in _TAUGHT:
@@ -146,7 +211,21 @@ def _bring(directory: Path, memory: Path) -> None:
         for copy in there:
             copy.touch(mode=_OWNER_ONLY_FILE)
             shutil.copyfile(directory / copy.name, copy)
-    except OSError as error:  # half a database is none
-        _log.warning("state_not_read", error=error.strerror)
+        (memory / ORIGIN).write_bytes(msgspec.json.encode(marks(memory)))
+        _bring_clips(directory, memory, clips_of_untold(memory))
+    except (OSError, StoreError) as error:  # half a database is none
+        _log.warning("state_not_read", error=str(error))
         for copy in copies:
             copy.unlink(missing_ok=True)
+
+
+def _bring_clips(directory: Path, memory: Path, paths: Iterable[str]) -> None:
+    """As many as there is room for; an alert whose clip is not among them goes without."""
+    left_bytes = MOST_MB * 1e6
+    for path in paths:
+        with suppress(OSError):
+            left_bytes -= (directory / path).stat().st_size
+            if left_bytes < 0:
+                return
+            make_private_directory((memory / path).parent)
+            shutil.copy2(directory / path, memory / path)

@@ -1,23 +1,28 @@
 """`beepwatch run`: the whole daemon in the foreground, put together from its configuration."""
 
-from collections.abc import Iterable
-from contextlib import closing
+import functools
+from collections.abc import Callable, Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+import structlog
 
 from beepwatch.capture.keepsake import open_memory
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.config import service_manager, tell_libraries
 from beepwatch.daemon.child import Child
+from beepwatch.daemon.homecoming import HomeWatch, bring_home
+from beepwatch.daemon.inheritance import inheriting
 from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
 from beepwatch.daemon.refuge import refuge_from
 from beepwatch.daemon.settings import RecorderSettings
-from beepwatch.daemon.supervisor import Supervisor, Wiring
+from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.watching import ShelfWatch
+from beepwatch.daemon.wiring import Wiring
 from beepwatch.errors import BeepwatchError, DiskFull
 from beepwatch.logs import configure_logging
 from beepwatch.messages import Alert, AlertKind
@@ -27,6 +32,8 @@ from beepwatch.store.claim import claimed
 from beepwatch.store.damage import put_aside_if_damaged
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox
+
+_log = structlog.get_logger()
 
 # glibc gives every thread a heap of its own, and none gives back what its largest clip took: 10 MB
 # in a messenger after a day (`python -m benchmarks.soak`). The children inherit it.
@@ -54,32 +61,91 @@ def run(
     tell_libraries(*ONE_HEAP)
     planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
     configure_logging(planner.logs(token))
+    recorder: Child | None = None  # of the life before
+    with closing(ServiceManager(*service_manager())) as manager:
+        while True:
+            wiring = functools.partial(_wiring, planner, recorder, hangup_ends=hangup_ends)
+            supervisor, exit_code = _live(wiring, manager, config, token, read_again)
+            if not supervisor.moving or supervisor.failure is not None:
+                break
+            recorder = supervisor.recorder
+            config, token = _now(planner, read_again, config, token)
+    if supervisor.failure is not None:
+        error = BeepwatchError(supervisor.failure.text)
+        error.exit_code = exit_code  # of the error in the child
+        raise error
+    return exit_code
+
+
+def _live(
+    wiring: Callable[..., Wiring],
+    manager: ServiceManager,
+    config: Config,
+    token: Secret | None,
+    read_again: Read | None,
+) -> tuple[Supervisor, int]:
+    """One life of all processes, on the disk or in memory; its supervisor and exit code."""
     clock = SystemClock()
     refuge = refuge_from(config.store.path)
-    if refuge is not None:
+    news: tuple[Alert, ...] = ()
+    if refuge is None:
+        home, remark = None, ""
+    else:
         config, read_again = refuge.applied(config), refuge.reading(read_again)
-    watch = ShelfWatch(Shelf(config.store.path))
+        home, news, remark = HomeWatch(refuge), (refuge.alert(clock),), refuge.remark
+    with closing(home) if home is not None else nullcontext():
+        made = wiring(config, token, read_again, home=home, remark=remark)
+        with claimed(config.store.path):
+            channels = channel_names(config.notify, token)
+            alive = functools.partial(manager.alive, starting=not made.again)
+            _prepare_store(config.store.path, channels, clock, news, alive)
+            supervisor = Supervisor(made, clock, manager)
+            return supervisor, supervisor.run()
+
+
+def _wiring(
+    planner: Planner,
+    before: Child | None,
+    config: Config,
+    token: Secret | None,
+    read_again: Read | None,
+    *,
+    hangup_ends: bool,
+    home: HomeWatch | None,
+    remark: str,
+) -> Wiring:
     plan = planner.plan(config, token)
-    wiring = Wiring(
-        recorder=recorder_of(plan.settings["recorder"]),
+    recorder = plan.settings["recorder"]
+    if before is not None:
+        recorder = inheriting(recorder, before.settings)
+    return Wiring(
+        recorder=recorder_of(recorder),
         classifier=Child("classifier", "beepwatch.daemon.classifier", plan.settings["classifier"]),
         messenger=Child("messenger", "beepwatch.daemon.messenger", plan.settings["messenger"]),
         terms=plan.terms,
         state=config.store.path,
         reload=Reloader(read_again or (lambda: (config, token)), planner, config, token),
         hangup_reloads=read_again is not None and not hangup_ends,
-        shelf_changed=watch.changed,
+        shelf_changed=ShelfWatch(Shelf(config.store.path)).changed,
+        home=home,
+        remark=remark,
+        again=before is not None,
     )
-    with claimed(config.store.path), closing(ServiceManager(*service_manager())) as manager:
-        news = (refuge.alert(clock),) if refuge is not None else ()
-        _prepare_store(config.store.path, channel_names(config.notify, token), clock, news)
-        supervisor = Supervisor(wiring, clock, manager)
-        exit_code = supervisor.run()
-    if supervisor.failure is not None:
-        error = BeepwatchError(supervisor.failure.text)
-        error.exit_code = exit_code  # of the error in the child
-        raise error
-    return exit_code
+
+
+def _now(
+    planner: Planner, read_again: Read | None, config: Config, token: Secret | None
+) -> tuple[Config, Secret | None]:
+    """What is configured by now, if that can be used; another state directory needs a restart."""
+    if read_again is None:
+        return config, token
+    try:
+        read = read_again()
+        planner.plan(*read)
+    except BeepwatchError as error:
+        _log.error("config_refused", reason=str(error), kept="the configuration before")
+        return config, token
+    return read if read[0].store.path == config.store.path else (config, token)
 
 
 def recorder_of(settings: RecorderSettings) -> Child:
@@ -90,10 +156,14 @@ def recorder_of(settings: RecorderSettings) -> Child:
 
 
 def _prepare_store(
-    directory: Path, channels: tuple[str, ...], clock: Clock, news: Iterable[Alert]
+    directory: Path,
+    channels: tuple[str, ...],
+    clock: Clock,
+    news: Iterable[Alert],
+    alive: Callable[[], None],
 ) -> None:
-    """Make and migrate the database before anybody uses it; tell if the old one was damaged, and
-    what else there is to tell of the disk.
+    """Make and migrate the database before anybody uses it, with what was kept in memory; tell if
+    the old one was damaged, and what else there is to tell of the disk.
     """
     damage = put_aside_if_damaged(directory, clock)
     try:
@@ -101,6 +171,7 @@ def _prepare_store(
     except DiskFull:
         database = Database(directory)  # the first try has made it give up its reserve
     try:
+        home = bring_home(database, channels, clock, alive)
         outbox = Outbox(database)
         for alert in damage.untold if damage else ():
             outbox.write(alert=alert, channels=channels)
@@ -114,7 +185,7 @@ def _prepare_store(
                 dedupe_key=f"damaged:{now.isoformat()}",
             )
             outbox.write(alert=fault, channels=channels)
-        for alert in news:
+        for alert in (*news, *filter(None, (home,))):
             outbox.write(alert=alert, channels=channels)
     finally:
         database.close()

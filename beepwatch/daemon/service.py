@@ -22,6 +22,7 @@ from beepwatch.store.standing import standing
 from beepwatch.wording import counted
 
 STATE_DIRECTORY = Path("/var/lib/beepwatch")  # what StateDirectory= makes
+RUNTIME_DIRECTORY = Path("/run/beepwatch")  # what RuntimeDirectory= makes
 BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 PROGRAM_WITHIN_S = 60.0
 ACTIVE_WITHIN_S = 180.0  # a Pi Zero takes one minute
@@ -130,13 +131,16 @@ class Service:
         self._need_rights("uninstall")
         if self._file.exists():
             self._systemctl("disable", "--now", NAME)
+            if not self._scope.user and not _holds_something(RUNTIME_DIRECTORY):
+                self._run("systemctl", "clean", "--what=runtime", NAME)
             self._file.unlink()
             self._systemctl("daemon-reload")
             self._run("systemctl", *self._scope.flags, "reset-failed", NAME)  # that it failed once
             self._say(f"stopped, disabled and removed {self._file}")
         else:
             self._say(f"{self._file} is not there: nothing to remove")
-        kept = [STATE_DIRECTORY, SYSTEM_FILE.parent] if not self._scope.user else []
+        system = [STATE_DIRECTORY, RUNTIME_DIRECTORY, SYSTEM_FILE.parent]
+        kept = system if not self._scope.user else []
         kept = [self._file.with_name(f"{NAME}.d"), *kept]
         if left := [str(path) for path in kept if path.exists()]:
             self._say(f"left as they are, since they are yours: {', '.join(left)}")
@@ -293,6 +297,7 @@ class Service:
         )
         directory = loaded.config.store.path if loaded else STATE_DIRECTORY
         try:
+            directory = directory if self._scope.user else _in_use(directory)
             found = (directory / FILE_NAME).is_file()
         except PermissionError:
             found = False
@@ -342,6 +347,17 @@ class Service:
             raise BeepwatchError(
                 f"{words[0]} could not be run: {error}. Is systemd in order on this machine?"
             ) from error
+
+
+def _holds_something(directory: Path) -> bool:
+    """Whether a state that no disk has is in there."""
+    return directory.is_dir() and any(directory.iterdir())
+
+
+def _in_use(directory: Path) -> Path:
+    """Where the state is just now: in memory, while its disk cannot be written."""
+    kept = next(RUNTIME_DIRECTORY.glob(f"*/{FILE_NAME}"), None)
+    return directory if kept is None else kept.parent
 
 
 def _local(time: datetime) -> str:

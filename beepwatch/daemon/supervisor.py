@@ -5,14 +5,11 @@ It never waits for a child: what is sent fits an empty socket (`queue.IN_FLIGHT_
 
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
-import msgspec
 import structlog
 
 from beepwatch.clock import Clock
@@ -27,6 +24,7 @@ from beepwatch.daemon.readiness import Readiness
 from beepwatch.daemon.storms import Storms
 from beepwatch.daemon.switchboard import Switchboard
 from beepwatch.daemon.systemd import ServiceManager
+from beepwatch.daemon.wiring import Wiring
 from beepwatch.messages import (
     Alert,
     AlertKind,
@@ -53,40 +51,12 @@ _NOT_TOLD = frozenset({FaultKind.OVERFLOW, FaultKind.CLIPPING, FaultKind.CHANNEL
 _log = structlog.get_logger()
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor itself is configured by."""
-
-    queue_windows: int
-    patient: bool  # the source can be made to wait, so that nothing is dropped
-    resumable: bool  # a recording: what was heard of it can be passed over
-    notices: bool  # tell of start and stop
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration as the daemon carries it out: each child's settings by its name."""
-
-    terms: Terms
-    settings: Mapping[str, Any]
-
-
-class Wiring(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor is made of."""
-
-    recorder: Child
-    classifier: Child
-    messenger: Child
-    terms: Terms
-    state: Path  # the state directory
-    reload: Callable[[], Plan | None] | None = None
-    hangup_reloads: bool = True  # SIGHUP asks for that; else, or where nothing can, it ends all
-    shelf_changed: Callable[[float], bool] | None = None  # asks for it too; takes monotonic time
-
-
 class Supervisor:
     """The parent process's main loop."""
 
     def __init__(self, wiring: Wiring, clock: Clock, manager: ServiceManager) -> None:
         self.failure: Failed | None = None
+        self.moving = False  # the end is for the sake of another life on the disk
         self.queue = WindowQueue(wiring.terms.queue_windows)
         self._wiring = wiring
         self._terms = wiring.terms
@@ -97,7 +67,7 @@ class Supervisor:
         self._poison = Poison(wiring.state)
         self._letters = Letters(clock)
         self._storms = Storms()
-        self._readiness = Readiness(manager)
+        self._readiness = Readiness(manager, disk=wiring.remark)
         self._switchboard = Switchboard(
             recorder=wiring.recorder,
             classifier=wiring.classifier,
@@ -134,6 +104,11 @@ class Supervisor:
         return self.failure.exit_code if self.failure else 0
 
     @property
+    def recorder(self) -> Child:
+        """With what it knows of its source."""
+        return self._wiring.recorder
+
+    @property
     def _over(self) -> bool:
         return self._signals_seen > 1 or (self._ending is not None and self._ending.over)
 
@@ -155,6 +130,7 @@ class Supervisor:
         self._announce()
         self._ping(now_s)
         self._reload(now_s)
+        self._move()
         self._end(now_s)
 
     def _sleep(self) -> None:
@@ -222,7 +198,7 @@ class Supervisor:
     def _announce(self) -> None:
         """Say once that all is up."""
         source = self._readiness.step(self._children, classifier_ready=self._classifier_ready)
-        if source is not None and self._terms.notices:
+        if source is not None and self._terms.notices and not self._wiring.again:
             self._letters.write(AlertKind.STARTED, f"beepwatch is listening to {source}")
 
     def _fault(self, fault: Fault | None) -> None:
@@ -306,7 +282,7 @@ class Supervisor:
         if every_s is None or now_s - self._pinged_s < every_s:
             return
         if all(child.fresh(now_s) or self._leaving(child) for child in self._children):
-            self._manager.alive(starting=not self._readiness.told)
+            self._manager.alive(starting=not (self._readiness.told or self._wiring.again))
             self._pinged_s = now_s
 
     # Another configuration
@@ -319,8 +295,10 @@ class Supervisor:
             return
         self._reload_asked = False
         plan = self._wiring.reload()
-        if plan is None:
+        if isinstance(plan, str):
+            self._readiness.remark(settings=f"settings refused, the former ones go on: {plan}")
             return
+        self._readiness.remark(settings="")
         self._terms = plan.terms
         self.queue.capacity = plan.terms.queue_windows
         for child in self._children:
@@ -335,10 +313,19 @@ class Supervisor:
 
     # The end
 
+    def _move(self) -> None:
+        """Into another life, on a disk that takes it again; a recording is heard out first."""
+        home = self._wiring.home
+        if home is not None and self._ending is None and not self._terms.patient and home():
+            _log.info("moving_to_disk")
+            self.moving = True
+            self._begin_end(within_s=STOPS_WITHIN_S, drain_s=STOPS_WITHIN_S)
+
     def _begin_end(self, *, within_s: float | None, drain_s: float) -> None:
         if self._ending is not None:
             return
-        self._manager.stopping()
+        if not self.moving:
+            self._manager.stopping()
         self._ending = Ending(
             [
                 Turn(child=self._wiring.recorder, within_s=within_s),
@@ -350,7 +337,7 @@ class Supervisor:
 
     def _end(self, now_s: float) -> None:
         if self._signals_seen and not self._stopping:
-            self._stopping = True
+            self._stopping, self.moving = True, False
             _log.info("stopping", reason="signal")
             if self._ending is not None:
                 self._ending.hurry(STOPS_WITHIN_S, now_s)
@@ -368,7 +355,7 @@ class Supervisor:
         return child is self._wiring.recorder or self._letters.all_sent
 
     def _say_goodbye(self) -> None:
-        if self._terms.notices and self._readiness.listened:
+        if self._terms.notices and self._readiness.listened and not self.moving:
             self._letters.write(AlertKind.STOPPED, "beepwatch has stopped listening")
 
     @contextmanager

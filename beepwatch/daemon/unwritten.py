@@ -72,6 +72,7 @@ class Unwritten:
     ) -> None:
         self._outbox = outbox
         self._channels = {channel.name: channel for channel in channels}
+        self._turns = {name: asyncio.Lock() for name in self._channels}
         self._clock = clock
         self._room = room
         self._zone = zone
@@ -172,7 +173,8 @@ class Unwritten:
 
     async def _send(self, one: Waiting, channel: Channel, message: Outgoing) -> NotSent | None:
         try:
-            reference = await channel.send(message)
+            async with self._turns[channel.name]:  # so that none overtakes another
+                reference = await channel.send(message)
         except NotSent as error:
             _log.warning("alert_not_sent", channel=channel.name, error=str(error))
             return error

@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Meta
 
 ENOUGH_S = 60.0  # of entirely strange sound
-STRANGE = 0.9  # about the strangest hundredth of normal sound: no evidence either way
-ENTIRELY = 0.3  # so much more counts for its whole length, so much less as much against
+STRANGE = 1.0  # the strangest hundredth of normal sound: no evidence either way
+# So much more counts for its whole length, so much less as much against. What is hardly strange is
+# mostly the room's, and of a fault it would not be evidence enough within two minutes anyway.
+ENTIRELY = 0.1
 LONGEST_STEP_S = 5.0  # that one window speaks for
 DRIFT_TIME_S = 24 * 3_600.0
 DRIFTED = 0.5  # of strangeness, as a mean over such a time

@@ -9,19 +9,19 @@ most of these agree on and whose pulses resemble one another in length and pause
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from math import log
-from statistics import fmean, median
+from math import fsum, log
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.decide.demodulation import STEP_S, demodulated
+from beepwatch.decide.demodulation import STEP_S, demodulated, smoothed
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import KEPT, Pulse, is_same_pitch
+from beepwatch.decide.ranks import median, quantile
 
 MARGIN_S = 1.5  # of sound around an episode; no other of its label comes nearer than 3 s
 LONGEST_S = 30.0  # of an episode: a longer one's sound need not be there any more
@@ -48,7 +48,9 @@ SHORTEST_PAUSE_S = 0.025
 CERTAIN_SCORE = 0.9
 
 Levels = NDArray[np.float64]  # dB
+Places = NDArray[np.intp]  # of steps
 Span = tuple[float, float]  # seconds
+Steps = tuple[int, int]  # from one to before another
 
 
 class Voice:
@@ -92,6 +94,14 @@ class Loudness(NamedTuple):
     contrast_db: float  # by how much the noise is below
 
 
+class Told(NamedTuple):
+    """What the network told of an episode's pulses."""
+
+    span: Span  # from the first to the last
+    certain: list[Span]  # pulses that it is sure of
+    start_s: float  # when the first step of its sound begins
+
+
 def recounted(episode: Episode, sound: NDArray[np.int16], rate_hz: int, start_s: float) -> Episode:
     """The episode with its pulses counted in `sound` [samples], which begins at `start_s`.
 
@@ -127,26 +137,36 @@ def _counts(
 ) -> Iterator[list[Span]]:
     """The pulses as they are found in one way and another, where any are."""
     highest_hz = min(HIGHEST_HZ, HIGHEST_SHARE * rate_hz)
-    voices = [(voice, voice.pitches_hz(highest_hz)) for voice in _voices(episode.pulses)]
-    pitches_hz = [hz for _voice, several_hz in voices for hz in several_hz]
-    if not pitches_hz:
+    voices = _voices(episode.pulses)
+    several_hz = [voice.pitches_hz(highest_hz) for voice in voices]
+    if not any(several_hz):
         return
-    tones = demodulated(sound, pitches_hz, rate_hz)
-    for smoothed in SMOOTHED_STEPS:
-        loudness = _loudness(tones, voices, episode.pulses, start_s, smoothed)
+    tones = demodulated(sound, [hz for pitches_hz in several_hz for hz in pitches_hz], rate_hz)
+    at_s = np.asarray(start_s + (np.arange(tones.shape[1]) + 0.5) * STEP_S, dtype=np.float64)
+    # What the gate left out is no noise: it is nothing.
+    quiet = ~_during(episode.pulses, at_s, GUARD_S) & tones.any(axis=0)
+    noise = np.flatnonzero(quiet)
+    if len(noise) < LEAST_STEPS:
+        return
+    sounding = [np.flatnonzero(_during(voice.pulses, at_s, 0.0)) for voice in voices]
+    parts = list(zip(map(len, several_hz), sounding, strict=True))
+    told = _told(episode, start_s)
+    for steps in SMOOTHED_STEPS:
+        loudness = _loudness(np.abs(smoothed(tones, steps)) ** 2, parts, noise)
         if loudness is None:
             return
         near_db = np.clip(_loudest_near(loudness.level_db), -OWN_LEVEL_DB, OWN_LEVEL_DB)
         for level_db in (loudness.level_db, loudness.level_db - near_db):
-            for fall_db in FALLS_DB:
-                steps = _steps_of_pulses(level_db, loudness.contrast_db, fall_db)
-                if spans := _likely(steps, level_db, episode, start_s):
+            for found in _steps_of_pulses(level_db, loudness.contrast_db):
+                if spans := _likely(found, level_db, told):
                     yield spans
 
 
 def _likeliest(told: Sequence[Span], counts: Sequence[Sequence[Span]]) -> int:
     """How many pulses most ways of counting agree on, unless that were an odd signal."""
     agreeing = Counter(len(spans) for spans in counts)
+    if len(agreeing) == 1 and len(told) in agreeing:
+        return len(told)
     different = dict.fromkeys(map(tuple, (told, *counts)))  # many ways find the same
     best, most_likely = len(told), -np.inf
     for spans in sorted(different, key=lambda spans: -agreeing[len(spans)]):
@@ -173,60 +193,65 @@ def _voices(pulses: Sequence[Pulse]) -> list[Voice]:
     return sorted(voices, key=lambda voice: -voice.length_s)[:MOST_VOICES]
 
 
+def _told(episode: Episode, start_s: float) -> Told:
+    pulses = episode.pulses
+    return Told(
+        span=(pulses[0].onset_s, pulses[-1].offset_s),
+        certain=[(p.onset_s, p.offset_s) for p in pulses if p.peak_score >= CERTAIN_SCORE],
+        start_s=start_s,
+    )
+
+
 def _loudness(
-    tones: NDArray[np.complex64],
-    voices: Sequence[tuple[Voice, list[float]]],
-    pulses: Sequence[Pulse],
-    start_s: float,
-    smoothed: int,
+    power: NDArray[np.float64], parts: Iterable[tuple[int, Places]], noise: Places
 ) -> Loudness | None:
-    """Of whichever voice is the loudest, each beside its own pulses; None if none stands out."""
-    window = np.hanning(smoothed + 2)[1:-1] / ((smoothed + 1) / 2)
-    power = np.stack([np.abs(np.convolve(tone, window, "same")) ** 2 for tone in tones])
+    """Of whichever voice is the loudest, each beside its own pulses; None if none stands out.
+
+    `power` [tones, steps] has the voices' tones one after another; `parts` are how many each has
+    and the steps that it sounds in, `noise` those that nothing does.
+    """
     level_db = 10 * np.log10(power + FAINTEST_POWER)
-    steps = level_db.shape[1]
-    # What the gate left out is no noise: it is nothing.
-    quiet = ~_during(pulses, steps, start_s, GUARD_S) & np.any(tones != 0, axis=0)
-    if quiet.sum() < LEAST_STEPS:
-        return None
     of_voices: list[Levels] = []
     first = 0
-    for voice, pitches_hz in voices:
-        own = level_db[first : first + len(pitches_hz)]
-        first += len(pitches_hz)
-        heard = _of_voice(own, _during(voice.pulses, steps, start_s, 0.0), quiet)
+    for count, sounding in parts:
+        heard = _of_voice(level_db[first : first + count], sounding, noise)
+        first += count
         if heard is not None:
             of_voices.append(heard)
     if not of_voices:
         return None
-    loudest_db = np.max(of_voices, axis=0)
-    return Loudness(loudest_db, -float(np.median(loudest_db[quiet])))
+    loudest_db = np.maximum.reduce(of_voices)
+    return Loudness(loudest_db, -float(median(loudest_db[noise])))
 
 
-def _of_voice(
-    level_db: Levels, sounding: NDArray[np.bool_], quiet: NDArray[np.bool_]
-) -> Levels | None:
+def _of_voice(level_db: Levels, sounding: Places, noise: Places) -> Levels | None:
     """How loud its tones [tones, steps] are beside its pulses, 0 dB, the clearest tones most."""
-    if not (len(level_db) and sounding.any()):
+    if not (len(level_db) and len(sounding)):
         return None
-    beside_db = level_db - np.quantile(level_db[:, sounding], 0.6, axis=1, keepdims=True)
-    contrast_db = np.clip(-np.median(beside_db[:, quiet], axis=1), 0, MOST_CONTRAST_DB)
-    clearest_db = contrast_db.max()
+    own_db = quantile(level_db.take(sounding, axis=1), 0.6)
+    over_noise_db = own_db - median(level_db.take(noise, axis=1))
+    contrasts_db = [min(max(one_db, 0.0), MOST_CONTRAST_DB) for one_db in over_noise_db.tolist()]
+    clearest_db = max(contrasts_db)
     if clearest_db < LEAST_CONTRAST_DB:
         return None
-    weight = np.where(contrast_db >= CLEAR * clearest_db, contrast_db, 0)[:, np.newaxis]
-    heard_db = np.maximum(beside_db, -contrast_db[:, np.newaxis])
-    return np.asarray((weight * heard_db).sum(axis=0) / weight.sum())
+    heard = np.zeros(level_db.shape[1])
+    weight = 0.0
+    for tone_db, tone_own_db, contrast_db in zip(level_db, own_db, contrasts_db, strict=True):
+        if contrast_db >= CLEAR * clearest_db:
+            heard += contrast_db * np.maximum(tone_db - tone_own_db, -contrast_db)
+            weight += contrast_db
+    return heard / weight
 
 
 def _during(
-    pulses: Sequence[Pulse], steps: int, start_s: float, margin_s: float
+    pulses: Sequence[Pulse], at_s: NDArray[np.float64], margin_s: float
 ) -> NDArray[np.bool_]:
-    """[steps]: whether one of the pulses sounds."""
-    at_s = start_s + (np.arange(steps) + 0.5) * STEP_S
-    during = np.zeros(steps, dtype=np.bool_)
-    for pulse in pulses:
-        during |= (at_s >= pulse.onset_s - margin_s) & (at_s <= pulse.offset_s + margin_s)
+    """[steps]: whether one of the pulses sounds at these times, which are in order."""
+    during = np.zeros(len(at_s), dtype=np.bool_)
+    firsts = at_s.searchsorted([pulse.onset_s - margin_s for pulse in pulses], "left")
+    ends = at_s.searchsorted([pulse.offset_s + margin_s for pulse in pulses], "right")
+    for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
+        during[first:end] = True
     return during
 
 
@@ -234,89 +259,124 @@ def _loudest_near(level_db: Levels) -> Levels:
     """The highest level within `NEAR_S`, single steps aside."""
     smooth = np.convolve(level_db, np.full(9, 1 / 9), "same")
     block = 10  # steps: what is searched far around need not be known to 5 ms
-    blocks = np.pad(smooth, (0, -len(smooth) % block), "edge").reshape(-1, block).max(axis=1)
+    blocks = np.maximum.reduceat(smooth, np.arange(0, len(smooth), block))
     reach = round(NEAR_S / STEP_S / block)
-    padded = np.pad(blocks, reach, "edge")
-    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    beyond = np.full(reach, -np.inf)
+    highest = np.concatenate([beyond, blocks, beyond])
+    width = 1  # of what each is the highest of
+    while width < 2 * reach + 1:
+        further = min(width, 2 * reach + 1 - width)
+        highest = np.maximum(highest[:-further], highest[further:])
+        width += further
     return np.asarray(np.repeat(highest, block)[: len(level_db)])
 
 
-def _steps_of_pulses(level_db: Levels, contrast_db: float, fall_db: float) -> list[tuple[int, int]]:
-    """Steps from where the level rises over the threshold to where it is well below."""
-    up_db = min(max(-fall_db, OVER_NOISE_DB - contrast_db), -1.5)
-    down_db = max(up_db - HYSTERESIS_DB, 2 - contrast_db)
-    loud = level_db >= up_db
-    known = np.flatnonzero(loud | (level_db < down_db))  # in between it is as it was
-    sounds = np.concatenate([[False], loud[known], [False]])
-    edges = np.append(known, len(level_db))[np.flatnonzero(sounds[1:] != sounds[:-1])]
-    spans: list[tuple[int, int]] = []
+def _steps_of_pulses(level_db: Levels, contrast_db: float) -> Iterator[list[Steps]]:
+    """For each of `FALLS_DB`, from where the level rises over the threshold to well below."""
+    ups_db = [min(max(-fall_db, OVER_NOISE_DB - contrast_db), -1.5) for fall_db in FALLS_DB]
+    downs_db = [max(up_db - HYSTERESIS_DB, 2 - contrast_db) for up_db in ups_db]
+    # All in one row, so that it is asked once: each begins with a silent step, and one is the end.
+    length = len(level_db) + 1
+    loud = np.zeros(len(FALLS_DB) * length + 1, dtype=np.bool_)
+    known = np.ones_like(loud)  # in between it is as it was
+    rows = (len(FALLS_DB), length)
+    np.greater_equal(level_db, np.array(ups_db)[:, np.newaxis], out=loud[:-1].reshape(rows)[:, 1:])
+    np.less(level_db, np.array(downs_db)[:, np.newaxis], out=known[:-1].reshape(rows)[:, 1:])
+    # A run of what is known begins where one of both changes; the rest of it tells nothing more.
+    changes = np.flatnonzero((loud[1:] != loud[:-1]) | (known[1:] != known[:-1])) + 1
+    places = changes[loud[changes] | known[changes]]
+    sounds = np.concatenate([[False], loud[places]])
+    edges = places[sounds[1:] != sounds[:-1]] - 1
+    found: list[list[Steps]] = [[] for _ in FALLS_DB]
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if spans and (start - spans[-1][1]) * STEP_S < SHORTEST_PAUSE_S:
-            start = spans.pop()[0]
-        spans.append((start, end))
-    return [span for span in spans if (span[1] - span[0]) * STEP_S >= SHORTEST_S]
+        row = start // length
+        found[row].append((start - row * length, end - row * length))
+    return map(_joined, found)
 
 
-def _likely(
-    steps: Sequence[tuple[int, int]], level_db: Levels, episode: Episode, start_s: float
-) -> list[Span]:
+def _joined(found: Iterable[Steps]) -> list[Steps]:
+    """Without pauses and pulses too short to be any."""
+    joined: list[Steps] = []
+    for start, end in found:
+        if joined and (start - joined[-1][1]) * STEP_S < SHORTEST_PAUSE_S:
+            start = joined.pop()[0]
+        joined.append((start, end))
+    return [steps for steps in joined if (steps[1] - steps[0]) * STEP_S >= SHORTEST_S]
+
+
+def _likely(found: Sequence[Steps], level_db: Levels, told: Told) -> list[Span]:
     """In seconds, without splinters; beyond the first and last pulse only what is like others."""
-    lengths_s = [(end - start) * STEP_S for start, end in steps]
+    lengths_s = [(end - start) * STEP_S for start, end in found]
     in_order_s = sorted(lengths_s)
-    usual_s = median(in_order_s) if steps else 0.0
-    told = (episode.pulses[0].onset_s, episode.pulses[-1].offset_s)
-    spans = [(start_s + start * STEP_S, start_s + end * STEP_S) for start, end in steps]
-    certain = _alone_in_certain_pulses(spans, episode.pulses)
+    usual_s = _middle(in_order_s) if found else 0.0
+    spans = [(told.start_s + start * STEP_S, told.start_s + end * STEP_S) for start, end in found]
     likely: list[Span] = []
-    for span, length_s, (start, end) in zip(spans, lengths_s, steps, strict=True):
-        alike = _how_many_like(length_s, in_order_s) - 1
-        if _overlap(span, told):
-            whole = length_s >= 0.5 * usual_s or alike >= max(2, len(steps) / 4)
-            kept = whole or span in certain
+    for span, length_s, (start, end) in zip(spans, lengths_s, found, strict=True):
+        if _overlap(span, told.span):
+            kept = (
+                length_s >= 0.5 * usual_s
+                or _how_many_others_like(length_s, in_order_s) >= max(2, len(found) / 4)
+                or _is_alone_in_a_certain_pulse(span, spans, told.certain)
+            )
         else:
-            one_more = alike >= 1 and _ratio(length_s, usual_s, 0.02) <= 1.5
-            kept = one_more and bool(np.median(level_db[start:end]) >= -FALLS_DB[0])
+            kept = (
+                _ratio(length_s, usual_s, 0.02) <= 1.5
+                and _how_many_others_like(length_s, in_order_s) >= 1
+                and float(median(level_db[start:end])) >= -FALLS_DB[0]
+            )
         if kept:
             likely.append(span)
     return likely
 
 
-def _how_many_like(length_s: float, in_order_s: Sequence[float]) -> int:
-    """Of some lengths, how many are near to one, itself too."""
+def _how_many_others_like(length_s: float, in_order_s: Sequence[float]) -> int:
+    """Of some lengths, how many are near to one of them."""
     longest_s = ALIKE * (length_s + 0.02) - 0.02
     shortest_s = (length_s + 0.02) / ALIKE - 0.02
-    return bisect_right(in_order_s, longest_s) - bisect_left(in_order_s, shortest_s)
+    return bisect_right(in_order_s, longest_s) - bisect_left(in_order_s, shortest_s) - 1
 
 
-def _alone_in_certain_pulses(spans: Sequence[Span], pulses: Sequence[Pulse]) -> set[Span]:
-    """What is all that was found of a pulse that the network is sure of, however short."""
-    within = (
-        [span for span in spans if _overlap(span, (pulse.onset_s, pulse.offset_s))]
-        for pulse in pulses
-        if pulse.peak_score >= CERTAIN_SCORE
+def _is_alone_in_a_certain_pulse(
+    span: Span, spans: Sequence[Span], certain: Iterable[Span]
+) -> bool:
+    """Whether it is all that was found of a pulse that the network is sure of, however short."""
+    return any(
+        _overlap(span, pulse) and sum(_overlap(one, pulse) for one in spans) == 1
+        for pulse in certain
     )
-    return {some[0] for some in within if len(some) == 1}
 
 
 def _oddness(spans: Sequence[Span], told: Sequence[Span]) -> float:
     """How unlike an appliance, and unlike what was told; 1 is as much as all counts' votes."""
     lengths_s = [end_s - start_s for start_s, end_s in spans]
-    pauses_s = sorted(max(later[0] - one[1], 0.0) for one, later in pairwise(spans))
-    usual_s = median(lengths_s)
-    uneven = fmean(min(log(_ratio(one_s, usual_s, 0.03)), 1.0) for one_s in lengths_s)
+    pauses_s = sorted([max(later[0] - one[1], 0.0) for one, later in pairwise(spans)])
+    usual_s = _middle(sorted(lengths_s))
+    uneven = _mean([min(log(_ratio(one_s, usual_s, 0.03)), 1.0) for one_s in lengths_s])
     # Nothing to compare: one pause; or none, which is odd where several pulses were told.
     odd = 0.2 if pauses_s or len(told) == 1 else 0.6
     if len(pauses_s) > 1:  # in order, what is most like a pause is beside it
         unlike = [log(_ratio(one_s, next_s, 0.03)) for one_s, next_s in pairwise(pauses_s)]
-        odd = fmean(min(beside, 1.0) for beside in map(min, [1.0, *unlike], [*unlike, 1.0]))
-    lost = fmean(not any(_overlap(span, one) for span in spans) for one in told)
+        odd = _mean([min(before, after, 1.0) for before, after in pairwise([1.0, *unlike, 1.0])])
+    lost = sum(not any(_overlap(span, one) for span in spans) for one in told) / len(told)
     other = min(abs(log(len(spans) / len(told))), 1.0)
     return 2.0 * uneven + 1.6 * odd + 2.0 * lost + 0.6 * other
 
 
+def _mean(values: Sequence[float]) -> float:
+    return fsum(values) / len(values)
+
+
+def _middle(in_order_s: Sequence[float]) -> float:
+    """The median of what is in order."""
+    half = len(in_order_s) // 2
+    if len(in_order_s) % 2:
+        return in_order_s[half]
+    return (in_order_s[half - 1] + in_order_s[half]) / 2
+
+
 def _ratio(one_s: float, other_s: float, slack_s: float) -> float:
     """The longer over the shorter, each `slack_s` longer: ends are not known better."""
-    longer_s, shorter_s = max(one_s, other_s), min(one_s, other_s)
+    longer_s, shorter_s = (one_s, other_s) if one_s > other_s else (other_s, one_s)
     return (longer_s + slack_s) / (shorter_s + slack_s)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEP_S = 0.005  # between two values
+_QUICK_TAPS = 11  # numpy has a loop of its own for windows up to here
 
 
 def demodulated(
@@ -18,11 +19,38 @@ def demodulated(
     """
     samples = round(STEP_S * rate_hz)
     steps = len(sound) // samples
-    blocks = sound[: steps * samples].reshape(steps, samples).astype(np.float32)
+    blocks = sound[: steps * samples].reshape(steps, samples).astype(np.float32, copy=False)
     turns = -2 * np.pi * np.asarray(pitches_hz)[:, np.newaxis] / rate_hz
     within = turns * np.arange(samples)
-    parts = (np.concatenate([np.cos(within), np.sin(within)]) / samples).astype(np.float32)
+    waves = (np.concatenate([np.cos(within), np.sin(within)]) / samples).astype(np.float32)
     # Not `@`: for so little, threads of a BLAS cost more than they bring.
-    real, imaginary = np.split(np.einsum("ts,ns->tn", parts, blocks), 2)
-    from_step_to_step = np.exp(1j * turns * samples * np.arange(steps)).astype(np.complex64)
-    return np.asarray((real + 1j * imaginary) * from_step_to_step, dtype=np.complex64)
+    parts = np.einsum("ts,ns->tn", waves, blocks)
+    tones = np.empty((len(pitches_hz), steps), dtype=np.complex64)
+    tones.real, tones.imag = parts[: len(tones)], parts[len(tones) :]
+    tones *= np.exp(1j * turns * samples * np.arange(steps)).astype(np.complex64)
+    return tones
+
+
+def smoothed(tones: NDArray[np.complex64], steps: int) -> NDArray[np.complex128]:
+    """[tones, steps]: each the mean under a Hann window of so many, an odd number."""
+    window = np.hanning(steps + 2)[1:-1] / ((steps + 1) / 2)
+    half = steps // 2
+    count, length = tones.shape
+    # One after the other, real parts and imaginary ones, with nothing between: so it is one call.
+    row = np.zeros((2, count, length + half))
+    row[0, :, :length] = tones.real
+    row[1, :, :length] = tones.imag
+    parts = _convolved(row.reshape(-1), window).reshape(row.shape)[:, :, :length]
+    means = np.empty((count, length), dtype=np.complex128)
+    means.real, means.imag = parts
+    return means
+
+
+def _convolved(values: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As long as `values`."""
+    if len(window) <= _QUICK_TAPS:
+        return np.convolve(values, window, "same")
+    half = len(window) // 2
+    means = np.convolve(values, window[: half + 1])[half : half + len(values)]
+    means[1:] += np.convolve(values, window[half + 1 :])[: len(values) - 1]
+    return means

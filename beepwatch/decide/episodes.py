@@ -3,11 +3,12 @@
 An appliance repeats itself exactly; nothing alive does. So a pulse that would not be believed by
 itself is held for a while, and if another comes that is its like in pitch and length, both are. And
 its sound is looked at once more as it ends: what holds its pitch as only a machine does needs less
-of a score, what does not needs more.
+of a score, what does not needs more; and what comes again at equal intervals needs hardly any.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from statistics import fmean
 
 import msgspec
 import numpy as np
@@ -16,12 +17,14 @@ from numpy.typing import NDArray
 from beepwatch.decide.merging import FrameMerger, Frames
 from beepwatch.decide.pulses import (
     Moment,
+    Opinion,
     Pulse,
     PulseFinder,
     are_alike,
     have_same_pitch,
     odds_of,
 )
+from beepwatch.decide.regularity import come_regularly
 from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
@@ -29,6 +32,8 @@ ROUNDING = 1e-6  # of odds
 REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
 FAINT_ODDS = 40.0  # and of one that comes a third time
 KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
+REGULAR_SHARE = 0.25  # of what its sound says, for one that comes as a clock's do
+REGULAR_LEFT_DB = 9.0  # in the mean, over what is left of them: a motor's whine that wavers goes on
 ASKED_OF = "beep"  # whose sound the opinion was fitted to
 REMEMBERED_S = 10.0  # how long a pulse waits for its like
 
@@ -77,7 +82,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Change = Counted | Closed
-Opinion = Callable[[Pulse], float | None]  # log odds that a pulse's sound adds; None: not there
+Ask = Callable[[Pulse], Opinion | None]  # what a pulse's sound says; None: it is not there
 
 
 def lowered(threshold: float, odds: float) -> float:
@@ -90,13 +95,13 @@ class LabelTracker:
 
     Pulses of `min_pulse_s` and longer, with pauses of no more than `gap_s`, are a group. A group
     is an episode from when one of its pulses reaches `threshold`, two that come near it (by
-    `REPEATED_ODDS`) are alike, or three faint ones (by `FAINT_ODDS`). Pulses that are fainter still
-    (by `KNOWN_ODDS`) count where they sound at the pitch of those. What never gets so far is
-    forgotten. An episode closes
+    `REPEATED_ODDS`) are alike, or three faint ones (by `FAINT_ODDS`), or three that come at equal
+    intervals and leave silence behind. Pulses that are fainter still (by `KNOWN_ODDS`) count where
+    they sound at the pitch of those. What never gets so far is forgotten. An episode closes
     `gap_s` after its last pulse, or once it is `longest_s` long.
 
-    Of a pulse that ends without being believed `opinion` is asked: what it says is added to the log
-    of the pulse's odds.
+    Of a pulse that ends without being believed `ask` tells the opinion: its log odds are added to
+    those of the pulse's score.
     """
 
     def __init__(
@@ -107,14 +112,14 @@ class LabelTracker:
         min_pulse_s: float,
         gap_s: float,
         longest_s: float,
-        opinion: Opinion | None = None,
+        ask: Ask | None = None,
     ) -> None:
         self._label = label
         self._threshold = threshold
         self._min_pulse_s = min_pulse_s
         self._gap_s = gap_s
         self._longest_s = longest_s
-        self._opinion = opinion
+        self._ask = ask
         self._finder = PulseFinder(lowered(threshold, KNOWN_ODDS))
         self._pulses: tuple[Pulse, ...] = ()  # of the group, long enough to count
         self._sounds = False  # whether the last of them still does
@@ -202,7 +207,12 @@ class LabelTracker:
         yield from self._follow(pulse)
         if self._sounds and not self._believed:
             asked = self._ask_of(pulse)
-            if self._reaches(asked, 1.0) or self._is_repeated(asked):
+            alike = [one for one in self._pulses[:-1] if are_alike(one, asked)]
+            if (
+                self._reaches(asked, 1.0)
+                or self._is_repeated(asked, alike)
+                or self._is_regular([*alike, asked])
+            ):
                 yield from self._believe(asked)
         self._sounds = False
         if self._believed:
@@ -212,7 +222,7 @@ class LabelTracker:
 
     def _ask_of(self, pulse: Pulse) -> Pulse:
         """The group's last pulse, with what its sound says."""
-        said = None if self._opinion is None else self._opinion(pulse)
+        said = None if self._ask is None else self._ask(pulse)
         asked = msgspec.structs.replace(pulse, opinion=said)
         self._pulses = (*self._pulses[:-1], asked)
         return asked
@@ -234,17 +244,25 @@ class LabelTracker:
         oldest_s = pulse.onset_s - REMEMBERED_S
         return tuple(earlier for earlier in self._pulses if earlier.onset_s >= oldest_s)
 
-    def _is_repeated(self, pulse: Pulse) -> bool:
-        """Whether two of the group's pulses are its like, or one that comes near, as it does."""
+    def _is_repeated(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
+        """Whether two pulses before are its like, or one that comes near, as it does."""
         if not self._is_faint(pulse):
             return False
-        alike = [
-            earlier
-            for earlier in self._pulses[:-1]
-            if self._is_faint(earlier) and are_alike(earlier, pulse)
-        ]
-        near = [one for one in (*alike, pulse) if self._is_near(one)]
-        return len(alike) >= 2 or len(near) >= 2
+        faint = [earlier for earlier in alike if self._is_faint(earlier)]
+        near = [one for one in (*faint, pulse) if self._is_near(one)]
+        return len(faint) >= 2 or len(near) >= 2
+
+    def _is_regular(self, alike: Sequence[Pulse]) -> bool:
+        """Whether they come as a clock's pulses do, each with silence after it."""
+        needed = odds_of(self._threshold) / KNOWN_ODDS
+        if any(one.odds_with(REGULAR_SHARE) * (1 + ROUNDING) < needed for one in alike):
+            return False
+        left_db = [one.opinion.left_db for one in alike if one.opinion is not None]
+        return (
+            len(left_db) == len(alike)
+            and fmean(left_db) >= REGULAR_LEFT_DB
+            and come_regularly(alike)
+        )
 
     def _belongs(self, pulse: Pulse, others: tuple[Pulse, ...]) -> bool:
         if not pulse.pitches_hz:
@@ -292,7 +310,7 @@ class EpisodeTracker:
 
     `thresholds` holds a probability per label, in any order; labels without one are not followed.
     The defaults are those of appliances: pulses from 60 ms, patterns with pauses up to 3 s.
-    `opinion` says what a beep's sound adds to its score, where the sound is at hand.
+    `ask` tells what a beep's sound says of it, where the sound is at hand.
     """
 
     def __init__(
@@ -303,7 +321,7 @@ class EpisodeTracker:
         min_pulse_s: float = 0.06,
         gap_s: float = 3.0,
         longest_s: float = 600.0,
-        opinion: Opinion | None = None,
+        ask: Ask | None = None,
     ) -> None:
         self._merger = FrameMerger(context_s)
         self._trackers = {
@@ -313,7 +331,7 @@ class EpisodeTracker:
                 min_pulse_s=min_pulse_s,
                 gap_s=gap_s,
                 longest_s=longest_s,
-                opinion=opinion if label == ASKED_OF else None,
+                ask=ask if label == ASKED_OF else None,
             )
             for label, threshold in thresholds.items()
         }

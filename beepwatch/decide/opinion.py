@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.decide.demodulation import STEP_S, demodulated
-from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.demodulation import STEP_S, demodulated, smoothed
+from beepwatch.decide.pulses import Opinion, Pulse
+from beepwatch.decide.ranks import median, quantile
 
 BEFORE_S = 0.5  # of sound before a pulse that is looked at
 LEAST_BEFORE_S = 0.25  # without so much of it there is no opinion
@@ -34,7 +35,7 @@ PARTIALS = 8
 FAINTEST_POWER = 1e-6
 
 Samples = NDArray[np.float32]
-Power = NDArray[np.float64]
+Values = NDArray[np.float64]
 
 
 class Traits(NamedTuple):
@@ -75,13 +76,13 @@ MOST = 4.0  # log odds that an opinion may add or take
 LEAST_LEFT_DB = 3.0  # over what is left after it: a tone that goes on as loudly is a motor's
 
 
-def opinion(pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float) -> float | None:
-    """The log odds by which a pulse is likelier a beep than its score tells, by its sound.
+def opinion(pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float) -> Opinion | None:
+    """By how much a pulse is likelier a beep than its score tells, by its sound.
 
     `sound` [samples] begins at `start_s`; None if it does not hold the pulse and what is before it.
     """
     seen = traits(pulse, sound, rate_hz, start_s)
-    return None if seen is None else weighed(seen)
+    return None if seen is None else Opinion(weighed(seen), seen.left_db)
 
 
 def weighed(seen: Traits) -> float:
@@ -146,11 +147,11 @@ class _Tone:
     ) -> None:
         aside_hz = max(LEAST_BESIDE_HZ, BESIDE * pitch_hz)
         pitches_hz = (pitch_hz, pitch_hz - aside_hz, pitch_hz + aside_hz)
-        tones = _smoothed(demodulated(heard, pitches_hz, rate_hz))
+        tones = smoothed(demodulated(heard, pitches_hz, rate_hz), SMOOTHED_STEPS)
         power = np.abs(tones) ** 2 + FAINTEST_POWER
         self._pitch_hz = pitch_hz
-        self._level_db: Power = 10 * np.log10(power[0])
-        self._noise_db: Power = 10 * np.log10((power[1] + power[2]) / 2)
+        self._level_db: Values = 10 * np.log10(power[0])
+        self._noise_db: Values = 10 * np.log10((power[1] + power[2]) / 2)
         self._at_s = STEP_S * (np.arange(tones.shape[1]) + 0.5)
         self._offset_s = offset_s
         self._start, self._end = self._longest(onset_s, offset_s)
@@ -159,44 +160,44 @@ class _Tone:
 
     def _longest(self, onset_s: float, offset_s: float) -> tuple[int, int]:
         """The longest run of steps in which it sounds, without the steps it begins and ends in."""
-        during = np.flatnonzero((self._at_s >= onset_s - 0.02) & (self._at_s <= offset_s + 0.02))
-        level_db = self._level_db[during]
-        loud = level_db >= np.quantile(level_db, 0.85) - FALLEN_DB
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(np.int8), [0]])))
+        first = int(self._at_s.searchsorted(onset_s - 0.02, "left"))
+        last = int(self._at_s.searchsorted(offset_s + 0.02, "right"))
+        level_db = self._level_db[first:last]
+        loud = np.zeros(len(level_db) + 2, dtype=np.bool_)
+        loud[1:-1] = level_db >= quantile(level_db, 0.85) - FALLEN_DB
+        edges = first + np.flatnonzero(loud[1:] != loud[:-1])
         starts, ends = edges[::2], edges[1::2]
         longest = int(np.argmax(ends - starts))
-        start, end = int(during[0] + starts[longest]), int(during[0] + ends[longest])
+        start, end = int(starts[longest]), int(ends[longest])
         return (start + 1, end - 1) if end - start >= 8 else (start, end)
 
     def steadiness(self) -> tuple[float, float, float]:
         """Wander, glide and unrest of its pitch."""
-        level = np.sqrt(np.abs(self._core) ** 2 + FAINTEST_POWER)
-        phase = np.unwrap(np.angle(self._core))
-        at_s = STEP_S * (np.arange(self.steps) - (self.steps - 1) / 2)
-        weight = level / np.sqrt((level**2).sum())
-        line = np.polyfit(at_s, phase, 1, w=weight)
-        bow = np.polyfit(at_s, phase, 2, w=weight)[0]
-        off = np.minimum((phase - np.polyval(line, at_s)) ** 2, 4)
+        loud = np.abs(self._core) ** 2 + FAINTEST_POWER
+        weight = loud / loud.sum()
+        at_s = self._from_its_middle_s()
+        phase = _unwrapped(np.angle(self._core))
+        off, bow = _off_a_line(at_s, phase, weight)
+        unrest = (weight * np.minimum(off**2, 4)).sum()
         moved = 2 * abs(bow) * (at_s[-1] - at_s[0]) / (2 * np.pi * self._pitch_hz)
-        turns_hz = np.diff(phase) / (2 * np.pi * STEP_S)
-        loud = level[1:] ** 2
-        mean_hz = np.average(turns_hz, weights=loud)
-        spread_hz = np.sqrt(np.average((turns_hz - mean_hz) ** 2, weights=loud))
+        turns_hz = (phase[1:] - phase[:-1]) / (2 * np.pi * STEP_S)
+        share = loud[1:] / loud[1:].sum()
+        spread_hz = np.sqrt((share * (turns_hz - (share * turns_hz).sum()) ** 2).sum())
         return (
             float(np.log(spread_hz / self._pitch_hz + 1e-4)),
             float(np.log(moved + 1e-4)),
-            float(np.log(np.sqrt((weight**2 * off).sum()) + 0.01)),
+            float(np.log(np.sqrt(unrest) + 0.01)),
         )
 
     def beside_db(self) -> float:
         """Over the noise beside it."""
         during = slice(self._start, self._end)
-        return self._own_db() - float(np.median(self._noise_db[during]))
+        return self._own_db() - float(median(self._noise_db[during]))
 
     def left_db(self) -> float:
         """Over what is left of it after its end."""
         after_db = self._level_db[self._at_s > self._offset_s + 0.05]
-        return self._own_db() - float(np.median(after_db)) if len(after_db) > 2 else 5.0
+        return self._own_db() - float(median(after_db)) if len(after_db) > 2 else 5.0
 
     def rise_db(self) -> float:
         """How much it rises within 15 ms, where it does so most."""
@@ -205,11 +206,14 @@ class _Tone:
 
     def drift_db_s(self) -> float:
         """How fast its level changes from beginning to end."""
-        at_s = STEP_S * np.arange(self.steps)
-        return float(abs(np.polyfit(at_s, self._level_db[self._start : self._end], 1)[0]))
+        at_s = self._from_its_middle_s()
+        return float(abs((at_s * self._level_db[self._start : self._end]).sum() / (at_s**2).sum()))
+
+    def _from_its_middle_s(self) -> Values:
+        return np.asarray(STEP_S * (np.arange(self.steps) - (self.steps - 1) / 2), np.float64)
 
     def _own_db(self) -> float:
-        return float(np.median(self._level_db[self._start : self._end]))
+        return float(median(self._level_db[self._start : self._end]))
 
 
 class _Spectra:
@@ -222,12 +226,14 @@ class _Spectra:
         self._hz = rate_hz / self._bins
         self._highest_hz = min(HIGHEST_HZ, 0.47 * rate_hz)
         self._width = 2.5 * self._bins / samples  # bins on either side that are the tone's own
-        self._pulse = _power(heard[start : start + samples], self._bins)
+        window = np.hanning(samples)
+        self._pulse = _power(heard[start : start + samples], window, self._bins)
         piece = min(samples, round(NOISE_S * rate_hz))
+        window = window if piece == samples else np.hanning(piece)
         quiet = heard[: first - round(0.04 * rate_hz)]
         count = len(quiet) // piece
         pieces = quiet[len(quiet) - count * piece :].reshape(count, piece)
-        self._before = _power(pieces, self._bins).mean(axis=0)
+        self._before = _power(pieces, window, self._bins).mean(axis=0)
 
     def pitch_hz(self, told_hz: tuple[float, ...]) -> float:
         """The strongest of the pitches that are told, or of all, to a fraction of a bin."""
@@ -248,7 +254,7 @@ class _Spectra:
         width = round(max(self._width, 0.005 * peak, 2))
         below = self._pulse[round(0.75 * peak) : peak - 2 * width]
         above = self._pulse[peak + 2 * width : round(1.3 * peak)]
-        around = float(np.median(np.concatenate([below, above]))) if len(below) else 0.0
+        around = float(median(np.concatenate([below, above]))) if len(below) else 0.0
         return float(10 * np.log10((self._pulse[peak] + 1e-9) / (around + 1e-9)))
 
     def other_db(self, pitch_hz: float) -> float:
@@ -264,15 +270,33 @@ class _Spectra:
         return float(10 * np.log10(new.max() / (tone + 1e-9) + 1e-4))
 
 
-def _smoothed(tones: NDArray[np.complex64]) -> NDArray[np.complex128]:
-    """[tones, steps]"""
-    window = np.hanning(SMOOTHED_STEPS + 2)[1:-1]
-    window /= window.sum()
-    return np.stack([np.convolve(tone, window, "same") for tone in tones])
+def _unwrapped(angle: Values) -> Values:
+    """Angles that follow one another, without the turns by which they jump, as `np.unwrap` has it.
+
+    Of no step is known whether it turned by more than half.
+    """
+    turns = np.rint((angle[1:] - angle[:-1]) / (2 * np.pi))
+    unwrapped = angle.copy()
+    unwrapped[1:] -= 2 * np.pi * turns.cumsum()
+    return unwrapped
 
 
-def _power(sound: Samples, bins: int) -> Power:
-    """Of the last axis, under a Hann window."""
-    window = np.hanning(sound.shape[-1])
+def _off_a_line(at_s: Values, values: Values, weight: Values) -> tuple[Values, float]:
+    """By how much values are off the line that fits them best, and how the best parabola bends.
+
+    Its last coefficient, that is; `weight` adds up to 1. Each power of time is taken without what
+    the lower ones tell of it, so that no equations need solving.
+    """
+    time = at_s - (weight * at_s).sum()
+    centred = values - (weight * values).sum()
+    squares = time * time
+    moment = (weight * squares).sum()
+    off = centred - time * ((weight * time * centred).sum() / moment)
+    curve = squares - moment - time * ((weight * squares * time).sum() / moment)
+    return off, float((weight * curve * off).sum() / (weight * curve * curve).sum())
+
+
+def _power(sound: Samples, window: Values, bins: int) -> Values:
+    """Of the last axis, under a window of its length."""
     spectrum = np.fft.rfft(sound * window, bins)
     return np.asarray(np.abs(spectrum) ** 2 / (window**2).sum())

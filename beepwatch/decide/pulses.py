@@ -21,6 +21,13 @@ LENGTH_SLACK_S = 0.04  # two frames: how far off the ends of a pulse may be
 SHORTEST_PAUSE_S = 0.05  # or a wavering tone would be its own like
 
 
+class Opinion(NamedTuple):
+    """What the sound of a pulse says of it."""
+
+    log_odds: float  # that it is a beep, beside its score
+    left_db: float  # by how much it stands over what is left of it when it has ended
+
+
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """One tone burst: its onset and offset on both clocks."""
 
@@ -29,12 +36,17 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float  # so far, while it still sounds
     peak_score: float
     pitches_hz: tuple[float, ...] = ()  # so far, the most lasting first; of some models none
-    opinion: float | None = None  # log odds that its sound adds to its score; None if not asked
+    opinion: Opinion | None = None  # None if its sound was not asked
 
     @property
     def odds(self) -> float:
         """That it is a beep, by its score and its sound."""
-        return odds_of(self.peak_score) * math.exp(self.opinion or 0.0)
+        return self.odds_with(1.0)
+
+    def odds_with(self, share: float) -> float:
+        """By its score, and a share of what its sound says."""
+        said = 0.0 if self.opinion is None else self.opinion.log_odds
+        return odds_of(self.peak_score) * math.exp(share * said)
 
     @property
     def offset(self) -> datetime:
@@ -106,6 +118,7 @@ class PulseFinder:
         self.pulse: Pulse | None = None  # sounding now
         self._frames = 0  # of it
         self._tones: list[Tone] = []  # in them
+        self._released = 0.0  # below it is over
         self._valley = 0.0  # the lowest probability since the last pulse
         self._last = 0.0  # the probability before
 
@@ -117,14 +130,14 @@ class PulseFinder:
             self._valley = min(self._valley, probability)
             if probability >= self.level and _odds(probability) >= RISE * _odds(self._valley):
                 self._start(moment, frame_s)
-        else:
-            release = self._release(self.pulse.peak_score)
-            if probability < release:
-                crossed = _crossing(self._last, probability, release)
-                self._extend(self.pulse, moment.at_s - (1 - crossed) * frame_s, self._last)
-                ended = self.end()
-                self._valley = probability
-            elif self._release(probability) > self.pulse.peak_score:
+        elif probability < self._released:
+            crossed = _crossing(self._last, probability, self._released)
+            self._extend(self.pulse, moment.at_s - (1 - crossed) * frame_s, self._last)
+            ended = self.end()
+            self._valley = probability
+        elif probability > self.pulse.peak_score:
+            self._released = self._release(probability)
+            if self._released > self.pulse.peak_score:
                 self._start(moment, frame_s)  # what came before was no part of it
         if self.pulse is not None:
             self._listen(moment.pitches_hz)
@@ -151,6 +164,7 @@ class PulseFinder:
         return max(RELEASE * self.level, odds / (1 + odds))
 
     def _start(self, moment: Moment, frame_s: float) -> None:
+        self._released = self._release(moment.probability)
         before_s = (1 - _crossing(self._last, moment.probability, self.level)) * frame_s
         self._frames = 0
         self._tones.clear()
@@ -162,8 +176,9 @@ class PulseFinder:
         )
 
     def _extend(self, pulse: Pulse, until_s: float, probability: float) -> None:
-        self.pulse = msgspec.structs.replace(
-            pulse,
+        self.pulse = Pulse(
+            onset=pulse.onset,
+            onset_s=pulse.onset_s,
             duration_s=max(0.0, until_s - pulse.onset_s),
             peak_score=max(pulse.peak_score, probability),
             pitches_hz=self._lasting(),
@@ -171,17 +186,23 @@ class PulseFinder:
 
     def _listen(self, pitches_hz: tuple[float, ...]) -> None:
         self._frames += 1
-        for pitch_hz in filter(None, pitches_hz):
-            tone = next((t for t in self._tones if is_same_pitch(pitch_hz, t.pitch_hz)), None)
-            if tone is None:
-                tone = Tone()
-                self._tones = [*self._tones[:MOST_PITCHES], tone]
-            tone.hear(pitch_hz)
+        for pitch_hz in pitches_hz:
+            if pitch_hz:
+                self._tone_at(pitch_hz).hear(pitch_hz)
+
+    def _tone_at(self, pitch_hz: float) -> Tone:
+        for tone in self._tones:
+            if is_same_pitch(pitch_hz, tone.pitch_hz):
+                return tone
+        tone = Tone()
+        self._tones = [*self._tones[:MOST_PITCHES], tone]
+        return tone
 
     def _lasting(self) -> tuple[float, ...]:
         lasting = [tone for tone in self._tones if tone.frames >= KEPT * self._frames]
-        lasting.sort(key=lambda tone: -tone.frames)
-        return tuple(tone.pitch_hz for tone in lasting)
+        if len(lasting) > 1:
+            lasting.sort(key=lambda tone: -tone.frames)
+        return tuple([tone.pitch_hz for tone in lasting])
 
 
 def odds_of(probability: float) -> float:

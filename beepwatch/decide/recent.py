@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from beepwatch.decide.counting import recounted, span_to_count_in
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.opinion import opinion, span_to_ask_of
-from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.pulses import Opinion, Pulse
 
-# The longest episode, its margins, the pause that ends it, a stretch of 20 s, what is read ahead.
+# The longest episode, its margins, the pause that ends it, a stretch of 28 s, what is read ahead.
 KEPT_S = 80.0
 
 Cut = tuple[NDArray[np.int16], float]  # sound [samples], and when it begins, s
@@ -39,7 +39,7 @@ class RecentSound:
             self._start += dropped
             self._samples -= dropped
 
-    def opinion(self, pulse: Pulse) -> float | None:
+    def opinion(self, pulse: Pulse) -> Opinion | None:
         """What a pulse's sound says of it, as `decide/opinion.py` has it."""
         cut = self._cut(span_to_ask_of(pulse))
         return None if cut is None else opinion(pulse, cut[0], self._rate_hz, cut[1])
@@ -61,4 +61,7 @@ class RecentSound:
             if end > first and start < last:
                 begin = begin if kept else max(start, first)
                 kept.append(block[max(first - start, 0) : last - start])
-        return (np.concatenate(kept), begin / self._rate_hz) if kept else None
+        if not kept:
+            return None
+        sound = kept[0] if len(kept) == 1 else np.concatenate(kept)
+        return sound, begin / self._rate_hz

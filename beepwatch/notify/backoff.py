@@ -17,7 +17,8 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     """Every wait of the messenger; tests make them short."""
 
     first_s: float = 1.0  # after the first failure, then twice as long each time …
-    largest_s: float = 300.0  # … up to this
+    largest_s: float = 60.0  # … up to this: nobody waits longer for what the network held up
+    shut_s: float = 300.0  # to a channel that somebody has to mend
     jitter_share: float = 0.25  # of the wait, added at random: many boxes, one server
     late_after_s: float = 1_800.0  # since it was to be told; many such alerts go as one message
     few_late: int = 3  # so many are no crowd yet: each goes in full
@@ -32,7 +33,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Backoff(wait_base):
     """Exponential with jitter, going on from the attempts before a restart; the server's own
-    request to wait is honoured to the second. A channel that is shut is asked at the slowest pace.
+    request to wait is honoured to the second. A channel that is shut is asked at a pace of its own.
     """
 
     def __init__(self, waits: Waits, earlier_attempts: int = 0) -> None:
@@ -48,10 +49,11 @@ class Backoff(wait_base):
         """Seconds to wait after so many attempts, the last of which ended in `error`."""
         if isinstance(error, RetryAfter):
             return min(error.after_s, _LONGEST_PAUSE_S)
-        if isinstance(error, Shut):
-            attempts = 31
         # 2^30 is beyond any largest wait; a larger power would be an overflow after a week.
-        wait_s = min(self._waits.first_s * 2.0 ** min(attempts - 1, 30), self._waits.largest_s)
+        doubled_s = self._waits.first_s * 2.0 ** min(attempts - 1, 30)
+        wait_s = min(doubled_s, self._waits.largest_s)
+        if isinstance(error, Shut):
+            wait_s = self._waits.shut_s
         jitter_s = random.uniform(0, self._waits.jitter_share * wait_s)  # noqa: S311 - no secret
         return wait_s + jitter_s
 

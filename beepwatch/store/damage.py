@@ -15,7 +15,7 @@ import structlog
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AlertKind
-from beepwatch.store.database import FILE_NAME, alone, open_users
+from beepwatch.store.database import FILE_NAME, alone, open_users, read_only
 from beepwatch.store.schema import utc_from_us
 
 CHECK_WITHIN_S = 20.0  # 400 MB from a slow card; two years of alerts are a fraction of that
@@ -70,7 +70,7 @@ def put_aside_if_damaged(
             f"the damaged {path} cannot be put aside: {error.strerror}. Make {directory} "
             "writable, or set store.directory to another one."
         ) from error
-    untold = _untold(aside)
+    untold = untold_of(aside)
     _log.error("database_put_aside", found=damage, aside=str(aside), untold=len(untold))
     return PutAside(
         text=f"the database was damaged ({damage}) and was put aside as {aside.name}; a new one "
@@ -86,7 +86,7 @@ def _damage(path: Path, clock: Clock) -> str | None:
     """
     give_up_s = clock.mono_s() + CHECK_WITHIN_S
     try:
-        with closing(_read_only(path)) as sql:
+        with closing(read_only(path)) as sql:
             sql.set_progress_handler(lambda: int(clock.mono_s() > give_up_s), _STEPS_BETWEEN_LOOKS)
             (found,) = sql.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
@@ -99,7 +99,7 @@ def _damage(path: Path, clock: Clock) -> str | None:
     return None if found == "ok" else str(found).replace("\n", " ")
 
 
-def _untold(aside: Path) -> list[Alert]:
+def untold_of(path: Path) -> list[Alert]:
     """Alerts still to be told, as far as the damage lets them be read; they go without clips.
 
     Each is looked up by itself, among the newest, so that damage elsewhere does not matter.
@@ -107,7 +107,7 @@ def _untold(aside: Path) -> list[Alert]:
     alerts: list[Alert] = []
     unread = 0
     try:
-        with closing(_read_only(aside)) as sql:
+        with closing(read_only(path)) as sql:
             newest = _newest(sql)
             for alert_id in range(max(1, newest - _LOOKED_AT + 1), newest + 1):
                 try:
@@ -141,11 +141,6 @@ def _alert(row: tuple[Any, ...]) -> Alert:
         due_at=utc_from_us(due_us),
         dedupe_key=str(key),
     )
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    """Closing it would otherwise fold the WAL in, and delete what may be evidence."""
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 
 def _wait_for_others(users: int, path: Path, damage: str, within_s: float) -> None:

@@ -7,8 +7,9 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -26,6 +27,12 @@ _OWNER_ONLY_DIRECTORY = 0o700
 _OWNER_ONLY_FILE = 0o600
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+_CLIPS_OF_UNTOLD = """
+    SELECT path FROM clips JOIN events ON events.id = clips.event_id
+    JOIN deliveries ON deliveries.alert_id = events.told_by
+    WHERE state = 'pending' AND path IS NOT NULL GROUP BY path ORDER BY max(events.id) DESC
+"""
 
 _log = structlog.get_logger()
 
@@ -104,6 +111,11 @@ class Database:
                 if free >= before:
                     break
         return max(0, begun_with - free) * int(page_bytes)
+
+    def take_over(self, source: Path) -> None:
+        """Become what the database of another state directory is, all of it or nothing."""
+        with self._turn, self._explained(), closing(read_only(source / FILE_NAME)) as other:
+            other.backup(self._sql)
 
     def _free_pages(self) -> int:
         return int(self._sql.execute("PRAGMA freelist_count").fetchone()[0])
@@ -216,6 +228,8 @@ class Database:
             )
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StoreError(f"{text} Another process holds it for too long; try again.")
+        if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
+            text += " The disk takes nothing any more."
         return StoreError(f"{text} Run `beepwatch doctor`.")
 
     def _spend_reserve(self) -> None:
@@ -225,6 +239,36 @@ class Database:
 
 
 _FREE_SOME = "Free some space, or lower store.max_mb."
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """Closing it would otherwise fold the WAL in, and delete what may be evidence."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+def marks(directory: Path) -> dict[str, int]:
+    """How many alerts and events were ever written there: nothing was added while these stay.
+
+    Raises StoreError.
+    """
+    return dict(_looked_up(directory, "SELECT name, seq FROM sqlite_sequence"))
+
+
+def clips_of_untold(directory: Path) -> list[str]:
+    """Paths below the state directory, of clips that alerts are still to bring; the newest first.
+
+    Raises StoreError.
+    """
+    return [path for (path,) in _looked_up(directory, _CLIPS_OF_UNTOLD)]
+
+
+def _looked_up(directory: Path, query: str) -> list[tuple[Any, ...]]:
+    path = directory / FILE_NAME
+    try:
+        with closing(read_only(path)) as sql:
+            return sql.execute(query).fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}.") from error
 
 
 def open_users(directory: Path) -> int:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from beepwatch.messages import AlertKind, Event
 from beepwatch.store.database import Database
-from beepwatch.store.outbox import event_from_row
+from beepwatch.store.rows import event_from_row
 from beepwatch.store.schema import utc_or_none
 
 _EVENT = "SELECT events.*, clips.path FROM events LEFT JOIN clips ON clips.event_id = events.id"

@@ -6,16 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from beepwatch.messages import (
-    Alert,
-    AlertKind,
-    Chosen,
-    Clip,
-    Delivery,
-    DeliveryState,
-    Event,
-    Verdict,
-)
+from beepwatch.messages import Alert, AlertKind, Chosen, Clip, Delivery, Event, Verdict
 from beepwatch.store.database import Database
 from beepwatch.store.entering import (
     end_machine,
@@ -26,6 +17,7 @@ from beepwatch.store.entering import (
     put_event,
     put_picture,
 )
+from beepwatch.store.rows import alert_from_row, delivery_from_row, event_from_row
 from beepwatch.store.schema import stored_us, utc_from_us, utc_or_none
 
 # Quiet hours end within a day. An alert due later than that was dated by a clock set back since.
@@ -154,13 +146,13 @@ class Outbox:
         """
         now_us = stored_us(now)
         head = self._tellable(channel, now_us, at_most=1)
-        return _delivery(head[0]) if head and not _waits(head[0], now_us) else None
+        return delivery_from_row(head[0]) if head and not _waits(head[0], now_us) else None
 
     def tellable(self, channel: str, now: datetime, at_most: int) -> list[Delivery]:
         """The pending deliveries that quiet hours do not hold back, oldest first, whether or not
         their next try is due.
         """
-        return [_delivery(row) for row in self._tellable(channel, stored_us(now), at_most)]
+        return [delivery_from_row(row) for row in self._tellable(channel, stored_us(now), at_most)]
 
     def next_due_at(self, channel: str, now: datetime) -> datetime | None:
         """When `due` or `edit_due` may next have something; None when nothing is waiting."""
@@ -223,7 +215,8 @@ class Outbox:
         """The oldest message on this channel that tells less of its events than is known now."""
         now_us = stored_us(now)
         return next(
-            (_delivery(row) for row in self._stale(channel) if not _waits(row, now_us)), None
+            (delivery_from_row(row) for row in self._stale(channel) if not _waits(row, now_us)),
+            None,
         )
 
     def edited(self, delivery_id: int, *, revision: int) -> None:
@@ -283,7 +276,7 @@ class Outbox:
             row = sql.execute(
                 "SELECT *, id AS alert_id FROM alerts WHERE id = ?", (alert_id,)
             ).fetchone()
-        return None if row is None else _alert(row)
+        return None if row is None else alert_from_row(row)
 
     def last_event(self) -> Event | None:
         """The newest event, by onset."""
@@ -342,49 +335,8 @@ class Outbox:
             sql.execute(statement, values)
 
 
-def event_from_row(row: sqlite3.Row) -> Event:
-    """An event from its row, which holds the clip's `path` too."""
-    return Event(
-        id=row["id"],
-        label=row["label"],
-        onset=utc_from_us(row["onset"]),
-        offset=utc_from_us(row["offset"]),
-        pulses=row["pulses"],
-        peak_score=row["peak_score"],
-        model_id=row["model_id"],
-        final=bool(row["final"]),
-        clip=row["path"],
-    )
-
-
 def _waits(row: sqlite3.Row, now_us: int) -> bool:
     if row["next_try_at"] is None:
         return False
     clock_set_back = row["tried_at"] is not None and now_us < row["tried_at"]
     return row["next_try_at"] > now_us and not clock_set_back
-
-
-def _alert(row: sqlite3.Row) -> Alert:
-    return Alert(
-        id=row["alert_id"],
-        kind=AlertKind(row["kind"]),
-        text=row["text"],
-        created_at=utc_from_us(row["created_at"]),
-        due_at=utc_from_us(row["due_at"]),
-        dedupe_key=row["dedupe_key"],
-        event_id=row["event_id"],
-    )
-
-
-def _delivery(row: sqlite3.Row) -> Delivery:
-    return Delivery(
-        id=row["id"],
-        alert=_alert(row),
-        channel=row["channel"],
-        state=DeliveryState(row["state"]),
-        attempts=row["attempts"],
-        next_try_at=utc_or_none(row["next_try_at"]),
-        last_error=row["last_error"],
-        reference=row["reference"],
-        revision=row["revision"],
-    )

@@ -17,12 +17,14 @@ FAINTEST_RMS = 10 ** (-80 / 20)
 
 _VOCODER_S = 0.05  # a window of about so much: two tones 40 Hz apart stay two
 _OVERLAP = 4  # windows over every sample
+_LONGEST_ROOM_S = 0.8  # of a response; what comes later is faint
+_BAND_OCTAVES = 1 / 3  # in which a tone's level is measured
 
 
-def ready_room(response: Sound, rate_hz: int, longest_s: float = 0.8) -> Sound:
+def ready_room(response: Sound, rate_hz: int) -> Sound:
     """A room response that begins with its direct sound and has unit energy in its first 5 ms."""
     start = max(int(np.abs(response).argmax()) - rate_hz // 1_000, 0)
-    cut = response[start : start + round(longest_s * rate_hz)].astype(np.float32)
+    cut = response[start : start + round(_LONGEST_ROOM_S * rate_hz)].astype(np.float32)
     fade = min(len(cut), rate_hz // 50)
     cut[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
     direct = math.sqrt(float((cut[: rate_hz // 200] ** 2).sum()))
@@ -54,13 +56,13 @@ def in_room(sound: Sound, room: Sound) -> Sound:
     return np.asarray(fftconvolve(sound, room)[: len(sound)], dtype=np.float32)
 
 
-def band_rms(sound: Sound, pitch_hz: float, rate_hz: int, width_octaves: float = 1 / 3) -> float:
-    """RMS of what lies within a band around `pitch_hz`; by Parseval's theorem."""
+def band_rms(sound: Sound, pitch_hz: float, rate_hz: int) -> float:
+    """RMS of what lies within a third of an octave around `pitch_hz`; by Parseval's theorem."""
     if len(sound) == 0:
         return 0.0
     spectrum = np.fft.rfft(sound)
-    low = pitch_hz * 2 ** (-width_octaves / 2) * len(sound) / rate_hz
-    high = pitch_hz * 2 ** (width_octaves / 2) * len(sound) / rate_hz
+    low = pitch_hz * 2 ** (-_BAND_OCTAVES / 2) * len(sound) / rate_hz
+    high = pitch_hz * 2 ** (_BAND_OCTAVES / 2) * len(sound) / rate_hz
     inside = spectrum[math.floor(low) : math.ceil(high) + 1]
     return float(np.sqrt(2 * (np.abs(inside) ** 2).sum()) / len(sound))
 

@@ -20,6 +20,8 @@ Sound = NDArray[np.float32]
 CORRECTIONS = Path(__file__).with_name("corrections.csv")
 MANIFEST_NEEDS = ("path", "split", "category")
 PULSES_NEED = ("path", "onset_s", "offset_s")
+_LOUD_DB = 20.0  # below the loudest, and still the beep
+_LEVEL_STEP_S = 0.01
 
 
 class DatasetError(UnreadableAudio):
@@ -175,22 +177,20 @@ def _pulses_in(table: Path) -> dict[str, list[tuple[float, float]]]:
     return pulses
 
 
-def loud_stretches(
-    sound: Sound, rate_hz: int, below_peak_db: float = 20.0, step_s: float = 0.01
-) -> list[tuple[float, float]]:
-    """Where a clean recording is within `below_peak_db` of its loudest, in seconds.
+def loud_stretches(sound: Sound, rate_hz: int) -> list[tuple[float, float]]:
+    """Where a clean recording is within 20 dB of its loudest, in seconds.
 
     For sound files of beeps without noise; gaps and stretches under 30 ms are filled and dropped.
     """
-    step = round(step_s * rate_hz)
+    step = round(_LEVEL_STEP_S * rate_hz)
     count = len(sound) // step
     rms = np.sqrt((sound[: count * step].reshape(count, step) ** 2).mean(axis=1))
     if count == 0 or rms.max() == 0:
         return []
-    loud = rms > np.quantile(rms, 0.98) * 10 ** (-below_peak_db / 20)
+    loud = rms > np.quantile(rms, 0.98) * 10 ** (-_LOUD_DB / 20)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], loud.astype(int), [0]])))
     merged: list[tuple[float, float]] = []
-    for start, end in zip(edges[::2] * step_s, edges[1::2] * step_s, strict=True):
+    for start, end in zip(edges[::2] * _LEVEL_STEP_S, edges[1::2] * _LEVEL_STEP_S, strict=True):
         if merged and start - merged[-1][1] < 0.03:
             merged[-1] = (merged[-1][0], float(end))
         else:

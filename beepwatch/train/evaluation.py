@@ -173,7 +173,7 @@ def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
     ask = None
     if answers.pcm is not None:
         ask = partial(opinion, sound=answers.pcm, rate_hz=answers.rate_hz, start_s=0.0)
-    tracker = EpisodeTracker({label: threshold}, context_s=0.0, opinion=ask)
+    tracker = EpisodeTracker({label: threshold}, context_s=0.0, ask=ask)
     block = max(round(BLOCK_S / answers.frame_s), 1)
     changes = []
     for start in range(0, len(answers.probabilities), block):

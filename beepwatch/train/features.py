@@ -5,9 +5,7 @@ what is new is made, whichever of these changed, and an interrupted run goes on 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,9 +16,8 @@ from beepwatch.train.datasets.remote import (
     Location,
     Remote,
     address_of,
-    location_of,
 )
-from beepwatch.train.datasets.spreading import Lost, in_batches, spread
+from beepwatch.train.featuring.crew import Crew, Report
 from beepwatch.train.featuring.devices import opened
 from beepwatch.train.featuring.listing import Listed, Listing, list_recordings
 from beepwatch.train.featuring.provenance import PROCESSOR, versions_of
@@ -48,16 +45,8 @@ from beepwatch.train.featuring.work import (
     stamp_of,
     stamp_of_mark,
     sum_up,
-    work_on,
 )
 
-if TYPE_CHECKING:
-    from beepwatch.train.featuring.batching import Batches
-
-Report = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
-
-_LARGEST_BATCH = 16  # recordings that a worker is told of at once
-_BATCHES_A_WORKER = 8
 # A file that was written so shortly before can be written again without looking different.
 _TOO_FRESH_S = 2.0
 
@@ -118,82 +107,13 @@ def extract(
             device=name,
         )
         run = _Run(store, plan, data, listing, int((now_s - _TOO_FRESH_S) * 1e9))
-        crew = _Crew(workers, cluster, batches, report)
+        crew = Crew(workers, cluster, batches, report)
         try:
             run.look(crew)
             run.make(crew)
         except OSError as error:
             raise DiskFull(f"{out} cannot be written: {error.strerror}.") from error
         return run.finish()
-
-
-class _Crew:
-    """Those who work on recordings, and who is told how far they are."""
-
-    def __init__(
-        self, workers: int, cluster: str | None, batches: "Batches | None", report: Report
-    ) -> None:
-        self._workers = workers
-        self._cluster = cluster
-        self._batches = batches
-        self._report = report
-
-    def made(self, plan: Plan, jobs: Sequence[Job]) -> Iterator[list[Done]]:
-        """The rows, or the names of their files, as they come."""
-        if self._batches is None:
-            return self.done("features", work_on, plan, jobs)
-        answers = self._batches.worked_on(plan, jobs, self._workers)
-        return self._counted("features", answers, len(jobs))
-
-    def done(
-        self,
-        what: str,
-        function: Callable[[Plan, Sequence[Job]], list[Done]],
-        plan: Plan,
-        jobs: Sequence[Job],
-    ) -> Iterator[list[Done]]:
-        """The answers, as they come."""
-        if self._cluster is not None:
-            there = address_of(location_of(plan.data).absolute())  # its workers are elsewhere
-            plan = msgspec.structs.replace(plan, into=None, data=there)
-        share = len(jobs) // (max(self._workers, 1) * _BATCHES_A_WORKER)
-        batches = in_batches(jobs, min(max(share, 1), _LARGEST_BATCH))
-        answers = self._answers(partial(function, plan), batches)
-        yield from self._counted(what, answers, len(jobs))
-
-    def _counted(self, what: str, answers: Iterator[list[Done]], of: int) -> Iterator[list[Done]]:
-        finished = 0
-        self._report(what, finished, of)
-        for answer in answers:
-            finished += len(answer)
-            yield answer
-            self._report(what, finished, of)
-
-    def _answers(
-        self, work: Callable[[Sequence[Job]], list[Done]], batches: Iterator[list[Job]]
-    ) -> Iterator[list[Done]]:
-        lost: list[Job] = []
-        for answer in self._spread(work, batches):
-            if not isinstance(answer, Lost):
-                yield answer
-            elif len(answer.item) == 1:
-                yield [Done(path=answer.item[0].path, problem=_last_words(answer))]
-            else:
-                lost += answer.item
-        for answer in self._spread(work, in_batches(lost, 1)):  # one of a batch was at fault
-            if isinstance(answer, Lost):
-                yield [Done(path=answer.item[0].path, problem=_last_words(answer))]
-            else:
-                yield answer
-
-    def _spread(
-        self, work: Callable[[Sequence[Job]], list[Done]], batches: Iterator[list[Job]]
-    ) -> Iterator[list[Done] | Lost[list[Job]]]:
-        return spread(work, batches, self._workers, ordered=False, cluster=self._cluster)
-
-
-def _last_words(lost: Lost[list[Job]]) -> str:
-    return f"{lost.item[0].path}: {lost.problem}. Leave it out, or report it with --debug."
 
 
 class _Run:
@@ -217,7 +137,7 @@ class _Run:
         self._problems: dict[str, str] = {}
         self._made = 0
 
-    def look(self, crew: _Crew) -> None:
+    def look(self, crew: Crew) -> None:
         """Find out which rows there are and what has become of the recordings."""
         self._look_into_store()
         for done in self._store.journal(len(self._columns)):
@@ -276,7 +196,7 @@ class _Run:
             bare = msgspec.structs.replace(made, rows=None)
             self._places[made.key] = Place(made=bare, first_frame=None)
 
-    def make(self, crew: _Crew) -> None:
+    def make(self, crew: Crew) -> None:
         """Make the rows that are missing."""
         jobs = list(self._jobs())
         if not jobs:

@@ -327,17 +327,17 @@ class BeepNet(nn.Module):
     max pool, one linear layer.
     """
 
-    def __init__(self, labels: int = 2) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv1d(2, 2, kernel_size=882, stride=441)
         self.norm = nn.BatchNorm1d(2)
-        self.linear = nn.Linear(298, labels)
+        self.linear = nn.Linear(298, 2)
 
     def forward(self, sound: Tensor) -> Tensor:
-        """Logits [batch, labels] of sound [batch, 2, 132300]."""
+        """Logits [batch, 2] of sound [batch, 2, 132300]."""
         x = self.norm(self.conv(sound))  # [batch, 2, 299]
         x = F.max_pool1d(x, 2)  # [batch, 2, 149]
-        logits: Tensor = self.linear(x.flatten(1))  # [batch, labels]
+        logits: Tensor = self.linear(x.flatten(1))  # [batch, 2]
         return logits
 
 

@@ -111,9 +111,15 @@ def recipe_values(path: Path) -> Any:  # noqa: ANN401 - TOML
     try:
         return msgspec.toml.decode(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"cannot read recipe {path}: {error.strerror}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"recipe {path} is no TOML: {error}.") from error
+        raise ConfigurationError(
+            f"cannot read recipe {path}: {error.strerror}. Name a recipe, a file of TOML."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"recipe {path} is no TOML: it is not UTF-8 text. Name a recipe."
+        ) from error
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(f"recipe {path} is no TOML: {error}. Mend that line.") from error
 
 
 def read_recipe(path: Path) -> tuple[Recipe, str]:

@@ -69,13 +69,14 @@ def train(
     Raises TrainingInterrupted after SIGINT and SIGTERM.
     """
     recipe, digest = read_recipe(recipe_path)
+    recordings = read_manifest(data)
     directory = runs / recipe.model.name
     directory.mkdir(parents=True, exist_ok=True)
     network, progress = fit(
         recipe, digest, data, directory, workers=workers, threads=threads, display=display
     )
     with Interruption(progress):
-        used = chosen_recordings(read_manifest(data), recipe, "train")
+        used = chosen_recordings(recordings, recipe, "train")
         write = partial(
             write_bundle,
             out,

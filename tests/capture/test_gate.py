@@ -20,7 +20,7 @@ def judged(
 ) -> list[Verdict]:
     """The verdict on each window of 3 s every second."""
     cutter = WindowCutter(from_hz=rate_hz, rate_hz=rate_hz, window_s=3, hop_s=1)
-    gate = Gate(rate_hz=rate_hz, window_s=3, over_floor_db=6)
+    gate = Gate(rate_hz=rate_hz, over_floor_db=6)
     return [
         gate.step(cut.fresh, cut.first_sample)
         for part in np.split(sound, np.cumsum(cuts or [], dtype=int))
@@ -176,7 +176,7 @@ def test_works_at_the_microphones_own_rate(rate_hz: int) -> None:
 
 def test_steps_shorter_than_a_frame_hear_the_same_beep() -> None:
     sound, _ = with_beeps(noise(8, 30, seed=15), tone(2_000, 0.1, 100), 100, from_s=6)
-    gate = Gate(rate_hz=RATE_HZ, window_s=1, over_floor_db=6)
+    gate = Gate(rate_hz=RATE_HZ, over_floor_db=6)
 
     verdicts = [
         gate.step(sound[end - 100 : end], max(0, end - RATE_HZ))
@@ -195,7 +195,7 @@ def test_to_be_asked_what_begins_changes_no_verdict(looks: list[int]) -> None:
     sound, _ = with_beeps(noise(12, 30, seed=16), tone(2_000, 0.08, 60), 2, from_s=3)
 
     def verdicts(looks: list[int]) -> list[Verdict]:
-        gate = Gate(rate_hz=RATE_HZ, window_s=3, over_floor_db=6)
+        gate = Gate(rate_hz=RATE_HZ, over_floor_db=6)
         told = [gate.step(sound[:WINDOW], 0)]
         for second in range(3, 12):
             coming = sound[second * RATE_HZ : (second + 1) * RATE_HZ]
@@ -212,7 +212,7 @@ def test_what_has_begun_is_told_for_a_second_and_a_steady_tone_no_longer() -> No
     sound = noise(12, 30, seed=17)
     sound[round(6.2 * RATE_HZ) :] += tone(2_000, 5.8, 100)
     pcm = np.rint(sound).astype(np.int16)
-    gate = Gate(rate_hz=RATE_HZ, window_s=3, over_floor_db=6)
+    gate = Gate(rate_hz=RATE_HZ, over_floor_db=6)
     gate.step(pcm[:WINDOW], 0)
     begins = {}
     for second in range(3, 12):
@@ -226,7 +226,7 @@ def test_what_has_begun_is_told_for_a_second_and_a_steady_tone_no_longer() -> No
 
 def test_nothing_begins_in_a_room_of_steady_noise() -> None:
     sound = np.rint(noise(60, 30, seed=18)).astype(np.int16)
-    gate = Gate(rate_hz=RATE_HZ, window_s=3, over_floor_db=6)
+    gate = Gate(rate_hz=RATE_HZ, over_floor_db=6)
     gate.step(sound[:WINDOW], 0)
 
     for second in range(3, 60):

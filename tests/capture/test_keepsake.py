@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from beepwatch.capture.blocks import Block
+from beepwatch.capture.inputs import InputDevice
 from beepwatch.capture.keepsake import Heard, Keepsake, open_memory
 from beepwatch.capture.losses import Losses
-from beepwatch.capture.microphone import InputDevice, MicrophoneStream
+from beepwatch.capture.microphone import MicrophoneStream
 from beepwatch.clock import SystemClock
 
 RATE_HZ = 10_000

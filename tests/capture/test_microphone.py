@@ -10,45 +10,15 @@ import pyaudio
 import pytest
 
 from beepwatch.capture.diagnosis import microphone_report
+from beepwatch.capture.inputs import InputDevice
 from beepwatch.capture.losses import Losses
-from beepwatch.capture.microphone import (
-    _MOST_BUFFERS,
-    InputDevice,
-    Microphone,
-    MicrophoneStream,
-    choose,
-)
+from beepwatch.capture.microphone import _MOST_BUFFERS, Microphone, MicrophoneStream
 from beepwatch.clock import SystemClock
-from beepwatch.errors import MicrophoneNotFound, SourceError
+from beepwatch.errors import SourceError
 from beepwatch.sections import Capture
 from tests.capture.sounds import sine, write_wav
 
-
-def device(index: int, name: str, *, default: bool = False) -> InputDevice:
-    return InputDevice(index=index, name=name, channels=2, rate_hz=48_000, is_default=default)
-
-
-DEVICES = [device(3, "HDA Intel"), device(5, "USB Audio: Mic", default=True), device(7, "USB 2")]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "index"), [("", 5), ("usb", 5), ("hda INTEL", 3), ("2", 7), ("mic", 5)]
-)
-def test_the_microphone_is_found_by_part_of_its_name(wanted: str, index: int) -> None:
-    assert choose(DEVICES, wanted).index == index
-
-
-def test_without_a_default_the_first_input_is_taken() -> None:
-    assert choose([DEVICES[0], DEVICES[2]], "").index == 3
-
-
-def test_a_missing_microphone_names_those_that_are_there() -> None:
-    with pytest.raises(MicrophoneNotFound, match=r"no input device matches 'røde'; found 'HDA"):
-        choose(DEVICES, "røde")
-    with pytest.raises(MicrophoneNotFound, match="there is no input device"):
-        choose([], "")
-
-
+DEVICE = InputDevice(index=5, name="USB Audio: Mic", channels=2, rate_hz=48_000, is_default=True)
 RATE_HZ = 10_000
 FRAMES = 500  # 50 ms
 
@@ -62,7 +32,7 @@ def callback(stream: MicrophoneStream, flags: int = 0, adc_s: float = 0.0) -> No
 
 @pytest.fixture
 def stream() -> MicrophoneStream:
-    stream = MicrophoneStream(DEVICES[1], SystemClock())
+    stream = MicrophoneStream(DEVICE, SystemClock())
     stream._losses = Losses(RATE_HZ)
     return stream
 

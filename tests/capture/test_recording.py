@@ -17,13 +17,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from beepwatch.capture.recording import (
-    Judgement,
-    Recorded,
-    RecordingSummary,
-    Subject,
-    record,
-)
+from beepwatch.capture.recording import record
+from beepwatch.capture.sessions import Judgement, Recorded, RecordingSummary, Subject
 from beepwatch.clock import ManualClock
 from beepwatch.errors import ConfigurationError, UnreadableAudio
 from beepwatch.sections import Capture
@@ -294,7 +289,7 @@ def test_a_label_must_be_a_folder_name(label: str, tmp_path: Path) -> None:
         )
 
 
-def test_a_folder_that_cannot_be_made_is_named(room: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_named(room: Path) -> None:
     with pytest.raises(ConfigurationError, match="--out"):
         recorded(room, room)
 

@@ -23,8 +23,8 @@ from tests.capture.sounds import DATA, loudest_hz
         ("microphone:USB Audio", "microphone:USB Audio", True, False),
         ("file:/tmp/a b.wav", "file:/tmp/a b.wav", False, True),
         ("stdin", "stdin", False, False),
-        ("stream:rtsp://me:secret@camera:554/live", "stream:rtsp://camera:554/live", True, False),
-        ("stream:http://radio/a.mp3?token=secret", "stream:http://radio/a.mp3", True, False),
+        ("stream:rtsp://me:secret@camera:554/live", "stream:rtsp://camera:554/live", True, True),
+        ("stream:http://radio/a.mp3?token=secret", "stream:http://radio/a.mp3", True, True),
     ],
 )
 def test_the_known_forms(text: str, name: str, live: bool, paced: bool) -> None:
@@ -55,12 +55,15 @@ def radio() -> Iterator[str]:
 
     class Radio(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path != "/alarm":
+            if self.path not in ("/alarm", "/alarm.flac"):
                 self.send_error(404)
                 return
+            sound = (DATA / "fire_alarm.flac").read_bytes()
             self.send_response(200)
+            if self.path == "/alarm.flac":  # as of a file, whose length is known
+                self.send_header("Content-Length", str(len(sound)))
             self.end_headers()
-            self.wfile.write((DATA / "fire_alarm.flac").read_bytes())
+            self.wfile.write(sound)
 
         def log_message(self, *_: object) -> None:
             """Nothing."""
@@ -96,6 +99,12 @@ def test_a_network_stream_is_heard_and_its_end_is_a_loss(radio: str) -> None:
     assert blocks[0].captured_mono_s is not None
     assert pcm.size == pytest.approx(3 * 44_100, rel=0.01)
     assert loudest_hz(pcm, 44_100) == pytest.approx(3_079, abs=60)
+
+
+def test_of_a_stream_that_was_whole_it_is_not_said_that_it_had_no_audio(radio: str) -> None:
+    _, loss = heard_until_the_loss(f"{radio}/alarm.flac")
+
+    assert loss.endswith("/alarm.flac ended: no more came. It is tried again.")
 
 
 def test_a_network_stream_that_is_not_there_is_a_loss(radio: str) -> None:

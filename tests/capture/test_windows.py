@@ -15,11 +15,9 @@ SOUND = np.rint(noise(1.3, 3_000, seed=1)).astype(np.int16)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def cut_up(
-    sound: NDArray[np.int16], cuts: list[int], *, from_hz: int = RATE_HZ, rate_hz: int = RATE_HZ
-) -> list[Cut]:
+def cut_up(sound: NDArray[np.int16], cuts: list[int], *, from_hz: int = RATE_HZ) -> list[Cut]:
     """All windows of 0.3 s every 0.1 s of `sound`, handed over in blocks of these sizes."""
-    cutter = WindowCutter(from_hz=from_hz, rate_hz=rate_hz, window_s=0.3, hop_s=0.1)
+    cutter = WindowCutter(from_hz=from_hz, rate_hz=RATE_HZ, window_s=0.3, hop_s=0.1)
     windows: list[Cut] = []
     for part in np.split(sound, np.minimum(np.cumsum(cuts, dtype=int), sound.size)):
         windows += cutter.push(block(part, from_hz))

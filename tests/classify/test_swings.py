@@ -46,6 +46,17 @@ def test_clicks_stand_out_at_their_rate_and_its_multiples(per_s: float) -> None:
     assert swings(pcm(HISS))[:RATES].max() < 1.5
 
 
+def test_levels_are_those_of_a_fourier_transform() -> None:
+    """Hann frames of 128 samples every 64; lines of 125 Hz, 2 and 3, 4 to 7, … 32 to 63."""
+    sound = pcm(HISS + clicks(np.arange(0, 3, 1 / 9)))
+    window = np.hanning(129)[:-1]
+    frames = np.lib.stride_tricks.sliding_window_view(sound / 32_768, 128)[::64] * window
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2 / (window**2).sum()
+    octaves = np.add.reduceat(power[:, :64], [2, 4, 8, 16, 32], axis=1)
+    lower = np.sort(np.log(octaves + 1e-10), axis=0)[749 // 4]
+    np.testing.assert_allclose(swings(sound)[-OCTAVES:], lower, atol=1e-4)
+
+
 def test_what_clicks_is_uneven_in_time_or_out_of_it() -> None:
     """Noise of many lines has as much power at any time: mean square over squared mean near 1."""
     still = unevenness(swings(pcm(HISS)))

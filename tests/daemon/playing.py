@@ -11,8 +11,9 @@ import beepwatch.daemon
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, channel_names
-from beepwatch.daemon.supervisor import Supervisor, Wiring
+from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
+from beepwatch.daemon.wiring import Wiring
 from beepwatch.messages import AlertKind
 from beepwatch.sections import Capture, Config, Notify, Rule, Store
 from beepwatch.store.database import Database

@@ -10,8 +10,9 @@ from typing import Any
 
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.child import Child
-from beepwatch.daemon.supervisor import Plan, Supervisor, Terms, Wiring
+from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
+from beepwatch.daemon.wiring import Plan, Terms, Wiring
 from tests.daemon.children import Part
 
 PATIENCE_S = 45.0  # until a test gives up; the machine may be busy
@@ -37,7 +38,7 @@ class Stage:
         queue_windows: int = 100,
         patient: bool = True,
         notices: bool = False,
-        reload: Callable[[], Plan | None] | None = None,
+        reload: Callable[[], Plan | str] | None = None,
         **more: Any,  # noqa: ANN401 - of the wiring
     ) -> int:
         """The exit code."""

@@ -13,7 +13,7 @@ from tests.daemon.children import NOON, window
 CAPACITY = 20
 
 
-def after(queue: WindowQueue, backlog: Backlog, now_s: float) -> tuple[Fault | None, list[Any]]:
+def after(backlog: Backlog, now_s: float) -> tuple[Fault | None, list[Any]]:
     with capture_logs() as logs:
         fault = backlog.watch(now_s, NOON)
     return fault, [(line["event"], line.get("lag_s"), line["dropped"]) for line in logs]
@@ -33,14 +33,14 @@ def test_lag_is_logged_once_a_minute_until_it_is_caught_up(queue: WindowQueue) -
     backlog = Backlog(queue)
     for sequence in range(10):
         queue.push(window(sequence))
-    assert after(queue, backlog, 0.0) == (None, []), "9 s is not worth a line"
+    assert after(backlog, 0.0) == (None, []), "9 s is not worth a line"
     queue.push(window(10))
-    assert after(queue, backlog, 1.0) == (None, [("classifier_lags", 10, 0)])
-    assert after(queue, backlog, 60.9) == (None, [])
-    assert after(queue, backlog, 61.0) == (None, [("classifier_lags", 10, 0)])
+    assert after(backlog, 1.0) == (None, [("classifier_lags", 10, 0)])
+    assert after(backlog, 60.9) == (None, [])
+    assert after(backlog, 61.0) == (None, [("classifier_lags", 10, 0)])
     clear(queue)
-    assert after(queue, backlog, 62.0) == (None, [("classifier_caught_up", None, 0)])
-    assert after(queue, backlog, 63.0) == (None, [])
+    assert after(backlog, 62.0) == (None, [("classifier_caught_up", None, 0)])
+    assert after(backlog, 63.0) == (None, [])
 
 
 def test_dropped_sound_is_a_fault_until_all_is_caught_up_with(queue: WindowQueue) -> None:
@@ -48,12 +48,12 @@ def test_dropped_sound_is_a_fault_until_all_is_caught_up_with(queue: WindowQueue
     backlog = Backlog(queue)
     for sequence in range(40):
         queue.push(window(sequence))
-    fault, _ = after(queue, backlog, 0.0)
+    fault, _ = after(backlog, 0.0)
     assert fault is not None
     assert fault.text.startswith("the classifier is too slow, ")
-    assert after(queue, backlog, 1.0)[0] is None
+    assert after(backlog, 1.0)[0] is None
     clear(queue)
-    over, _ = after(queue, backlog, 2.0)
+    over, _ = after(backlog, 2.0)
     assert over is not None
     assert (over.cleared, over.count, over.since) == (True, 10, NOON)
-    assert after(queue, backlog, 3.0)[0] is None
+    assert after(backlog, 3.0)[0] is None

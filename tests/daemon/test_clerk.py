@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from beepwatch.capture.recording import Judgement, Recorded, RecordingSummary, Subject, record
+from beepwatch.capture.recording import record
+from beepwatch.capture.sessions import Judgement, Recorded, RecordingSummary, Subject
 from beepwatch.classify.engines import Answers
 from beepwatch.daemon.clerk import FilingClerk, Judge, opening
 from beepwatch.errors import ModelError

@@ -1,5 +1,7 @@
 """Each check of the doctor finds what is wrong and says what to do."""
 
+import ast
+import os
 import wave
 from pathlib import Path
 
@@ -9,7 +11,9 @@ from beepwatch.capture import diagnosis
 from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.config import load
+from beepwatch.daemon import doctor
 from beepwatch.daemon.doctor import Check, checks
+from beepwatch.sections import Capture
 from tests.bot_api import TOKEN, UNAUTHORIZED, BotApi
 from tests.classify.pitched import pitched
 from tests.daemon.fans import normal_fan
@@ -97,6 +101,46 @@ def test_a_missing_input_is_named(tmp_path: Path) -> None:
     assert found["microphone"].as_line().startswith("BAD  microphone")
 
 
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ("No input. `beepwatch doctor` tells what is seen.", "No input."),
+        ("Is it held? Run `beepwatch doctor`.", "Is it held?"),
+        ("It is lost; if that does not help, run `beepwatch doctor`.", "It is lost."),
+        ("Set capture.source, or run `beepwatch doctor`.", "Set capture.source."),
+    ],
+)
+def test_nobody_is_sent_to_the_doctor_who_is_there(told: str, left: str) -> None:
+    assert doctor.for_who_is_here(told) == left
+
+
+def test_a_fault_of_the_microphone_does_not_send_to_the_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(capture: Capture) -> diagnosis.MicrophoneReport:
+        said = "there is no input device. `beepwatch doctor` tells what is seen."
+        return diagnosis.MicrophoneReport(source=capture.source, faults=(said,))
+
+    monkeypatch.setattr(doctor, "microphone_report", absent)
+
+    assert _checks(tmp_path)["microphone"].found == "there is no input device."
+
+
+def test_every_sentence_that_sends_to_the_doctor_is_one_that_is_left_out() -> None:
+    """In the sources: who writes another one has to tell the doctor of it."""
+    package = Path(doctor.__file__).parents[1]
+    texts = [
+        node.value
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    sending = [text for text in texts if "`beepwatch doctor`." in text]
+
+    assert len(sending) > 5
+    assert [text for text in sending if "doctor" in doctor.for_who_is_here(f" {text}")] == []
+
+
 def test_nothing_but_zeros_is_no_level(tmp_path: Path) -> None:
     silence = tmp_path / "silence.wav"
     with wave.open(str(silence), "wb") as file:
@@ -124,13 +168,40 @@ def test_without_ffmpeg_it_says_how_to_get_it(
 
 def test_an_ffmpeg_without_mp3_will_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _program(tmp_path, "ffmpeg", "V..... only pictures")
-    _program(tmp_path, "systemctl", "failed")
+    _program(tmp_path, "systemctl", "ActiveState=failed")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     found = _checks(tmp_path)
     assert not found["ffmpeg"].ok
     assert "libmp3lame" in found["ffmpeg"].todo
     assert not found["service"].ok
     assert "beepwatch.service is failed" in found["service"].found
+
+
+def test_where_no_service_is_installed_it_says_how_to_have_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd calls a unit that is not there inactive, as one that was stopped."""
+    _program(tmp_path, "systemctl", "ActiveState=inactive\nLoadState=not-found")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    service = _checks(tmp_path)["service"]
+    assert service.ok
+    assert service.as_line() == (
+        "ok   service     none is installed. "
+        "To have it run from boot on: beepwatch service install."
+    )
+
+
+def test_another_users_state_is_not_said_to_be_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's, which is nobody's but its own."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_asked: False)
+    disk = _checks(tmp_path)["disk"]
+    assert not disk.ok
+    assert disk.as_line().endswith(
+        "is not yours to look into. Run it with sudo if it is the service's."
+    )
 
 
 def test_a_program_that_cannot_be_run_is_no_crash(

@@ -15,7 +15,8 @@ import pytest
 import beepwatch.daemon.child
 import beepwatch.daemon.supervisor
 from beepwatch.daemon.child import Child
-from beepwatch.daemon.supervisor import Supervisor, Wiring
+from beepwatch.daemon.supervisor import Supervisor
+from beepwatch.daemon.wiring import Wiring
 from beepwatch.messages import AlertKind
 from tests.daemon.illnesses import DEADLY_WINDOW, OUTBREAKS
 from tests.daemon.playing import Told, notices, play, told, undelivered

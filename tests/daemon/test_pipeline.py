@@ -111,6 +111,16 @@ def test_the_final_clip_is_the_whole_episode_with_a_second_before_and_after() ->
     )
 
 
+def test_no_event_ends_before_it_began_though_a_stream_begins_before_the_last_ones_end() -> None:
+    """The first was ahead of the clock by 14 s when it was lost, in the middle of a pattern."""
+    first = windows(sound(16, [(14.0, 0.4), (15.0, 0.4)]))
+    second = windows(sound(12, [(3.0, 0.4), (4.0, 0.4)]), later_s=2.0, stream_id="b")
+    final = events(told(pipeline(), [*first, *second]))
+    assert [(event.pulses, round(event.duration_s, 1)) for event in final] == [(2, 1.4), (2, 1.4)]
+    onsets_s = [(event.onset - START).total_seconds() for event in final]
+    assert onsets_s == pytest.approx([14.0, 5.0], abs=0.04)
+
+
 @pytest.mark.parametrize(
     "beeps",
     [

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 import beepwatch.daemon.planning
 from beepwatch.classify.shelf import Shelf
 from beepwatch.daemon.planning import Planner, Reloader, changed_keys
+from beepwatch.daemon.wiring import Plan
 from beepwatch.errors import ConfigurationError
 from beepwatch.logs import LogSettings
 from beepwatch.secrecy import Secret
@@ -74,7 +75,7 @@ def test_a_reload_tells_what_has_changed_and_compares_with_the_last_one(
     for _ in range(3):
         with capture_logs() as logs:
             plan = reload()
-        assert plan is not None
+        assert isinstance(plan, Plan)
         changed += [line["changed"] for line in logs if line["event"] == "config_reloaded"]
     keys = ["watchdog.missing_after_min"]
     assert changed == [keys, ["the bot token"], keys]
@@ -96,7 +97,7 @@ def test_what_is_refused_is_said_and_changes_nothing(tmp_path: Path) -> None:
     reload = Reloader(read, PLANNER, one, None)
     with capture_logs() as logs:
         plans = [reload(), reload(), reload()]
-    assert [plan is None for plan in plans] == [True, True, False]
+    assert [isinstance(plan, str) for plan in plans] == [True, True, False]
     assert [line["event"] for line in logs] == ["config_refused"] * 2 + ["config_reloaded"]
     assert logs[0]["reason"] == "capture.hop_s is wrong."
     assert "Restart beepwatch" in logs[1]["reason"]

@@ -1,8 +1,10 @@
 """On a disk that is read-only at the start the state lies in memory, which is nobody else's."""
 
 import errno
+import os
 import shutil
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,17 +14,20 @@ import pytest
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import ManualClock
 from beepwatch.daemon import refuge
-from beepwatch.daemon.refuge import Refuge, refuge_from, why_unwritable
+from beepwatch.daemon.refuge import Refuge, memories, refuge_from, why_unwritable
 from beepwatch.errors import StoreError
 from beepwatch.messages import AlertKind
 from beepwatch.sections import Config, Store
 from beepwatch.store.database import Database
+from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
 from tests.classify.pitched import pitched
 from tests.small_disk import small_disk
-from tests.store.messages_of_a_day import beep, heard
+from tests.store.messages_of_a_day import beep, heard, sound
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LATER = datetime(2027, 3, 1, tzinfo=UTC)
+CLOCK = ManualClock(NOW, 0.0)
 
 
 @pytest.fixture
@@ -66,6 +71,38 @@ def test_what_is_known_and_what_is_to_be_told_is_taken_along(state: Path) -> Non
     database.close()
 
 
+def test_the_clips_of_what_is_to_be_told_come_along_the_newest_first_as_far_as_there_is_room(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refuge, "MOST_MB", 0.002)
+    told = keep_clip(state, "told", 3_600, 500)
+    older = keep_clip(state, "older", 7_200, 1_500)
+    unreadable = keep_clip(state, "unreadable", 10_800, 500)
+    newer = keep_clip(state, "newer", 14_400, 1_500)
+    with closing(Database(state)) as database:
+        outbox = Outbox(database)
+        for delivery in outbox.tellable("telegram:7", LATER, 100):
+            if delivery.alert.dedupe_key == "told":
+                outbox.sent(delivery.id, reference=None, revision=0, sent_at=LATER)
+    (state / unreadable).unlink()
+    memory = found(state)
+    assert (memory / newer).read_bytes() == bytes(1_500)
+    assert (memory / newer).stat().st_mode & 0o777 == 0o600
+    assert (memory / "clips").stat().st_mode & 0o777 == 0o700
+    assert [(memory / path).exists() for path in (told, older, unreadable)] == [False] * 3
+
+
+def keep_clip(state: Path, key: str, onset_s: float, size_bytes: int) -> Path:
+    """Of an event that an alert is about; where it is below the state directory."""
+    with closing(Database(state)) as database:
+        written = Outbox(database).write(
+            event=beep(onset_s), clip=sound(0.1), alert=heard(key), channels=["telegram:7"]
+        )
+        assert written.event_id is not None
+        path = Library(database).keep(written.event_id, 1, bytes(size_bytes), ".mp3")
+    return path.relative_to(state)
+
+
 def test_the_next_daemon_goes_on_with_what_the_one_before_has_left(state: Path) -> None:
     memory = found(state)
     database = Database(memory)
@@ -97,6 +134,23 @@ def test_a_place_that_somebody_has_taken_before_is_not_used(
         case _:
             place.touch()
     assert found(state) == tmp_path / "second" / name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_for_who_is_not_the_service_its_memory_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`/run/beepwatch` leads into a directory that is shut, as systemd makes it."""
+    (tmp_path / "private" / "beepwatch").mkdir(parents=True)
+    (tmp_path / "private").chmod(0o700)
+    (tmp_path / "beepwatch").symlink_to("private/beepwatch")
+    monkeypatch.setattr(refuge, "PLACES", (tmp_path / "beepwatch", Path("/")))
+    os.seteuid(65_534)
+    try:
+        found = memories(tmp_path / "state")
+    finally:
+        os.seteuid(0)
+    assert [memory.parent for memory in found] == [Path("/")]
 
 
 def test_without_any_memory_the_start_is_refused_with_what_to_do(
@@ -150,13 +204,44 @@ def test_the_configuration_is_that_of_the_disk_but_for_the_place_and_its_size(
     assert one.reading(None) is None
 
 
-def test_it_is_told_once_for_each_start_of_the_machine(tmp_path: Path) -> None:
-    one = Refuge(disk=tmp_path, memory=tmp_path, reason="gone")
+def test_it_is_told_once_for_each_time_that_the_state_is_in_memory(tmp_path: Path) -> None:
+    one, other = (Refuge(disk=tmp_path, memory=tmp_path / name, reason="gone") for name in "ab")
+    for place in (one, other):
+        place.memory.mkdir()
     clock = ManualClock(NOW, 0.0)
+    assert not one.full
     alert = one.alert(clock)
     assert alert.kind is AlertKind.FAULT
     clock.advance(60)
     assert one.alert(clock).dedupe_key == alert.dedupe_key
+    assert other.alert(clock).dedupe_key != alert.dedupe_key
+
+
+def test_a_full_disk_takes_nothing_once_the_reserve_is_used_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else frees the reserve of a daemon that cannot even start."""
+    monkeypatch.setattr(refuge, "PLACES", (tmp_path / "missing", tmp_path / "memory"))
+    (tmp_path / "memory").mkdir()
+    with small_disk(tmp_path / "disk") as disk:
+        state = disk.path / "state"
+        database = Database(state)
+        database.keep_reserve(0)
+        Outbox(database).write(alert=heard(), channels=["telegram:7"])
+        database.close()
+        disk.fill()
+        assert refuge_from(state) is None
+        assert not (state / "beepwatch.reserve").exists()
+        disk.fill()
+        one = refuge_from(state)
+        assert not list(state.glob(".beepwatch-*"))
+    assert one is not None
+    assert one.memory.parent == tmp_path / "memory"
+    assert one.full
+    assert "is full: No space left on device. What sounds is told" in one.alert(CLOCK).text
+    database = Database(one.memory)
+    assert Outbox(database).waiting() == {"telegram:7": 1}
+    database.close()
 
 
 def test_whether_a_disk_can_be_written_is_asked_of_the_kernel(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import beepwatch.daemon.supervisor
-from beepwatch.daemon.supervisor import Plan, Terms
+from beepwatch.daemon.wiring import Plan, Terms
 from tests.daemon.children import Part
 from tests.daemon.stage import Stage
 
@@ -59,14 +59,19 @@ def test_a_child_that_does_not_make_room_for_its_next_life_is_killed(
 
 
 def test_settings_that_cannot_be_used_change_nothing(stage: Stage) -> None:
-    asked: list[None] = []
+    asked: list[str] = []
+
+    def refuse() -> str:
+        asked.append("hop_s is wrong")
+        return asked[-1]
+
     stage.play(
         lambda: stage.wait_for("took 7"),
         lambda: os.kill(os.getpid(), signal.SIGHUP),
         lambda: stage.wait_until(lambda: bool(asked), "the reading"),
         lambda: stage.put("end"),
         windows=8,
-        reload=lambda: asked.append(None),
+        reload=refuse,
     )
     assert len(asked) == 1
     assert [stage.count(f"{one} began") for one in ("recorder", "classifier", "messenger")] == [

@@ -30,7 +30,6 @@ from beepwatch.store.wishes import Wishes
 from tests.daemon.loud import CONTEXT_S, START, START_S, THRESHOLDS, Loudness, sound, windows
 
 RULES = (Rule(label="beep", cooldown_s=6), Rule(label="beep", pulses=2, within_s=5, cooldown_s=9))
-GAP_S = 3.0
 
 
 class Lives:

@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import beepwatch.daemon.service
@@ -15,6 +16,7 @@ from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.messages import Event
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox
+from tests.store.messages_of_a_day import beep
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 INACTIVE = "ActiveState=inactive\nSubState=dead\nUnitFileState=\nLoadState=not-found\n"
@@ -77,6 +79,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
         ("BOOTED", tmp_path),
         ("SYSTEM_FILE", tmp_path / "etc" / "config.toml"),
         ("STATE_DIRECTORY", tmp_path / "state"),
+        ("RUNTIME_DIRECTORY", tmp_path / "run"),
     ):
         monkeypatch.setattr(beepwatch.daemon.service, name, place)
     return Systemd(tmp_path / "bin")
@@ -242,16 +245,44 @@ def test_removing_leaves_what_is_the_users(
     service.install()
     (tmp_path / "state").mkdir()
     service.uninstall()
-    removing = [f"disable --now {NAME}", "daemon-reload", f"reset-failed {NAME}"]
-    assert systemd.told()[-3:] == removing
+    removing = [
+        f"disable --now {NAME}",
+        f"clean --what=runtime {NAME}",
+        "daemon-reload",
+        f"reset-failed {NAME}",
+    ]
+    assert systemd.told()[-4:] == removing
     assert list((tmp_path / "units").iterdir()) == []
     assert said[-1].endswith(f"{tmp_path / 'state'}, {tmp_path / 'etc'}")
     service.uninstall()
-    assert systemd.told()[-3:] == removing
+    assert systemd.told()[-4:] == removing
     assert "nothing to remove" in said[-2]
 
 
+@pytest.mark.usefixtures("as_root")
+def test_removing_leaves_what_no_disk_has_taken(
+    service: Service, systemd: Systemd, said: list[str], tmp_path: Path
+) -> None:
+    """What was kept in memory, because the disk was full say."""
+    service.install()
+    Database(tmp_path / "run" / "beepwatch-1-a").close()
+    service.uninstall()
+    assert "clean --what=runtime" not in " ".join(systemd.told())
+    assert str(tmp_path / "run") in said[-1]
+
+
 # Telling
+
+
+@pytest.mark.usefixtures("as_root")
+def test_it_tells_of_what_is_in_memory_while_that_is_where_the_state_is(
+    service: Service, systemd: Systemd, tmp_path: Path
+) -> None:
+    systemd.will("shown", ACTIVE)
+    for directory, label in (("state", "old"), ("run/beepwatch-1-a", "new")):
+        with closing(Database(tmp_path / directory)) as database:
+            Outbox(database).write(event=msgspec.structs.replace(beep(), label=label))
+    assert _reported(service)["heard"].startswith("new, 1 pulse, ")
 
 
 def test_it_tells_what_a_person_wants_to_know(

@@ -8,12 +8,17 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import beepwatch.daemon.child
 import beepwatch.daemon.ending
 import beepwatch.daemon.supervisor
+from beepwatch.daemon.readiness import Readiness
 from beepwatch.daemon.systemd import ServiceManager
+from beepwatch.daemon.wiring import Plan, Terms
+from beepwatch.messages import Fault, FaultKind, Listening
+from tests.daemon.children import NOON, Part
 from tests.daemon.stage import Stage
 
 
@@ -121,6 +126,95 @@ def test_a_microphone_that_goes_away_is_in_the_status(
     )
     said = [text for text in all_said(service_manager) if text.startswith("STATUS=")]
     assert said[-1] == "STATUS=listening to test"
+
+
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
+def test_settings_that_were_refused_are_in_the_status_until_others_are_taken(
+    stage: Stage, service_manager: socket.socket
+) -> None:
+    """`systemctl reload` itself says nothing of it."""
+    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=None)
+    taken = Plan(
+        terms=Terms(queue_windows=100, patient=True, resumable=False, notices=False),
+        settings={
+            name: Part(plays=name, directory=stage.directory)
+            for name in ("recorder", "classifier", "messenger")
+        },
+    )
+    plans: list[Plan | str] = ["capture.hop_s is -1", taken]
+    said: list[str] = []
+
+    def hear(what: str) -> None:
+        while what not in said:
+            said.append(service_manager.recv(1_000).decode())
+
+    stage.play(
+        lambda: hear("STATUS=listening to test"),
+        lambda: os.kill(os.getpid(), signal.SIGHUP),
+        lambda: hear(
+            "STATUS=listening to test; settings refused, the former ones go on: capture.hop_s is -1"
+        ),
+        said.clear,
+        lambda: os.kill(os.getpid(), signal.SIGHUP),
+        lambda: hear("STATUS=listening to test"),
+        lambda: stage.put("end"),
+        reload=lambda: plans.pop(0),
+    )
+
+
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
+def test_a_disk_that_takes_nothing_is_in_the_status(
+    service_manager: socket.socket,
+) -> None:
+    manager = ServiceManager(address_of(service_manager), watchdog_s=None)
+    readiness = Readiness(manager, disk="the disk is full")
+    readiness.told = True
+    readiness.listens(Listening(source="test", rate_hz=16_000, channels=1))
+    fault = Fault(kind=FaultKind.DISK_FULL, text="disk I/O error", since=NOON)
+    readiness.hears_of(fault)
+    readiness.hears_of(fault)
+    readiness.hears_of(msgspec.structs.replace(fault, cleared=True))
+    manager.close()
+    assert all_said(service_manager) == [
+        "STATUS=listening to test; the disk is full",
+        "STATUS=listening to test; disk I/O error",
+        "STATUS=listening to test",
+    ]
+
+
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
+def test_on_its_way_to_the_disk_nothing_is_at_an_end_for_systemd_or_a_person(
+    stage: Stage, service_manager: socket.socket
+) -> None:
+    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=None)
+    stage.play(
+        lambda: stage.wait_for("started: "),
+        patient=False,
+        notices=True,
+        home=lambda: stage.count("started: ") > 0,
+    )
+    assert stage.supervisor is not None
+    assert stage.supervisor.moving
+    assert "STOPPING=1" not in all_said(service_manager)
+    assert stage.count("stopped: ") == 0
+
+
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
+def test_a_signal_on_the_way_to_the_disk_is_an_end_and_nobody_says_twice_that_he_listens(
+    stage: Stage, service_manager: socket.socket
+) -> None:
+    stage.manager = ServiceManager(address_of(service_manager), watchdog_s=None)
+    stage.play(
+        lambda: stage.wait_for("classifier began"),
+        stage.signal,
+        patient=False,
+        notices=True,
+        again=True,
+        home=lambda: stage.count("messenger ended") > 0,
+    )
+    assert stage.supervisor is not None
+    assert not stage.supervisor.moving
+    assert stage.count("started: ") == 0
 
 
 def test_systemd_is_told_of_the_end(stage: Stage, service_manager: socket.socket) -> None:

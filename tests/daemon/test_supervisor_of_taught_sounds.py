@@ -4,8 +4,8 @@ import os
 import signal
 
 from beepwatch.classify.shelf import Shelf
-from beepwatch.daemon.supervisor import Plan
 from beepwatch.daemon.watching import ShelfWatch
+from beepwatch.daemon.wiring import Plan
 from tests.classify.pitched import pitched
 from tests.daemon.loud import START
 from tests.daemon.stage import Stage
@@ -37,9 +37,9 @@ def test_a_taught_sound_replaces_the_classifier_without_a_signal_and_without_a_l
 def test_on_a_terminal_a_hangup_ends_all_and_a_taught_sound_does_not(stage: Stage) -> None:
     asked: list[None] = []
 
-    def ask() -> Plan | None:
+    def ask() -> Plan | str:
         asked.append(None)
-        return None
+        return "refused"
 
     stage.play(
         lambda: stage.wait_for("took 3"),

@@ -1,5 +1,6 @@
 """Alerts that the store does not take are told without it, and not again when it takes them."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -7,13 +8,15 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import beepwatch.daemon.messenger
 import beepwatch.daemon.unwritten
 from beepwatch.clock import SystemClock
-from beepwatch.daemon.unwritten import WITHOUT_STORE
+from beepwatch.daemon.unwritten import WITHOUT_STORE, Unwritten
 from beepwatch.messages import Alert, AlertKind, Event, Finish, Finished, Noted, Poke, Ready
+from beepwatch.notify.channels import ConsoleChannel, Outgoing
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox
 from tests.bot_api import BLOCKED, BotApi
@@ -134,3 +137,38 @@ def test_what_waits_for_the_morning_is_not_told_at_night(tmp_path: Path, api: Bo
     assert api.wait_for_message(1, PATIENCE_S).text.startswith("beep (told")
     finish(child)
     assert len(api.messages) == 1
+
+
+class Dawdling(ConsoleChannel):
+    """Takes longer over the first message than over the others."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._pauses_s = iter((0.5,))
+
+    async def send(self, message: Outgoing) -> None:
+        await asyncio.sleep(next(self._pauses_s, 0.0))
+        self.told.append(message.alert.dedupe_key)
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("api")
+async def test_none_overtakes_another_on_its_way_to_a_channel(tmp_path: Path) -> None:
+    channel = Dawdling()
+    noted: asyncio.Queue[str] = asyncio.Queue()
+    keys = ["heard:1", "heard:2", "heard:3"]
+    with closing(Database(tmp_path)) as database:
+        unwritten = Unwritten(
+            FullDisk(database),
+            [channel],
+            clock=SystemClock(),
+            room="",
+            zone=None,
+            noted=noted.put_nowait,
+            written=lambda: None,
+        )
+        for key in keys:
+            unwritten.write(msgspec.structs.replace(BEEP, dedupe_key=key), [channel.name])
+        async with asyncio.timeout(PATIENCE_S):
+            assert {await noted.get() for _ in keys} == set(keys)
+    assert channel.told == keys

@@ -1,36 +1,40 @@
 """What the sound of a pulse adds to its score decides whether it is believed."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 
 from beepwatch.decide.episodes import (
     FAINT_ODDS,
+    KNOWN_ODDS,
+    REGULAR_LEFT_DB,
+    REGULAR_SHARE,
     REPEATED_ODDS,
+    Ask,
     Episode,
     EpisodeTracker,
     lowered,
 )
-from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from tests.decide.streams import FRAME_S, START_S, episodes, scores
 
 Frames = tuple[int, int, float]  # first, how many, probability
 ALONE, NEAR, FAINT = (lowered(0.5, odds) for odds in (1.0, REPEATED_ODDS, FAINT_ODDS))
+LEAST = lowered(0.5, KNOWN_ODDS) * 1.01  # from where on there is a pulse
 
 
-def heard(*pulses: Frames, said: Callable[[Pulse], float | None]) -> list[Episode]:
+def heard(*pulses: Frames, said: Ask) -> list[Episode]:
     """Episodes at a threshold of 0.5, all pulses at one pitch, when their sound says that."""
     frames = [0.0] * 300
     for first, length, probability in pulses:
         frames[first : first + length] = [probability] * length
-    tracker = EpisodeTracker({"beep": 0.5}, context_s=0.0, opinion=said)
+    tracker = EpisodeTracker({"beep": 0.5}, context_s=0.0, ask=said)
     window = scores(frames, 0, pitches_hz=[[2_000.0, 0.0]] * 300)
     return episodes(tracker.hear(window) + tracker.finish())
 
 
-def always(opinion: float | None) -> Callable[[Pulse], float | None]:
-    return lambda _pulse: opinion
+def always(log_odds: float | None, left_db: float = 0.0) -> Ask:
+    return lambda _pulse: None if log_odds is None else Opinion(log_odds, left_db)
 
 
 def test_a_pulse_that_sounds_like_a_beep_needs_less_of_a_score() -> None:
@@ -64,12 +68,31 @@ def test_three_faint_ones_are_believed_and_two_are_not() -> None:
     assert len(heard(*pair, (90, 5, faint), said=always(0.0))) == 1
 
 
+def test_three_at_equal_intervals_are_believed_however_faint_if_they_leave_silence() -> None:
+    """No two come near the threshold, and none is faint: only that they are a clock's tells."""
+    regular = (50, 5, LEAST), (75, 5, LEAST), (100, 5, LEAST)
+    (episode,) = heard(*regular, said=always(0.0, REGULAR_LEFT_DB + 1))
+    assert len(episode.pulses) == 3
+    assert heard(*regular, said=always(0.0, REGULAR_LEFT_DB - 1)) == [], "a whine that wavers"
+    assert heard(*regular, said=always(None)) == [], "nobody knows what they leave"
+    assert heard(*regular[:2], said=always(0.0, 20.0)) == []
+    late = (50, 5, LEAST), (75, 5, LEAST), (108, 5, LEAST)
+    assert heard(*late, said=always(0.0, 20.0)) == []
+
+
+def test_of_what_comes_regularly_its_sound_counts_a_quarter() -> None:
+    regular = (50, 5, 2 * LEAST), (75, 5, 2 * LEAST), (100, 5, 2 * LEAST)
+    enough = math.log(odds_of(LEAST) / odds_of(2 * LEAST)) / REGULAR_SHARE
+    assert heard(*regular, said=always(enough - 0.1, 20.0)) == []
+    assert len(heard(*regular, said=always(enough + 0.1, 20.0))) == 1
+
+
 def test_what_reaches_the_threshold_is_believed_before_it_ends_whatever_its_sound() -> None:
     asked: list[Pulse] = []
 
-    def never(pulse: Pulse) -> float:
+    def never(pulse: Pulse) -> Opinion:
         asked.append(pulse)
-        return -9.0
+        return Opinion(-9.0, 0.0)
 
     assert len(heard((50, 5, 0.6), said=never)) == 1
     assert asked == []
@@ -78,9 +101,9 @@ def test_what_reaches_the_threshold_is_believed_before_it_ends_whatever_its_soun
 def test_each_pulse_is_asked_of_once_as_it_ends() -> None:
     asked: list[Pulse] = []
 
-    def indifferent(pulse: Pulse) -> float:
+    def indifferent(pulse: Pulse) -> Opinion:
         asked.append(pulse)
-        return 0.0
+        return Opinion(0.0, 0.0)
 
     heard((50, 5, 0.1), (80, 10, 0.1), said=indifferent)
     onsets = [round((pulse.onset_s - START_S) / FRAME_S) for pulse in asked]
@@ -92,7 +115,7 @@ def test_each_pulse_is_asked_of_once_as_it_ends() -> None:
 def test_of_other_labels_nothing_is_asked() -> None:
     """Of a taught sound it is known how it sounds."""
     asked: list[Pulse] = []
-    tracker = EpisodeTracker({"washer": 0.5}, context_s=0.0, opinion=asked.append)
+    tracker = EpisodeTracker({"washer": 0.5}, context_s=0.0, ask=asked.append)
     frames = [0.0] * 20 + [0.3] * 10 + [0.0] * 20
     tracker.hear(scores(frames, 0, label="washer"))
     tracker.finish()

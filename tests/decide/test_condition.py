@@ -43,6 +43,15 @@ def test_a_fault_is_told_after_a_minute_of_it_and_once() -> None:
     ]
 
 
+@pytest.mark.parametrize(("strangeness", "after_s"), [(1.1, 60), (1.05, 120), (1.025, 240)])
+def test_what_is_hardly_strange_takes_longer(strangeness: float, after_s: int) -> None:
+    """Of a strangeness of 1, which is that of the strangest hundredth of normal sound, for ever."""
+    (at_s, news), *_ = told(MachineWatch(), [strangeness] * 300)
+    assert isinstance(news, Unusual)
+    assert at_s == pytest.approx(after_s, abs=1)
+    assert told(MachineWatch(), [1.0] * 10_000) == []
+
+
 def test_that_it_is_over_takes_as_much_evidence() -> None:
     news = told(MachineWatch(), [FAULT] * 61 + [WELL] * 200)
     assert news == [(60, Unusual(for_s=60)), (120, UsualAgain(after_s=60))]

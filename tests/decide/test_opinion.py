@@ -99,6 +99,19 @@ def test_a_glide_is_as_wide_as_the_pitch_moves() -> None:
     assert np.exp(seen(WHISTLE).glide) == pytest.approx(0.02, rel=0.15)
 
 
+def swinging(width: float) -> Sound:
+    """A tone whose phase swings by so many radians to either side, three times."""
+    swings_hz = 3 / (OFFSET_S - ONSET_S)
+    return tone(PITCH_HZ - width * swings_hz * np.sin(2 * np.pi * 3 * time_in_pulse()))
+
+
+def test_a_phase_is_as_restless_as_it_swings_wide() -> None:
+    """The deviation of a sine is its amplitude over the root of two, less what 20 ms take of it."""
+    narrow, wide = (np.exp(seen(swinging(width)).unrest) - 0.01 for width in (0.2, 0.4))
+    assert 0.85 < narrow / (0.2 / 2**0.5) < 1
+    assert wide / narrow == pytest.approx(2, rel=0.02)
+
+
 def test_a_bell_falls_as_fast_as_it_rings_out() -> None:
     """20 dB in 0.3 s, of which the loudest 9 dB are looked at; a buzzer does not."""
     assert seen(BELL).drift_db_s == pytest.approx(20 / 0.3, rel=0.1)
@@ -133,7 +146,7 @@ def test_a_buzzer_is_believed_sooner_than_what_is_alive_or_struck(other: Sound) 
     alive = opinion(pulse(), in_hiss(other, 0.1), RATE_HZ, 0.0)
     assert buzzer is not None
     assert alive is not None
-    assert buzzer > alive + 0.5
+    assert buzzer.log_odds > alive.log_odds + 0.5
 
 
 def test_no_opinion_outweighs_everything() -> None:
@@ -164,7 +177,7 @@ def test_a_click_at_its_edge_is_no_tone_to_judge() -> None:
 def test_digital_silence_around_a_tone_is_no_trouble() -> None:
     said = opinion(pulse(), np.asarray(10_000 * BUZZER, dtype=np.int16), RATE_HZ, 0.0)
     assert said is not None
-    assert 0 < said <= MOST
+    assert 0 < said.log_odds <= MOST
 
 
 def test_what_lasts_longer_than_any_beep_is_not_asked_of() -> None:
@@ -182,7 +195,8 @@ def test_a_tone_that_goes_on_is_not_taken_for_a_beep_that_is_over() -> None:
     over = opinion(pulse(), in_hiss(BUZZER), RATE_HZ, 0.0)
     assert said is not None
     assert over is not None
-    assert said <= 0 < over
+    assert said.log_odds <= 0 < over.log_odds
+    assert said.left_db < 3 < 20 < over.left_db
 
 
 RUBBISH = st.sampled_from(["nothing", "one value", "loudest", "a click", "steps", "silent pulse"])
@@ -215,7 +229,7 @@ def test_of_rubbish_there_is_an_opinion_or_none(
     kind: str, length_s: float, pitch_hz: float
 ) -> None:
     said = opinion(pulse(ONSET_S, ONSET_S + length_s, pitch_hz), rubbish(kind), RATE_HZ, 0.0)
-    assert said is None or -MOST <= said <= MOST
+    assert said is None or (-MOST <= said.log_odds <= MOST and np.isfinite(said.left_db))
 
 
 def test_of_what_sounds_only_for_a_moment_beside_the_pulse_there_is_no_opinion() -> None:

@@ -9,7 +9,9 @@ from beepwatch.notify.backoff import Waits
 
 NOON = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
 TONE_HZ = 2_000
-SHORT_WAITS = Waits(first_s=0.01, largest_s=0.05, longest_idle_s=0.05, beat_s=0.01, locked_s=0.01)
+SHORT_WAITS = Waits(
+    first_s=0.01, largest_s=0.05, shut_s=0.05, longest_idle_s=0.05, beat_s=0.01, locked_s=0.01
+)
 
 
 def at(seconds: float) -> datetime:

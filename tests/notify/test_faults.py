@@ -257,7 +257,7 @@ async def test_a_shut_chat_is_told_of_once_asked_rarely_and_gets_all_when_it_is_
 ) -> None:
     """Neither new alerts nor a restart make it ask sooner or tell again."""
     pace_s = 0.3
-    waits = msgspec.structs.replace(SHORT_WAITS, largest_s=pace_s)
+    waits = msgspec.structs.replace(SHORT_WAITS, shut_s=pace_s)
     expected = hear(office, 4, ("console", TELEGRAM))
     office.api.shut(CHAT, fault)
     for tries in (2, 4):  # two lives of the messenger

@@ -27,7 +27,6 @@ from tests.security.watching import Seen, files_that_hold, watched
 
 CANARY = "7654321098:CANARYbirdSingsInTheMine1234567890ab"  # as a bot's token looks
 TOKEN_WORD = CANARY.partition(":")[2].encode()
-PASSWORD = "p@ss'Nightingale"  # noqa: S105 - a test's
 IN_A_URL = "p%40ss%27Nightingale"
 PASSWORD_WORDS = (b"Nightingale", b"cDQwc3MlMjdOaWdodGluZ2FsZQ", b"cEBzcydOaWdodGluZ2FsZQ")
 PATIENCE_S = 45.0

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.service.box import (
     configuration,
     hand_over_the_token,
 )
+from tests.service.debian import PROGRAM
 from tests.service.machine import Machine
 from tests.sound_server import sound_server
 
@@ -24,6 +26,15 @@ pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.timeout(600)]
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 DROP_IN = f"{UNIT_FILE}.d/test.conf"
 ASOUNDRC = 'pcm.!default {{ type pulse {} hint {{ show on description "Sound server" }} }}\n'
+# A disk of its own for the state, as it is, and not a byte free.
+FILLED = """\
+cp -a "$1" "$1.saved"
+mount -t tmpfs -o size=12m,mode=700 none "$1"
+cp -a "$1.saved/." "$1"
+chown --reference="$1.saved" "$1"
+rm "$1/beepwatch.reserve"
+cat /dev/zero >"$1/filler" || true
+"""
 # Run by systemd where the daemon runs: what it can get at.
 PROBE = """\
 import errno, json, mmap, os, pathlib, socket
@@ -149,6 +160,49 @@ def _uninstall_twice(box: Box) -> None:
     box.machine.run("test", "-s", "/var/lib/private/beepwatch/beepwatch.db")
     assert "nothing to remove" in box.service("uninstall").stdout
     assert box.service("status").returncode == 2
+
+
+def test_a_disk_that_is_full_at_the_start_costs_nothing_that_was_heard(box: Box) -> None:
+    """It starts in memory, which outlives a killed supervisor, and leaves nothing there."""
+    machine = box.machine
+    beeps_for_minutes(machine.shared)
+    hand_over_the_token(box)
+    with BotApi() as api:
+        machine.write(str(SYSTEM_FILE), configuration("file:/shared/beeps.wav", api))
+        box.install()
+        box.wait_for_beep(api)
+        box.systemctl("stop", UNIT)
+        machine.run("sh", "-c", FILLED, "sh", "/var/lib/private/beepwatch")
+        box.systemctl("start", UNIT)
+        assert "is full, what is heard is kept in memory" in box.shown("StatusText")
+        box.wait_for_beep(api)
+        kept = _heard(box)
+        machine.run("kill", "-KILL", str(box.supervisor))
+        box.wait_until_shown("NRestarts", "1")
+        box.wait_until_shown("ActiveState", "active")
+        box.wait_for_beep(api)
+        machine.run("rm", "/var/lib/private/beepwatch/filler")
+        box.systemctl("restart", UNIT)
+        api.wait_until(lambda: "can be written again" in _told(api), "word of the disk")
+        assert _told(api).count("is full: No space left on device") == 1
+        machine.wait_until(lambda: kept <= _heard(box), "what was heard in memory, on the disk")
+        box.service("uninstall")
+    assert "Watchdog timeout" not in box.journal()
+    assert machine.attempt("ls", "/run/beepwatch").returncode != 0
+
+
+def _told(api: BotApi) -> str:
+    return "\n".join(message.text for message in api.messages)
+
+
+def _heard(box: Box) -> set[str]:
+    """When what began that the service knows of, on the disk or in memory."""
+    places = ("/var/lib/private/beepwatch", "/run/private/beepwatch")
+    listed = box.machine.run("find", *places, "-name", "beepwatch.db")
+    memory = [place for place in listed.split() if place.startswith("/run")]
+    directory = str(Path((memory or listed.split())[0]).parent)
+    words = ("env", f"BEEPWATCH_STORE__DIRECTORY={directory}", PROGRAM, "events", "--json")
+    return {json.loads(line)["onset"] for line in box.machine.run(*words).splitlines()}
 
 
 @pytest.mark.mic

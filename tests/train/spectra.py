@@ -39,9 +39,9 @@ def rise_s(sound: Wave) -> float:
     return 0.002 * int(np.argmax(loud[first:] > 0.6))
 
 
-def most_alike(sound: Wave, length_s: float = 0.2) -> float:
-    """How nearly its loudest stretch comes again, at any other time: 1 is exactly."""
-    samples = round(length_s * RATE_HZ)
+def most_alike(sound: Wave) -> float:
+    """How nearly its loudest fifth of a second comes again, at any other time: 1 is exactly."""
+    samples = round(0.2 * RATE_HZ)
     sums = np.cumsum(np.concatenate([[0.0], sound.astype(np.float64) ** 2]))
     energy = sums[samples:] - sums[:-samples]
     at = int(np.argmax(energy))

@@ -60,9 +60,9 @@ def test_a_microphone_changes_colour_but_not_length() -> None:
 # Automatic gain
 
 
-def after_a_bang(softly: float = 0.02) -> np.ndarray:
+def after_a_bang() -> np.ndarray:
     """Half a second loud, then three seconds softly."""
-    return np.concatenate([sine(1_000, 0.8, 0.5), sine(1_000, softly, 3.0)])
+    return np.concatenate([sine(1_000, 0.8, 0.5), sine(1_000, 0.02, 3.0)])
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -17,6 +17,7 @@ from beepwatch.classify.engines import open_engine
 from beepwatch.cli import run_command_line
 from beepwatch.train import training
 from beepwatch.train.checkpoints import CHECKPOINT, Learner, Progress, save, save_best
+from beepwatch.train.dataset import DatasetError
 from beepwatch.train.display import Lines
 from beepwatch.train.history import Checked, Mined, read_history
 from beepwatch.train.interruption import TrainingInterrupted
@@ -82,6 +83,13 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 # A run
+
+
+def test_without_recordings_nothing_is_begun(recipe_path: Path, tmp_path: Path) -> None:
+    """Rendering takes minutes, and whoever gave the wrong directory wants to know at once."""
+    with pytest.raises(DatasetError, match=r"no manifest\.csv"):
+        train(recipe_path, tmp_path, tmp_path / "out", runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_recipe_makes_a_bundle_that_hears(trained: Trained) -> None:

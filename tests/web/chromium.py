@@ -4,7 +4,6 @@ With `--remote-debugging-pipe` it reads commands of the DevTools protocol from f
 answers on 4, each message ended by a zero byte: no port, no driver, no further package.
 """
 
-import base64
 import json
 import os
 import select
@@ -145,11 +144,11 @@ class Page:
             raise BrowserError(f"{url}: {answer['errorText']}")
         self.wait("document.readyState === 'complete'")
 
-    def resize(self, width: int, height: int, *, scale: float = 1, dark: bool = False) -> None:
+    def resize(self, width: int, height: int, *, dark: bool = False) -> None:
         """The size of what is seen, in CSS pixels, and whether the user likes it dark."""
         self.ask(
             "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False},
+            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
@@ -232,11 +231,6 @@ class Page:
     def close(self) -> None:
         """Without being asked whether one may."""
         self._browser.ask("Target.closeTarget", targetId=self._target)
-
-    def screenshot(self, file: Path) -> None:
-        """What is seen, as a PNG."""
-        picture = self.ask("Page.captureScreenshot", format="png")["data"]
-        file.write_bytes(base64.b64decode(picture))
 
 
 @contextmanager

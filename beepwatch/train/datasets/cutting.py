@@ -20,6 +20,7 @@ from beepwatch.capture.blocks import Block, EndOfSound
 from beepwatch.capture.files import open_audio
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.datasets.media import Media
+from beepwatch.wording import counted
 
 Samples = NDArray[np.generic]
 Channel = Literal["keep", "split", "mix"] | int  # a number: that one alone, from 1
@@ -188,7 +189,10 @@ def _channels_wanted(channel: Channel, there: int) -> list[int]:
         return list(range(1, there + 1))
     if isinstance(channel, int):
         if channel > there:
-            raise UnreadableAudio(f"it has {there} channels, and number {channel} is wanted.")
+            raise UnreadableAudio(
+                f"it has {counted(there, 'channel')}, and number {channel} is wanted. "
+                "Give another --channel."
+            )
         return [channel]
     return [0]
 

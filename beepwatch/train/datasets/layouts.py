@@ -229,8 +229,9 @@ def by_table(table: Path, paths: Sequence[str]) -> Descriptions:
     path_column = next((name for name in _PATH_COLUMNS if name in columns), None)
     label_column = next((name for name in _LABEL_COLUMNS if name in columns), None)
     if path_column is None or label_column is None:
+        has = f"the columns {shortened(', '.join(columns))}" if rows else "no row below its header"
         raise LayoutError(
-            f"{table} has the columns {shortened(', '.join(columns)) or 'of an empty file'}; "
+            f"{table} has {has}; "
             f"one of {', '.join(_PATH_COLUMNS)} and one of {', '.join(_LABEL_COLUMNS)} are needed."
         )
     by_path = {row[path_column]: row for row in rows}

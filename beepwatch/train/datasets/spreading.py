@@ -77,6 +77,8 @@ def attempt(function: Callable[[Any], Any], item: object) -> Told:
         return function(item), None
     except BeepwatchError as error:
         return None, str(error)
+    except PermissionError as error:
+        return None, f"{error.strerror} ({error.filename}). Check its permissions."
     except Exception as error:  # noqa: BLE001 - told with its item, and the others go on
         return None, f"{type(error).__name__}: {' '.join(str(error).split())}"
 

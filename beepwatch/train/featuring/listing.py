@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from beepwatch.errors import ConfigurationError
+from beepwatch.errors import ConfigurationError, UnreadableAudio
 from beepwatch.train.datasets.catalogue import (
     NAME,
     clips_below,
@@ -50,6 +50,11 @@ def list_recordings(data: Location) -> Listing:
     banned = _quarantined(data)
     left_out = [one for one in found if one.path in banned]
     found = [one for one in found if one.path not in banned]
+    if not found and left_out:
+        raise UnreadableAudio(
+            f"{data / 'quarantine.csv'} names every recording of {data}, so there is none to use. "
+            "Mend them, or take the list away."
+        )
     if not found:
         raise no_recordings(data)
     unfit = [one.path for one in found if not is_text(one.path)]

@@ -185,7 +185,8 @@ def read_feature_recipe(path: Path) -> FeatureRecipe:
 
 
 def _refusal(text: str, values: Any, path: Path) -> str:  # noqa: ANN401 - TOML
-    what, _, place = text.removesuffix("`").partition(" - at `$")
+    what, _, place = text.partition(" - at `$")
+    place = place.removesuffix("`")
     if missing := _MISSING.search(what):
         told = f"{path}: {f'{place}.{missing[1]}'.lstrip('.')} is missing: a recipe says everything"
     elif not place and "unknown field" not in what:

@@ -133,10 +133,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         count, hours = self.counted(hard)
         return count / hours if hours else 0.0
 
-    def interval_per_hour(self, hard: bool | None) -> Span:
-        """The 95 % interval of `per_hour`."""
-        return poisson_interval(*self.counted(hard))
-
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One threshold of a curve."""

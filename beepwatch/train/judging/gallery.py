@@ -86,15 +86,15 @@ def write_gallery(study: Study, evaluation: Evaluation, out: Path) -> None:
     (out / INDEX).write_text(_page(evaluation, mistakes), encoding="utf-8")
 
 
-def worst(study: Study, count: int = WORST) -> list[Mistake]:
+def worst(study: Study) -> list[Mistake]:
     """The highest scoring false alarms and the lowest scoring misses at 10 dB and better.
 
     Half of each where there are enough; then what came nearest to an error.
     """
     misses = sorted(_misses(study), key=lambda one: one.score)
     alarms = sorted(_alarms(study), key=lambda one: -one.score)
-    kept_alarms = alarms[: max(count // 2, count - len(misses))]
-    kept = kept_alarms + misses[: count - len(kept_alarms)]
+    kept_alarms = alarms[: max(WORST // 2, WORST - len(misses))]
+    kept = kept_alarms + misses[: WORST - len(kept_alarms)]
     return sorted(kept, key=lambda one: (not one.wrong, one.kind))
 
 

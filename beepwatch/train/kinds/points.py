@@ -39,8 +39,9 @@ def read_origin(directory: Path) -> Origin:
     try:
         return msgspec.json.decode(file.read_bytes(), type=Origin)
     except (OSError, msgspec.DecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UnusableFeatures(
-            f"{file} is none of a feature store: {error}. "
+            f"{file} is none of a feature store: {reason}. "
             "Make one with `beepwatch dataset features`."
         ) from error
 

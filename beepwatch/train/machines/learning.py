@@ -40,8 +40,10 @@ from beepwatch.train.machines.household import overlaid, read_household
 PACES, PACE_DEVIATION = 3, 0.03  # relative: how far its speed may wander
 COPIES = 4  # of each, with something else over each
 SHRINKAGE = 0.2
-# Of what is so much louder than the machine that it tells nothing.
-DROWNED_DB, DROWNED_COPIES, DROWNED_SHRINKAGE, NEARLY_ALL = (-26.0, -9.0), 16, 0.02, 0.95
+# Of what is so much louder than the machine that it tells nothing: any vacuum cleaner, not only
+# those of the household that is learned with, so each is heard at other speeds too.
+DROWNED_DB, DROWNED_COPIES, DROWNED_SHRINKAGE, NEARLY_ALL = (-26.0, -9.0), 16, 0.002, 0.94
+OTHER_PACES, OTHER_PACE_DEVIATION = 4, 0.15
 HOP_S = 1.0
 LEAST_WINDOWS = 20  # half a minute, hop by hop
 LEAST_OF_A_STATE = 40
@@ -51,6 +53,7 @@ _COMPONENTS = 10
 _BLOCK = 20  # windows that are held back together: neighbours share their sound
 _SEED = 5
 _LEAST_VARIANCE = 1e-4
+_PER_DB = np.float32(np.log(10) / 10)  # natural log of power
 _LEAST_SCALE = 0.05  # natural log of power: a fifth of a dB
 
 
@@ -112,9 +115,9 @@ def learn_normal(
     of_state = operating_states(spectra)
     halves = _halves(len(spectra))
     usual, spread = _calibrated(rng, spectra, of_state, halves, sounds)
-    drowned, within = _drowned(rng, spectra, sounds)
     ceilings, limits = learn_ceilings(portraits, of_state, halves)
     states = _states(rng, spectra, of_state, sounds)
+    drowned, within = _drowned(rng, spectra, sounds)
     return Normal(
         name=name,
         learned_s=len(spectra) * hop_s,
@@ -193,9 +196,19 @@ def _state(rng: Generator, alone: Floats, household: Floats, windows: int) -> St
 
 def _drowned(rng: Generator, spectra: Floats, household: Floats) -> tuple[Cloud, float]:
     """Where normal sound lies under a loud household, and within what distance nearly all of it."""
-    few = coarse(overlaid(rng, spectra, household, DROWNED_COPIES, DROWNED_DB))
+    few = coarse(overlaid(rng, spectra, _more(rng, household), DROWNED_COPIES, DROWNED_DB))
     cloud = _cloud(few, DROWNED_SHRINKAGE)
     return cloud, float(np.quantile(distances([cloud], few), NEARLY_ALL))
+
+
+def _more(rng: Generator, household: Floats) -> Floats:
+    """With each sound at other speeds too, as loud as it was."""
+    found = [household]
+    for _ in range(OTHER_PACES):
+        other = at_another_pace(rng, household, OTHER_PACE_DEVIATION)
+        softer_db = level_db(household) - level_db(other)
+        found.append(other + (softer_db * _PER_DB)[:, None])
+    return np.concatenate(found)
 
 
 def _cloud(few: Floats, shrinkage: float) -> Cloud:
@@ -208,9 +221,9 @@ def _cloud(few: Floats, shrinkage: float) -> Cloud:
     return Cloud(centre=packed(centre), whitening=packed(whitening))
 
 
-def at_another_pace(rng: Generator, spectra: Floats) -> Floats:
-    """Each of the spectra as if the machine ran a little faster or slower."""
-    factors = 1 + rng.normal(0, PACE_DEVIATION, size=len(spectra))
+def at_another_pace(rng: Generator, spectra: Floats, deviation: float = PACE_DEVIATION) -> Floats:
+    """Each of the spectra as if what it is of ran a little faster or slower."""
+    factors = np.exp(rng.normal(0, deviation, size=len(spectra)))
     hz = centres_hz()
     changed = np.empty_like(spectra)
     for row, factor in enumerate(factors.tolist()):

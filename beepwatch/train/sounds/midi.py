@@ -72,7 +72,6 @@ class _Player:
         self._breath = breath
         self._score = score
         self._channel = channel
-        self._low, self._high = low, high
         steps = np.array([(0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)][int(rng.integers(2))])
         keys = (np.arange(11)[:, None] * 12 + steps + rng.integers(12)).ravel()
         self._scale = keys[(keys >= low) & (keys <= high)]

@@ -63,7 +63,7 @@ def disguised(
     pitch_hz = _loudest(example, tones_hz, flags, first)
     own = np.repeat(flags, frame)[: len(sound)]
     loud = max(augment.band_rms(sound[: len(own)][own], pitch_hz, rate_hz), 1e-9)
-    mixed = _background(rng, rooms_noise, length, rate_hz)
+    mixed = _background(rng, rooms_noise, length)
     noise = max(augment.band_rms(mixed, pitch_hz, rate_hz), augment.FAINTEST_RMS)
     gain = np.float32(noise / loud * 10 ** (snr_db / 20))
     mixed[lead * frame : lead * frame + len(sound)] += gain * sound
@@ -117,7 +117,7 @@ def _loudest(
     return tones_hz[int(matches(pitch_hz, tones_hz, 0.01).max(axis=1).sum(axis=0).argmax())]
 
 
-def _background(rng: Generator, rooms_noise: Sequence[Sound], samples: int, rate_hz: int) -> Sound:
+def _background(rng: Generator, rooms_noise: Sequence[Sound], samples: int) -> Sound:
     """This room's own background, or noise of a colour that is drawn."""
     if not rooms_noise or rng.random() < 0.5:
         return hiss(rng, samples)

@@ -60,7 +60,7 @@ def episodes(
     """
     named = engine.named(answers)
     ask = None if pcm is None else partial(opinion, sound=pcm, rate_hz=engine.rate_hz, start_s=0.0)
-    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, opinion=ask)
+    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, ask=ask)
     block = max(round(BLOCK_S / engine.frame_s), 1)
     column = engine.labels.index(label)
     changes = []

@@ -175,7 +175,9 @@ def test_channels(channel: Channel, names: list[str], tmp_path: Path) -> None:
 def test_a_channel_that_is_not_there_costs_a_line(tmp_path: Path) -> None:
     write(tmp_path / "in" / "wash" / "a.wav", noise(1, seconds=0.5))
     done = imported(tmp_path / "in", tmp_path / "out", channel=2)
-    assert done.problems == ["in/wash/a.wav: it has 1 channels, and number 2 is wanted."]
+    assert done.problems == [
+        "in/wash/a.wav: it has 1 channel, and number 2 is wanted. Give another --channel."
+    ]
 
 
 def test_a_cut_at_silences_gives_what_is_between_them(tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ def test_a_table_names_files_by_path_or_by_a_name_that_is_of_one_alone(tmp_path:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "has the columns of an empty file"),
+        (b"", "has no row below its header; one of path, file"),
+        (b"path,label\n", "has no row below its header; one of path, file"),
         (b"path,sound\na.wav,x\n", "has the columns path, sound; one of path, file"),
         (b"path,label\nother.wav,x\n", "names none of the files, 'other.wav' for one"),
         (b"path,label\n\xff\xfe\n", "is no text: byte 11 is no UTF-8"),

@@ -1,5 +1,6 @@
 """Every item has its result, in order, whatever happens to a worker."""
 
+import errno
 import itertools
 import os
 import subprocess
@@ -40,6 +41,14 @@ def test_an_item_that_raises_is_lost_with_the_reason_and_the_others_are_not(work
         *(0, Lost(item=1, problem="1 is odd. Take another.")),
         *(2, Lost(item=3, problem="ValueError: 3 in two lines")),
     ]
+
+
+def test_a_file_that_is_not_ours_to_read_is_lost_with_what_to_do() -> None:
+    def locked(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    told = "Permission denied (a.wav). Check its permissions."
+    assert list(spread(locked, ["a.wav"], 0)) == [Lost(item="a.wav", problem=told)]
 
 
 def test_an_item_that_kills_its_worker_is_tried_twice_and_lost_alone(tmp_path: Path) -> None:

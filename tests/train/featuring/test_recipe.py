@@ -65,6 +65,20 @@ def test_an_augmentation_with_a_mistake_is_refused(
     assert told in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "features is missing: a recipe says everything."),
+        (b"\xff\xd8", "it is not UTF-8 text. Name a recipe."),
+    ],
+)
+def test_what_holds_no_recipe_is_refused(recipe_file: Path, content: bytes, told: str) -> None:
+    recipe_file.write_bytes(content)
+    with pytest.raises(ConfigurationError) as refused:
+        read_feature_recipe(recipe_file)
+    assert f": {told}" in str(refused.value)
+
+
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read recipe .*none\.toml"):
         read_feature_recipe(tmp_path / "none.toml")

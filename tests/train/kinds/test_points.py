@@ -59,5 +59,6 @@ def test_a_label_that_nothing_has_is_told_with_those_that_there_are(tmp_path: Pa
 
 
 def test_a_directory_without_features_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UnusableFeatures, match=r"features\.json is none of a feature store"):
+    told = r"features\.json is none of a feature store: No such file or directory\. Make one"
+    with pytest.raises(UnusableFeatures, match=told):
         read_origin(tmp_path)

@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from beepwatch.classify.condition import Listener, Normal, decode, encode
 from beepwatch.classify.portraits import STEADY
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, spectrum
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, Floats, spectrum
 from beepwatch.errors import ConfigurationError, ModelError
 from beepwatch.train.machines.household import BANK, overlaid, read_household, write
 from beepwatch.train.machines.learning import (
@@ -52,6 +53,29 @@ def test_what_drowns_it_is_known_for_that() -> None:
     rng = np.random.default_rng(5)
     over = overlaid(rng, spectra_of([fan(2, 20)]), household(), 2, (-18.0, -18.0))
     assert np.mean([one.drowned for one in map(listener.judge, over) if one]) > 0.8
+
+
+def motors(hums_hz: NDArray[np.float64]) -> Floats:
+    """Spectra of RMS 1: a hiss, and the hum of a motor with all its multiples below 4 kHz."""
+    found = []
+    for hum_hz in hums_hz.tolist():
+        time_s = np.arange(WINDOW_SAMPLES) / RATE_HZ
+        sound = np.random.default_rng(round(hum_hz)).normal(0, 2, WINDOW_SAMPLES)
+        for times in range(1, int(4_000 / hum_hz) + 1):
+            sound += np.sin(2 * np.pi * times * hum_hz * time_s + times**2)
+        found.append(spectrum(np.rint(3_276.8 * sound / sound.std()).astype(np.int16)))
+    return np.stack(found) + np.float32(np.log(100))
+
+
+def test_a_loud_motor_mostly_drowns_it_though_only_others_were_learned_with() -> None:
+    """With the known motors at their own speeds alone none of the 36 windows is."""
+    known, others = motors(np.linspace(500, 900, 20)), motors(np.linspace(520, 880, 19))
+    listener = Listener(learn_normal("fan", portraits_of([fan(1)]), known))
+    over = overlaid(np.random.default_rng(5), spectra_of([fan(2, 20)]), others, 2, (-18.0, -18.0))
+    judged = [one for one in map(listener.judge, over) if one]
+    assert len(judged) == 36
+    assert min(one.strangeness for one in judged) > 1
+    assert np.mean([one.drowned for one in judged]) > 0.5
 
 
 def test_a_fan_that_is_off_is_not_judged() -> None:

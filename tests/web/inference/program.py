@@ -19,9 +19,9 @@ _WITHIN_S = 60
 BOUNDARY = "a-boundary-of-tests"
 
 
-def form(content: bytes, field: str = "file", name: str = "a.wav") -> bytes:
+def form(content: bytes, field: str = "file") -> bytes:
     """A form with one file."""
-    head = f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
+    head = f'Content-Disposition: form-data; name="{field}"; filename="a.wav"\r\n\r\n'
     return b"".join(
         [f"--{BOUNDARY}\r\n{head}".encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()]
     )

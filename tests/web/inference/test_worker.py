@@ -70,9 +70,7 @@ def test_episodes_are_told_with_their_times(tmp_path: Path) -> None:
     assert classification(heard, MODEL).probabilities == {"beep": 1.0}
 
 
-def test_a_verdict_is_that_of_the_whole_answer_without_what_it_does_not_show(
-    tmp_path: Path,
-) -> None:
+def test_a_verdict_is_that_of_the_whole_answer_without_what_it_does_not_show() -> None:
     """The kitchen's beeps, whose pulses are counted anew where they are shown."""
     bundle = load_bundle(find_bundle("beep"))
     engine = TaughtEngine(open_engine(bundle), bundle.info.thresholds)

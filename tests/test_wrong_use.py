@@ -1,0 +1,103 @@
+"""What is given by mistake: a number that is none, a name like an option, a place without room."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from beepwatch.__main__ import main
+from beepwatch.cli import run_command_line
+from tests.verbs import own_home  # noqa: F401 - a fixture
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *words: str, exit_code: int = 2) -> str:
+    """The one line that is said."""
+    assert run_command_line(list(words)) == exit_code
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("record --label beep --minutes", "--minutes"),
+        ("record --label beep --until-kb", "--until-kb"),
+        ("dataset import a.wav --out {tmp} --silence-dbfs", "--silence-dbfs"),
+        ("dataset cluster {tmp} --out {tmp}/kinds --variance", "--variance"),
+    ],
+)
+def test_what_is_no_number_is_refused(
+    words: str, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is neither below the least nor above the most."""
+    given = [word.replace("{tmp}", str(tmp_path)) for word in words.split()]
+    said = complaint(capsys, *given, "nan")
+    assert said.startswith(f"beepwatch: Invalid value for '{option}': nan is no number. See: ")
+
+
+def test_a_speed_that_is_none_is_refused_though_nothing_is_played(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = complaint(capsys, "teach", "washer", "a.wav", "--speed", "0")
+    assert said == "beepwatch: --speed is '0'; give 0.01 to 1000, or max."
+
+
+def test_a_file_named_like_an_option_is_told_how_to_be_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = "beepwatch: No such option: -x."
+    see = " See: beepwatch scan --help."
+    assert complaint(capsys, "scan", "-x.wav") == refused + see
+    Path("-x.wav").touch()
+    told = " A file of that name is given as ./-x.wav."
+    assert complaint(capsys, "scan", "-x.wav") == refused + told + see
+    assert complaint(capsys, "scan", "./-x.wav", exit_code=1).startswith("beepwatch: -x.wav is emp")
+
+
+def test_output_without_room_is_no_mistake_of_the_program() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "beepwatch", "config", "show"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "beepwatch: output cannot be written: No space left on device. Make room first.\n"
+    )
+
+
+def test_a_file_in_place_of_the_demo_s_folder_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    said = complaint(capsys, "demo", "--out", f"{tmp_path}/file")
+    assert said == (
+        f"beepwatch: {tmp_path}/file cannot be made: File exists. Name another folder with --out."
+    )
+
+
+def test_who_breaks_off_while_it_still_loads_sees_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class BrokenOff:
+        def find_spec(
+            self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        ) -> None:
+            """As if ^C came with the first import."""
+            del path, target
+            if name == "beepwatch.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "beepwatch.cli")
+    monkeypatch.setattr(sys, "meta_path", [BrokenOff(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
