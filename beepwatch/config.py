@@ -184,6 +184,16 @@ def service_manager(environment: Mapping[str, str] | None = None) -> tuple[str, 
     return environment.get("NOTIFY_SOCKET", ""), watchdog_s
 
 
+def is_journal(descriptor: int, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether systemd's journal gets what is written there (JOURNAL_STREAM in systemd.exec(5))."""
+    environment = os.environ if environment is None else environment
+    try:
+        status = os.fstat(descriptor)
+    except OSError:  # closed
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
 def display_values(loaded: Loaded) -> list[tuple[str, str, str]]:
     """Every key with its value in one line and where it comes from; no secrets."""
     values = msgspec.to_builtins(loaded.config)

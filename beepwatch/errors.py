@@ -38,6 +38,18 @@ class ModelError(BeepwatchError):
     exit_code = 3
 
 
+class NotTaught(ModelError):
+    """A name under which nothing was taught, or nothing before what is in use."""
+
+    exit_code = 2
+
+
+class UnusableParcel(ModelError):
+    """A file to import that is no exported sound."""
+
+    exit_code = 1
+
+
 class StoreError(BeepwatchError):
     """The state directory or its database cannot be used."""
 

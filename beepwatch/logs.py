@@ -1,5 +1,6 @@
 """One logging configuration per process: named events, console on a terminal, JSON otherwise.
 
+For systemd's journal each line begins with its priority, so that `journalctl -p warning` finds it.
 Everything goes to standard error, the standard library's loggers included, and through the
 redaction: a secret never prints, not even inside the request lines of httpx.
 """
@@ -15,6 +16,8 @@ import structlog
 from beepwatch.secrecy import BOT_TOKEN, Secret
 
 REDACTED = "[redacted]"
+_PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
+_NOTICE = 5
 _LOST = "%d lines of this log could not be written"
 
 
@@ -23,6 +26,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     level: str = "info"
     secrets: tuple[Secret, ...] = ()
+    journal: bool = False  # it is systemd's journal that reads it
 
 
 class Redactor:
@@ -50,6 +54,14 @@ class Redactor:
         for secret in self._texts:
             cleaned = cleaned.replace(secret, REDACTED)
         return value if cleaned == text else cleaned
+
+
+class JournalFormatter(structlog.stdlib.ProcessorFormatter):
+    """Begins a line with its priority, see sd-daemon(3); the journal takes that off again."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        return f"<{_PRIORITIES.get(record.levelname, _NOTICE)}>{super().format(record)}"
 
 
 class CountingHandler(logging.StreamHandler[TextIO]):
@@ -103,8 +115,9 @@ def configure_logging(settings: LogSettings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
     handler = CountingHandler(sys.stderr)
+    formatter = JournalFormatter if settings.journal else structlog.stdlib.ProcessorFormatter
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        formatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )

@@ -1,5 +1,6 @@
 """Configuration enters once: file, environment, command line; errors name what to mend."""
 
+import os
 import tomllib
 from datetime import time
 from pathlib import Path
@@ -9,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beepwatch.config import default_file, display_values, load, service_manager, telegram_token
+from beepwatch.config import (
+    default_file,
+    display_values,
+    is_journal,
+    load,
+    service_manager,
+    telegram_token,
+)
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.secrecy import Secret, without_secrets
 from beepwatch.sections import Config, Rule, Store, Telegram
@@ -311,6 +319,18 @@ def test_systemds_watchdog_time_is_in_microseconds(
     environment = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": microseconds}
     assert service_manager(environment) == ("/run/notify", watchdog_s)
     assert service_manager({}) == ("", None)
+
+
+def test_the_journal_is_known_by_its_stream() -> None:
+    reader, writer = os.pipe()
+    status = os.fstat(writer)
+    its_own = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+    assert is_journal(writer, its_own)
+    assert not is_journal(writer, {})
+    assert not is_journal(writer, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino + 1}"})
+    os.close(writer)
+    os.close(reader)
+    assert not is_journal(writer, its_own)
 
 
 def test_sections_cannot_be_changed() -> None:

@@ -108,6 +108,23 @@ def test_away_from_a_terminal_every_line_is_a_json_object(
     assert heard["timestamp"].endswith("Z")
 
 
+def test_in_the_journal_each_line_begins_with_its_priority(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = Terminal(tty=False)
+    logged_to(written, monkeypatch, LogSettings(level="debug", journal=True))
+    log = structlog.get_logger()
+    log.debug("looked")
+    log.info("heard")
+    log.warning("late")
+    log.error("lost")
+    logging.getLogger("httpx").critical("of a library")
+    lines = written.getvalue().splitlines()
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<2>"]
+    events = [json.loads(line[3:])["event"] for line in lines]
+    assert events == ["looked", "heard", "late", "lost", "of a library"]
+
+
 def test_a_secret_leaves_numbers_and_harmless_values_as_they_are() -> None:
     redactor = Redactor((Secret("12"), Secret("")))
     event = {"n": 12, "on": True, "none": None, "text": "a", "list": ["a"]}

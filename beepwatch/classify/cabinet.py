@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from beepwatch.classify.bundle import content_of
-from beepwatch.errors import ConfigurationError, DiskFull, ModelError, StoreError
+from beepwatch.errors import ConfigurationError, DiskFull, ModelError, NotTaught, StoreError
 
 VERSIONS = "versions"
 GENERATION = "generation"
@@ -94,7 +94,7 @@ class Cabinet:
             )
 
     def check_can_take(self, name: str) -> None:
-        """Raises ModelError or StoreError if nothing of that name could be put here."""
+        """Raises ConfigurationError or StoreError if nothing of that name could be put here."""
         self._check_free(name)
         with self._worded():
             self._make(self.directory)
@@ -119,7 +119,7 @@ class Cabinet:
         """
         versions = self.versions(name)
         if not versions:
-            raise ModelError(
+            raise NotTaught(
                 f"the {self._contents.one} {name} has no version before the one in use. "
                 f"{self._otherwise(name)}"
             )
@@ -132,7 +132,7 @@ class Cabinet:
 
     def _check_free(self, name: str) -> None:
         if name == GENERATION:
-            raise ModelError(
+            raise ConfigurationError(
                 f"no {self._contents.one} can have the name {GENERATION!r}. Give another."
             )
 
@@ -147,7 +147,7 @@ class Cabinet:
         if name in known:
             return known[name]
         named = ", ".join([*known][:_MOST_NAMED]) or "none yet"
-        raise ModelError(
+        raise NotTaught(
             f"there is no {self._contents.one} {name!r} in {self.directory}; there are: {named}. "
             f"{self._contents.teach}"
         )

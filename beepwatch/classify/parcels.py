@@ -18,7 +18,7 @@ from beepwatch.classify import examples, heads
 from beepwatch.classify.bundle import content_of
 from beepwatch.classify.heads import Head
 from beepwatch.classify.shelf import EXAMPLES, HEAD, MOST_HEAD_BYTES, Shelf
-from beepwatch.errors import ModelError, StoreError
+from beepwatch.errors import ConfigurationError, ModelError, StoreError, UnusableParcel
 from beepwatch.validation import shortened
 
 MOST_EXAMPLES = 200
@@ -58,7 +58,7 @@ def export(shelf: Shelf, name: str, file: Path) -> int:
 
 
 def open_parcel(file: Path) -> Parcel:
-    """What `export` has written. Raises ModelError, which names what is wrong with it."""
+    """What `export` has written. Raises UnusableParcel, which names what is wrong with it."""
     try:
         with zipfile.ZipFile(io.BytesIO(content_of(file, MOST_BYTES))) as parcel:
             entries = parcel.infolist()
@@ -72,21 +72,21 @@ def open_parcel(file: Path) -> Parcel:
                 ),
             )
     except OSError as error:
-        raise ModelError(f"cannot read {file}: {error.strerror}. Give another file.") from error
+        raise UnusableParcel(f"cannot read {file}: {error.strerror}. Give another file.") from error
     except ModelError as error:
-        raise ModelError(f"{file} cannot be imported: {error}") from error
+        raise UnusableParcel(f"{file} cannot be imported: {error}") from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise ModelError(
+        raise UnusableParcel(
             f"{file} is no exported sound: {shortened(str(error))}. "
             "Make one with: beepwatch teach --export NAME FILE."
         ) from error
 
 
 def take_in(shelf: Shelf, parcel: Parcel, now: datetime, *, replace: bool) -> None:
-    """Put it on the shelf. Raises ModelError if a sound of its name is there and not to go."""
+    """Put it on the shelf. Raises ConfigurationError if one of its name is there and not to go."""
     name = parcel.head.name
     if name in shelf.digests() and not replace:
-        raise ModelError(
+        raise ConfigurationError(
             f"there is a taught sound {name} already. To replace it, add --force; "
             f"to keep it, export it first: beepwatch teach --export {name} FILE."
         )
@@ -105,14 +105,14 @@ def _check(entries: Sequence[zipfile.ZipInfo]) -> None:
     strange = [name for name in names if name != HEAD and not _EXAMPLE.fullmatch(name)]
     if strange or len(set(names)) < len(names) or HEAD not in names:
         shown = shortened(repr(strange or names))
-        raise ModelError(f"it holds {shown}, expected one {HEAD} and {EXAMPLES}/*.wav.")
+        raise UnusableParcel(f"it holds {shown}, expected one {HEAD} and {EXAMPLES}/*.wav.")
     if len(names) - 1 > MOST_EXAMPLES:
-        raise ModelError(f"it holds {len(names) - 1} examples, more than {MOST_EXAMPLES}.")
+        raise UnusableParcel(f"it holds {len(names) - 1} examples, more than {MOST_EXAMPLES}.")
     whole_bytes = sum(entry.file_size for entry in entries)
     if whole_bytes > MOST_BYTES:
-        raise ModelError(f"it holds {whole_bytes} bytes, more than {MOST_BYTES}.")
+        raise UnusableParcel(f"it holds {whole_bytes} bytes, more than {MOST_BYTES}.")
     if any(entry.compress_type not in _PACKED or entry.flag_bits & 1 for entry in entries):
-        raise ModelError("it is encrypted, or packed in a way that no export is.")
+        raise UnusableParcel("it is encrypted, or packed in a way that no export is.")
 
 
 def _unpack(parcel: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
@@ -120,5 +120,5 @@ def _unpack(parcel: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
     with parcel.open(name) as entry:
         content = entry.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise ModelError(f"{name} in it has more than {most_bytes} bytes.")
+        raise UnusableParcel(f"{name} in it has more than {most_bytes} bytes.")
     return content

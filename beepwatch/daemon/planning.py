@@ -11,7 +11,7 @@ import structlog
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.shelf import Shelf
-from beepwatch.config import source_kind
+from beepwatch.config import is_journal, source_kind
 from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
 from beepwatch.daemon.wiring import Plan, Terms
 from beepwatch.errors import BeepwatchError, ConfigurationError
@@ -20,6 +20,7 @@ from beepwatch.secrecy import Secret
 from beepwatch.sections import Capture, Config, Notify, Rule
 
 _PATIENT = ("file", "stdin")  # sources that can be made to wait
+_STANDARD_ERROR = 2  # its file descriptor, which the children inherit
 
 Read = Callable[[], tuple[Config, Secret | None]]
 
@@ -35,7 +36,11 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
 
     def logs(self, token: Secret | None) -> LogSettings:
         """For the processes that know the token."""
-        return LogSettings(level=self.log_level, secrets=(token,) if token else ())
+        return LogSettings(
+            level=self.log_level,
+            secrets=(token,) if token else (),
+            journal=is_journal(_STANDARD_ERROR),
+        )
 
     def plan(self, config: Config, token: Secret | None) -> Plan:
         """What it means. Raises ConfigurationError and ModelError."""

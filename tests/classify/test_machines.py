@@ -137,7 +137,7 @@ def test_a_damaged_machine_is_one_line_that_names_its_file(
 def test_what_could_not_be_read_again_is_not_put_there(machines: Machines) -> None:
     with pytest.raises(ModelError, match="1 to 40"):
         machines.put(well("../fan"), NOW)
-    with pytest.raises(ModelError, match="can have the name 'generation'"):
+    with pytest.raises(ConfigurationError, match="can have the name 'generation'"):
         machines.put(well("generation"), NOW)
     assert not machines.directory.exists()
 

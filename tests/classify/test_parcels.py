@@ -14,7 +14,7 @@ from beepwatch.classify import examples
 from beepwatch.classify.heads import encode
 from beepwatch.classify.parcels import MOST_EXAMPLES, export, open_parcel, take_in
 from beepwatch.classify.shelf import Shelf
-from beepwatch.errors import ModelError, StoreError
+from beepwatch.errors import ConfigurationError, ModelError, StoreError
 from tests.classify.pitched import pitched
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -64,7 +64,7 @@ def test_a_sound_that_is_there_is_replaced_only_when_asked_and_can_be_had_back(
     shelf: Shelf, tmp_path: Path
 ) -> None:
     parcel = open_parcel(made(tmp_path, ("head.json", encode(pitched("washer", 2_500.0)))))
-    with pytest.raises(ModelError, match=r"washer already\. To replace it, add --force"):
+    with pytest.raises(ConfigurationError, match=r"washer already\. To replace it, add --force"):
         take_in(shelf, parcel, NOW, replace=False)
     assert shelf.head("washer") == WASHER
     take_in(shelf, parcel, NOW, replace=True)
