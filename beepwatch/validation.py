@@ -1,4 +1,4 @@
-"""Why a configuration was refused, in words that name the place and the way out."""
+"""Why a configuration or an argument was refused, in words that name the place and the way out."""
 
 import re
 from collections.abc import Mapping
@@ -62,6 +62,17 @@ def shortened(text: str) -> str:
     """On one line, and not longer than a person reads."""
     line = " ".join(text.split())
     return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
+
+
+def made(folder: Path) -> Path:
+    """The folder that `--out` names, there from now on; ConfigurationError if it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be made: {error.strerror}. Name another folder with --out."
+        ) from None
+    return folder
 
 
 def stream_address(url: str) -> SplitResult:

@@ -33,6 +33,7 @@ from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
+from beepwatch.validation import made
 
 _FORBIDDEN_IN_LABELS = set('/\\:*?"<>|\0')
 _LONGEST_NAME = 80
@@ -68,7 +69,7 @@ def record(
     subject = Subject(label=label, appliance=_named("--device", appliance), room=room)
     _named("--room", room)
     session = _Session(
-        capture, subject, _made(out, label), speed, stop, console, clock or SystemClock(), clerk
+        capture, subject, _folder(out, label), speed, stop, console, clock or SystemClock(), clerk
     )
     return session.run(minutes, until_kb)
 
@@ -254,20 +255,13 @@ class _Session:
         return summary
 
 
-def _made(out: Path, label: str) -> Path:
+def _folder(out: Path, label: str) -> Path:
     if not label.strip(". ") or _FORBIDDEN_IN_LABELS & set(label):
         raise ConfigurationError(
             f"the label {label!r} cannot be the name of a folder. "
             "Use letters, digits, - and _, for example: beep"
         )
-    directory = out / label
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{directory} cannot be made: {error.strerror}. Name another folder with --out."
-        ) from None
-    return directory
+    return made(out / label)
 
 
 def _stamp(utc: datetime) -> str:

@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from beepwatch.daemon.running import run
-from beepwatch.errors import ConfigurationError
 from beepwatch.sections import Capture, Config, Console, Notify, Store
+from beepwatch.validation import made
 
 RECORDING = "kitchen.flac"
 
@@ -19,13 +19,7 @@ def demonstrate(speed: float | Literal["max"], directory: Path | None, log_level
 
     Raises ConfigurationError for a directory that cannot be.
     """
-    directory = directory or Path(tempfile.mkdtemp(prefix="beepwatch-demo-"))
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{directory} cannot be made: {error.strerror}. Name another folder with --out."
-        ) from None
+    directory = made(directory or Path(tempfile.mkdtemp(prefix="beepwatch-demo-")))
     with as_file(files("beepwatch.daemon").joinpath("demo", RECORDING)) as recording:
         config = Config(
             capture=Capture(source=f"file:{recording}"),
