@@ -106,7 +106,7 @@ class Listener:
         self._ledger = FaultLedger(self.source.name, faults)
         self._health = InputHealth(self._ledger, self.source.name)
         self._opening: Opening | None = None
-        self._sounded_until_s = -math.inf  # monotonic; of the last opening
+        self._heard_until_s = -math.inf  # monotonic; of the last opening
         self._ended = False
         self._handing_over = False
         self._reason = ""  # why it was lost last
@@ -169,7 +169,7 @@ class Listener:
             yield from self._lost(error)
         finally:
             if self._opening is not None:
-                self._sounded_until_s = self._opening.heard_until_s
+                self._heard_until_s = self._opening.heard_until_s
             self._opening = None
             stream.close()
         if self._ended and not self._stop.is_set() and not self._handing_over:
@@ -261,7 +261,7 @@ class Listener:
 
     def _after_the_last(self, time: StreamTime) -> StreamTime:
         """Not before the end of the opening before: it was ahead of the clock, and time goes on."""
-        ahead_s = self._sounded_until_s - time.mono_s
+        ahead_s = self._heard_until_s - time.mono_s
         return StreamTime(*time.at(ahead_s)) if 0 < ahead_s <= _MOST_AHEAD_S else time
 
     def _look(self, opening: Opening) -> Iterator[Window]:

@@ -92,12 +92,12 @@ def _recording(where: str, row: Mapping[str, str]) -> Recording:
 
 
 def _number(
-    where: str, row: Mapping[str, str], column: str, in_note: str = r"(?!)"
+    where: str, row: Mapping[str, str], column: str, in_note: str | None = None
 ) -> float | None:
     """A column's number, or the one that the row's note mentions instead; None without either."""
     field = row.get(column, "").strip()
     if not field:
-        found = re.search(in_note, row.get("note", ""))
+        found = in_note and re.search(in_note, row.get("note", ""))
         return float(found[1]) if found else None
     try:
         return float(field)
