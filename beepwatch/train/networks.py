@@ -25,8 +25,10 @@ class ToneSpectrum(nn.Module):
     pitch, and a piezo buzzer at 3 kHz does not drown in the noise of a mel band 200 Hz wide.
 
     A spectrum spans two hops under a Hann window. The window and the cosines are symmetric about
-    its centre and the sines antisymmetric, so that folding the later hop back onto the earlier
-    one halves the matrix products.
+    its centre and the sines antisymmetric, so the later hop is folded back onto the earlier one.
+    Bands a whole number of turns a hop apart make the cosines of a hop symmetric about its middle
+    too, and the sines antisymmetric; only the window is not. So each half of a hop, the second
+    one turned round, has a weight of its own and then shares the table: a quarter of the products.
     """
 
     def __init__(
@@ -34,32 +36,53 @@ class ToneSpectrum(nn.Module):
     ) -> None:
         super().__init__()
         self.hop_samples = hop_samples
+        half = hop_samples // 2
         centre_hz = lowest_hz + spacing_hz * torch.arange(bands, dtype=torch.float64)
+        turns = centre_hz * hop_samples / rate_hz
+        if hop_samples % 2 or not torch.equal(turns, turns.round()):
+            raise ValueError(
+                f"bands from {lowest_hz:g} Hz every {spacing_hz:g} Hz do not turn a whole number "
+                f"of times in {hop_samples} samples of {rate_hz} Hz"
+            )
         before_centre_s = (torch.arange(hop_samples, dtype=torch.float64) + 0.5) / rate_hz
         span_s = 2 * hop_samples / rate_hz
         window = 0.5 - 0.5 * torch.cos(2 * math.pi * before_centre_s / span_s)  # [hop]
-        phase = 2 * math.pi * (before_centre_s - span_s / 2)[:, None] * centre_hz  # [hop, bands]
+        outer, inner = window[:half], window[half:].flip(0)  # [half], of an early hop
+        phase = 2 * math.pi * (before_centre_s[:half] - span_s / 2)[:, None] * centre_hz
         # A sine on a band's centre then has the square of its peak as energy, in int16 steps.
-        scale = window[:, None] / window.sum()
+        scale = inner[:, None] / window.sum()
         self.register_buffer("even", (torch.cos(phase) * scale).float(), persistent=False)
         self.register_buffer("odd", (torch.sin(phase) * scale).float(), persistent=False)
+        self.register_buffer("taper", (outer / inner).float(), persistent=False)
         self.even: Tensor
         self.odd: Tensor
+        self.taper: Tensor
 
     def forward(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
         """Real and imaginary part of int16 sound in each band, both [batch, spectra, bands]."""
         sound = pcm.to(torch.float32)  # [batch, samples]
         hops = sound.reshape(sound.shape[0], -1, self.hop_samples)  # [batch, spectra, hop]
-        # What came before the first sample is unknown: its mirror image has no onset.
-        hops = torch.cat([hops[:, :1].flip(-1), hops], dim=1)  # [batch, spectra + 1, hop]
-        early = hops[:, :-1]  # [batch, spectra, hop]
-        late = hops[:, 1:].flip(-1)  # [batch, spectra, hop]
-        return (early + late) @ self.even, (early - late) @ self.odd  # [batch, spectra, bands]
+        half = self.hop_samples // 2
+        first = hops[:, :, :half]  # [batch, spectra, half]
+        second = hops[:, :, half:].flip(-1)  # [batch, spectra, half]
+        # What came before the first sample is unknown: its mirror image has no onset. A mirrored
+        # hop begins with its second half turned round and ends with its first.
+        first_before = torch.cat([second[:, :1], first[:, :-1]], dim=1)
+        second_before = torch.cat([first[:, :1], second[:, :-1]], dim=1)
+        taper = self.taper
+        even = (second_before + first) + taper * (first_before + second)
+        odd = taper * (first_before - second) - (second_before - first)
+        return even @ self.even, odd @ self.odd  # [batch, spectra, bands]
 
 
-def log_energy(real: Tensor, imaginary: Tensor) -> Tensor:
+def energies(real: Tensor, imaginary: Tensor) -> Tensor:
+    """In int16 steps squared, [batch, spectra, bands]."""
+    return real * real + imaginary * imaginary
+
+
+def log_energy(energy: Tensor) -> Tensor:
     """Natural log of energy in int16 steps squared, [batch, spectra, bands]."""
-    return torch.log(real.square() + imaginary.square() + FAINTEST_ENERGY)
+    return torch.log(energy + FAINTEST_ENERGY)
 
 
 def phase_steps(real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,24 +100,21 @@ def phase_steps(real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-def steadiness(step_real: Tensor, step_imaginary: Tensor) -> Tensor:
+def steadiness(step_real: Tensor, step_imaginary: Tensor, energy: Tensor) -> Tensor:
     """Cosine of how much the phase's turning changed, [batch, spectra, bands].
 
     1 for a tone that keeps its pitch, whatever the pitch; a tone that moves by 1 % at 2 kHz within
     20 ms is already far below, noise is anything. Faint bands are 0.
     """
-    real_before, imaginary_before = before(step_real), before(step_imaginary)
-    along = step_real * real_before + step_imaginary * imaginary_before
-    size = torch.sqrt(
-        (step_real.square() + step_imaginary.square())
-        * (real_before.square() + imaginary_before.square())
-    )
+    along = step_real * before(step_real) + step_imaginary * before(step_imaginary)
+    step_squared = energy * before(energy)
+    size = torch.sqrt(step_squared * before(step_squared))
     return along / (size + FAINTEST_PRODUCT)  # [batch, spectra, bands]
 
 
 def before(spectra: Tensor) -> Tensor:
     """What the spectrum before was, zero before the first, [batch, spectra, bands]."""
-    return F.pad(spectra, (0, 0, 1, 0))[:, :-1]
+    return F.pad(spectra, (0, 0, 1, -1))
 
 
 def neighbour_mean(bands: int, nearest: int, farthest: int) -> Tensor:
@@ -188,8 +208,8 @@ class ToneNet(nn.Module):
         )
         self.widen = nn.Conv2d(channels, deep_channels, 1, bias=False)
         self.widen_norm = nn.BatchNorm2d(deep_channels)
-        self.gather = nn.Conv1d(2 * deep_channels, shared_channels, 3)
-        self.spread = nn.Conv1d(shared_channels, deep_channels, 1)
+        self.gather = nn.Conv2d(2 * deep_channels, shared_channels, (3, 1))
+        self.spread = nn.Conv2d(shared_channels, deep_channels, 1)
         self.late = nn.Sequential(
             *[BandConv(deep_channels, d, causal=True) for d in late_dilations]
         )
@@ -208,10 +228,11 @@ class ToneNet(nn.Module):
         """
         real, imaginary = self.spectrum(pcm)  # [batch, frames, bands]
         step = phase_steps(real, imaginary)
-        log = log_energy(real, imaginary)
+        energy = energies(real, imaginary)
+        log = log_energy(energy)
         recent = self.recent(log)
         contrast = log - log @ self.around  # [batch, frames, bands]
-        seen = self.deep(self.stacked(contrast, log - recent, steadiness(*step)))
+        seen = self.deep(self.stacked(contrast, log - recent, steadiness(*step, energy)))
         by_band = self.answers(seen)  # [batch, frames, labels, bands / 4]
         convinced, answering = by_band.amax(dim=2).topk(self.TONES, dim=2)
         pitch_hz = self.pitch_hz(answering, log, *step)  # [batch, frames, tones]
@@ -232,7 +253,8 @@ class ToneNet(nn.Module):
     def spectra(self, pcm: Tensor) -> tuple[Tensor, Tensor]:
         """Log energies and steadiness of int16 sound, both [batch, frames, bands]."""
         real, imaginary = self.spectrum(pcm)
-        return log_energy(real, imaginary), steadiness(*phase_steps(real, imaginary))
+        energy = energies(real, imaginary)
+        return log_energy(energy), steadiness(*phase_steps(real, imaginary), energy)
 
     @property
     def device(self) -> torch.device:
@@ -298,9 +320,12 @@ class ToneNet(nn.Module):
         x = self.blocks(x)  # [batch, channels, steps, bands / 2]
         x = F.max_pool2d(self.widen_norm(self.widen(x)), (1, 2))  # [batch, deep, steps, bands / 4]
         x = F.relu(x)
-        told = torch.cat([x.amax(dim=3), x.mean(dim=3)], dim=1)  # [batch, 2 · deep, steps]
-        told = F.relu(self.gather(F.pad(told, (2, 0))))  # [batch, shared, steps]
-        x = F.relu(x + self.spread(told)[..., None])  # [batch, deep, steps, bands / 4]
+        # Kept in four dimensions, which saves ONNX Runtime from laying all of it out anew.
+        all_bands = (1, self.answering_bands)
+        told = torch.cat([F.max_pool2d(x, all_bands), F.avg_pool2d(x, all_bands)], dim=1)
+        told = F.relu(self.gather(F.pad(told, (0, 0, 2, 0))))  # [batch, shared, steps, 1]
+        told = F.interpolate(self.spread(told), scale_factor=all_bands)
+        x = F.relu(x + told)  # [batch, deep, steps, bands / 4]
         seen: Tensor = self.late(x)
         return seen
 

@@ -10,6 +10,7 @@ from beepwatch.train.networks import (
     BeepNet,
     ToneNet,
     ToneSpectrum,
+    energies,
     log_energy,
     neighbour_mean,
     phase_steps,
@@ -51,14 +52,15 @@ def int16(sound: NDArray[np.float64]) -> Tensor:
 
 def energy(spectrum: ToneSpectrum, pcm: Tensor) -> Tensor:
     """Of the frame in the middle of the first second, [bands]."""
-    return log_energy(*spectrum(pcm))[0, 10]
+    return log_energy(energies(*spectrum(pcm)))[0, 10]
 
 
 def steady_there(spectrum: ToneSpectrum, pcm: Tensor) -> float:
     """Mean steadiness, over time, of the strongest band of each frame, from the third frame on."""
     real, imaginary = spectrum(pcm)
-    strongest = log_energy(real, imaginary).argmax(dim=2, keepdim=True)
-    steady = steadiness(*phase_steps(real, imaginary)).gather(2, strongest)
+    squared = energies(real, imaginary)
+    strongest = squared.argmax(dim=2, keepdim=True)
+    steady = steadiness(*phase_steps(real, imaginary), squared).gather(2, strongest)
     return float(steady[0, 3:].mean())
 
 
@@ -80,7 +82,7 @@ def test_a_tone_is_narrow_at_any_pitch(spectrum: ToneSpectrum, pitch_hz: float) 
 
 def test_the_folded_spectrum_is_that_of_a_plain_fourier_transform(spectrum: ToneSpectrum) -> None:
     pcm = noise(500, 0.4)
-    found = log_energy(*spectrum(pcm))[0, 5].numpy()
+    found = log_energy(energies(*spectrum(pcm)))[0, 5].numpy()
     span = pcm[0, 4 * FRAME : 6 * FRAME].numpy().astype(float)
     sample = np.arange(2 * FRAME)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * (sample + 0.5) / (2 * FRAME))
@@ -110,8 +112,22 @@ def test_noise_is_not_steady(spectrum: ToneSpectrum) -> None:
 
 def test_digital_silence_is_not_steady_and_finite(spectrum: ToneSpectrum) -> None:
     real, imaginary = spectrum(torch.zeros(1, 6_400, dtype=torch.int16))
-    assert torch.isfinite(log_energy(real, imaginary)).all()
-    assert steadiness(*phase_steps(real, imaginary)).abs().max() == 0
+    squared = energies(real, imaginary)
+    assert torch.isfinite(log_energy(squared)).all()
+    assert steadiness(*phase_steps(real, imaginary), squared).abs().max() == 0
+
+
+def test_before_the_first_hop_was_its_mirror_image(spectrum: ToneSpectrum) -> None:
+    """So a tone that sounds from the first sample on has no onset there."""
+    pcm = noise(500, 0.1)
+    mirrored = torch.cat([pcm[:, :FRAME].flip(1), pcm], dim=1)
+    for part, of_both in zip(spectrum(pcm), spectrum(mirrored), strict=True):
+        assert torch.allclose(part, of_both[:, 1:], atol=1e-2)
+
+
+def test_bands_that_would_not_fold_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not turn a whole number of times in 320 samples"):
+        ToneSpectrum(RATE_HZ, FRAME, 360.0, SPACING_HZ, BANDS)
 
 
 def test_neighbours_are_averaged_on_both_sides_without_the_band_itself() -> None:
@@ -142,7 +158,7 @@ def test_the_pitch_of_a_tone_in_noise_is_right_to_half_a_percent(
     answering = int((tone_hz - LOWEST_HZ) / SPACING_HZ // network.POOLED)
     pcm = int16((sine(tone_hz, 3_000) + noise(100, 1.0)).numpy()[0].astype(float))
     real, imaginary = network.spectrum(pcm)
-    log = log_energy(real, imaginary)
+    log = log_energy(energies(real, imaginary))
     convinced = torch.full((*log.shape[:2], 1), answering)
     found = network.pitch_hz(convinced, log, *phase_steps(real, imaginary))[0, 2:, 0]
     assert found.numpy() == pytest.approx(np.full(48, tone_hz), rel=0.005)
