@@ -12,13 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tests.bot_http import Fault as Fault
 from tests.bot_http import Handler, Request, Server
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"  # noqa: S105 - the example of the API's manual
 BOT_NAME = "laundry_bot"
+_MOST_UPDATES = 100  # in one answer
 FILE_KINDS = {
     "sendVoice": "voice",
     "sendAudio": "audio",
@@ -86,7 +86,8 @@ class BotApi:
         self._faults: dict[str, deque[Fault]] = {}
         self._always: dict[str, Fault] = {}
         self._chats: dict[int, Fault] = {}
-        self._updates: list[dict[str, object]] = []
+        self._updates: list[dict[str, object]] = []  # that nobody has confirmed
+        self._numbers = itertools.count(1)  # of all that there ever were
         self.commands: dict[int, list[str]] = {}  # listed for each chat
         self.notices: list[str] = []  # shown to those who tapped
         self._changed = threading.Condition()
@@ -146,7 +147,7 @@ class BotApi:
     ) -> None:
         """A person writes to the bot, at `date` by the server's clock."""
         with self._changed:
-            number = len(self._updates) + 1
+            number = next(self._numbers)
             chat = {"id": chat_id, "type": chat_type, "first_name": name}
             sender = {"id": chat_id, "is_bot": False, "first_name": name}
             message = {"message_id": number, "chat": chat, "from": sender, "text": text}
@@ -168,7 +169,7 @@ class BotApi:
     ) -> None:
         """What the server makes of a tap; of a message that is `too_old` it knows only the chat."""
         with self._changed:
-            number = len(self._updates) + 1
+            number = next(self._numbers)
             message = _as_json(posted)
             if too_old:
                 message = {"message_id": posted.id, "chat": message["chat"], "date": 0}
@@ -305,15 +306,13 @@ class BotApi:
         return _ok(True)
 
     def _get_updates(self, request: Request) -> Fault:
+        """An offset beyond an update confirms it: nobody is handed it again, whatever they ask."""
         offset = int(request.fields.get("offset", 0))
         wait_s = float(request.fields.get("timeout", 0))
-
-        def fresh() -> list[dict[str, Any]]:
-            return [u for u in self._updates if int(str(u["update_id"])) >= offset]
-
         with self._changed:
-            self._changed.wait_for(lambda: fresh() or self._closing.is_set(), wait_s)
-            return _ok(fresh())
+            self._updates = [u for u in self._updates if int(str(u["update_id"])) >= offset]
+            self._changed.wait_for(lambda: self._updates or self._closing.is_set(), wait_s)
+            return _ok(self._updates[:_MOST_UPDATES])
 
 
 def _buttons(fields: dict[str, str]) -> list[list[dict[str, str]]]:

@@ -5,8 +5,11 @@ Mounting takes root with CAP_SYS_ADMIN; where the kernel says no, the test is sk
 
 import fcntl
 import os
+import shutil
 import struct
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 
 _FILLER = "filler"
 _BLOCK_BYTES = 4_096
+_FREE_WITHIN_S = 60.0
 _EXT4_SHUTDOWN, _WITHOUT_LOG = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN, fs/ext4/ext4.h
 
 
@@ -69,8 +73,19 @@ class BrokenDisk:
     def mend(self) -> None:
         """As the next start of the machine does: check the file system and mount it again."""
         subprocess.run(["umount", self.path], check=True)
+        self._wait_until_free()
         subprocess.run(["fsck.ext4", "-fy", self._image], check=False, capture_output=True)
         self.mount()
+
+    def _wait_until_free(self) -> None:
+        """Whoever has just begun with a copy of all mounts, see `tests/service/namespace.py`, keeps
+        it in use for a moment; then it would come back as broken as it went.
+        """
+        give_up_s = time.monotonic() + _FREE_WITHIN_S
+        asked = ["losetup", "--noheadings", "--associated", str(self._image)]
+        while subprocess.run(asked, capture_output=True, check=True).stdout:
+            assert time.monotonic() < give_up_s, f"somebody keeps {self._image} mounted"
+            threading.Event().wait(0.02)
 
     def break_it(self) -> None:
         """Let the kernel find an error; from now on every write is refused with EROFS."""
@@ -87,6 +102,14 @@ class BrokenDisk:
             fcntl.ioctl(handle, _EXT4_SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
         finally:
             os.close(handle)
+
+    def put_back(self) -> None:
+        """After it was pulled: what had reached it is there again, in a mount of its own."""
+        subprocess.run(["umount", "--lazy", self.path], check=True)
+        # The kernel would give whoever mounts the same file the same dead file system.
+        self._image = Path(shutil.copy(self._image, self._image.with_name("put_back")))
+        subprocess.run(["fsck.ext4", "-fy", self._image], check=False, capture_output=True)
+        self.mount()
 
 
 @contextmanager

@@ -90,6 +90,9 @@ NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
         ("scan", 2, "Missing argument 'paths'."),
         ("scan {tmp}/no.wav", 1, "{tmp}/no.wav does not exist."),
         ("scan {tmp}/none", 1, "{tmp}/none holds no audio files."),
+        ("scan {tmp}/{long}", 1, "{tmp}/{long} cannot be read: File name too long."),
+        ("scan --{long}", 2, "No such option: --{long}"),
+        ("dataset check {tmp}/{long}", 1, "{tmp}/{long} cannot be used: File name too long."),
         ("scan {tmp}/text.wav", 1, "{tmp}/text.wav holds no sound"),
         ("scan {tmp}/empty.wav", 1, "{tmp}/empty.wav is empty"),
         ("scan {tmp}/empty.wav --csv {tmp}/no/all.csv", 2, "{tmp}/no/all.csv cannot be written"),
@@ -130,13 +133,18 @@ def test_a_wrong_use_is_one_line_and_its_exit_code(
     (tmp_path / "rule.toml").write_text("[[rules]]\nlabel = 'oven'\n")
     (tmp_path / "model.toml").write_text("[model]\nbundle = 'nothing'\n")
     (tmp_path / "chat.toml").write_text("[notify.telegram]\nchat_ids = [1]\n")
-    words = [word.replace("{tmp}", str(tmp_path)) for word in line.split()]
+    long = "x" * 300
+
+    def filled(text: str) -> str:
+        return text.replace("{tmp}", str(tmp_path)).replace("{long}", long)
+
+    words = [filled(word) for word in line.split()]
     assert run_command_line(words) == exit_code
     complaints = [
         line for line in capsys.readouterr().err.splitlines() if line.startswith("beepwatch: ")
     ]
     assert len(complaints) == 1
-    assert said.replace("{tmp}", str(tmp_path)) in complaints[0]
+    assert filled(said) in complaints[0]
 
 
 @pytest.mark.parametrize("words", [["--debug", "events"], ["events", "--debug"]])

@@ -152,6 +152,8 @@ def test_a_layout_in_place_and_each_machine_a_fold(
         ("index {tmp}/no", 2, "Directory '{tmp}/no' does not exist."),
         ("index {tmp} --split some", 2, "--split is 'some'; give 80/10/10"),
         ("index {tmp} --split 80/20 --leave-one-out device", 2, "exclude one another"),
+        ("index {tmp} --leave-one-out =x", 2, "--leave-one-out is '=x'; name a column"),
+        ("index {tmp} --leave-one-out device=", 2, "--leave-one-out is 'device='; name a column"),
         ("index {tmp} --leave-one-out device", 2, "1 recordings have no device, 'a.wav' among"),
         ("index {tmp} --by device,,x --split 80/20", 2, "--by is 'device,,x'; name columns"),
         ("index {tmp} --split 80/20", 2, "1 groups cannot be divided into 2 splits"),

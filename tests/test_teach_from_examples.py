@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from beepwatch.classify.examples import encode
 from beepwatch.classify.shelf import Shelf
 from beepwatch.cli import run_command_line
-from beepwatch.train.teaching import fitting
-from beepwatch.train.teaching.examples import heard
+from beepwatch.train.teaching import fitting, lessons
+from beepwatch.train.teaching.examples import Example, NoBeepFound, heard
+from beepwatch.train.teaching.fitting import Taught
+from tests.classify.pitched import pitched
 from tests.train.beeper import RATE_HZ, beeping, shipped
 
 WITHOUT_EXTRAS = """
@@ -30,6 +33,9 @@ sys.meta_path.insert(0, Missing())
 from beepwatch.cli import run_command_line
 sys.exit(run_command_line(sys.argv[1:]))
 """
+
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +110,7 @@ def test_a_second_sound_is_taught_against_the_first(
         (["washer", "TEXT"], 1, "TEXT"),
         (["washer", "CLIP", "--listen"], 2, "both files and --listen"),
         (["washer", "CLIP", "--room", "SILENT"], 2, "digital silence"),
+        (["washer", "CLIP", "--room", "LATE"], 2, "digital silence"),
     ],
 )
 def test_what_cannot_be_taught_is_one_line_and_leaves_the_shelf_alone(
@@ -118,8 +125,11 @@ def test_what_cannot_be_taught_is_one_line_and_leaves_the_shelf_alone(
     wav(tmp_path / "CLIP", beeping(2_960))
     wav(tmp_path / "SILENT", np.zeros(3 * RATE_HZ, dtype=np.int16))
     wav(tmp_path / "NOISE", rng.normal(0, 2_000, 3 * RATE_HZ).astype(np.int16))
+    late = np.concatenate([np.zeros(60 * RATE_HZ), rng.normal(0, 2_000, RATE_HZ)])
+    wav(tmp_path / "LATE", late.astype(np.int16))  # of which only a minute is kept
     (tmp_path / "TEXT").write_text("a shopping list, and no sound at all\n" * 10)
-    places = {name: str(tmp_path / name) for name in ("CLIP", "SILENT", "NOISE", "NOTHING", "TEXT")}
+    names = ("CLIP", "SILENT", "NOISE", "NOTHING", "TEXT", "LATE")
+    places = {name: str(tmp_path / name) for name in names}
     given = [places.get(word, word) for word in words]
     assert run_command_line(["teach", *given]) == exit_code
     said = capsys.readouterr().err.splitlines()
@@ -158,6 +168,47 @@ def test_the_room_is_listened_to_first(
     words = ["teach", "washer", "--listen", "--examples", "1"]
     assert run_command_line([*words, "--source", f"file:{live}", "--speed", "max"]) == 0
     assert len(shelf.room.read_bytes()) == 44 + 2 * 60 * RATE_HZ
+
+
+def test_a_sound_that_another_cannot_be_told_from_is_not_taught_by_half(
+    tmp_path: Path,
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both or neither: what is on the shelf has been compared with all else there."""
+
+    def teach(name: str, examples: list[Example], *_: object, **_named: object) -> Taught:
+        if name == "dryer":
+            raise NoBeepFound("dryer is no more")
+        return Taught(head=pitched(name, 2_960.0), examples=tuple(examples))
+
+    monkeypatch.setattr(lessons, "teach", teach)
+    monkeypatch.setattr(lessons, "taken_for", lambda *_: True)
+    shelf.put(pitched("dryer", 2_960.0), NOW, [beeping(2_960)])
+    assert run_command_line(["teach", "washer", wav(tmp_path / "a", beeping(2_960))]) == 1
+    assert "dryer is no more" in capsys.readouterr().err
+    assert list(shelf.digests()) == ["dryer"]
+
+
+@pytest.mark.parametrize(("level", "length_s"), [(0.0, 0.2), (0.0, 20), (None, 60)])
+def test_a_room_of_which_too_little_was_heard_is_not_kept(
+    level: float | None, length_s: float, tmp_path: Path, shelf: Shelf
+) -> None:
+    """Somebody had enough at once, or has a microphone that is muted: no later lesson minds."""
+    sound = beeping(1_000, level=level or 0, length_s=length_s)
+    live = wav(tmp_path / "1.wav", sound if level is not None else np.zeros_like(sound))
+    words = ["teach", "washer", "--listen", "--source", f"file:{live}", "--speed", "max"]
+    assert run_command_line(words) == 1
+    assert not shelf.room.exists()
+
+
+def test_a_room_that_is_damaged_is_done_without(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.put_room(np.zeros(0, dtype=np.int16))
+    assert run_command_line(["teach", "washer", str(wav(tmp_path / "a", beeping(2_960)))]) == 0
+    assert "room.wav is not used: " in capsys.readouterr().err
 
 
 def test_nothing_taken_is_nothing_taught(

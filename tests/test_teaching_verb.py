@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -54,6 +55,19 @@ def test_a_sound_goes_to_a_friend_and_comes_back(
     assert "washer is there, with 3 examples" in said(capsys, "--import", file)
     assert "washer is there" in said(capsys, "--import", file, "--force")
     assert shelf.head("washer") == pitched("washer", 2_000.0)
+
+
+def test_an_import_that_silences_beeps_says_so(
+    shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "toy.zip"
+    veto = msgspec.structs.replace(pitched("toy", 1_500.0), kind="veto")
+    shelf.put(veto, NOW, [np.ones(1_600, np.int16)])
+    said(capsys, "--export", "toy", file)
+    said(capsys, "--remove", "toy")
+    assert "toy is there, with 1 example. It tells nothing: it silences" in said(
+        capsys, "--import", file
+    )
 
 
 def test_an_import_for_another_model_says_that_it_is_to_be_taught_again(

@@ -86,8 +86,8 @@ class Listener:
 
         With `early`, a live source's window in which something has just begun to sound comes twice:
         half a hop earlier as far as it has been heard, then whole, under the same number.
-        With `resume`, a recording is the stream that an earlier listener began: windows up to that
-        place come once more, for the gate to be what it was, and without waiting. `faults` are
+        With `resume`, that recording is the stream that an earlier listener began: windows up to
+        there come once more, for the gate to be what it was, and without waiting. `faults` are
         what an earlier listener has told and not called over: they are not told again.
         """
         block_s = _BLOCK_MOST_S if speed == "max" else min(_BLOCK_S * speed, _BLOCK_MOST_S)
@@ -110,7 +110,8 @@ class Listener:
         self._ended = False
         self._handing_over = False
         self._reason = ""  # why it was lost last
-        self._resume = None if self.source.live else resume
+        same = resume is not None and resume.source == self.source.name and not self.source.live
+        self._resume = resume if same else None
         long_hop = capture.hop_s >= _WORTH_LOOKS_S
         self._looks = early and self.source.live and capture.gate and long_hop
         self._last_yield_s = clock.mono_s()

@@ -51,9 +51,9 @@ class PcmPipe:
 
     def read(self, within_s: float) -> Block | EndOfSound | None:
         """What has come, in whole samples."""
-        if not _until_readable(self._descriptor, within_s):
-            return None
         try:
+            if not _until_readable(self._descriptor, within_s):
+                return None
             data = os.read(self._descriptor, _READ_BYTES)
         except OSError as error:
             raise UnreadableAudio(

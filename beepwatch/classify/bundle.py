@@ -5,6 +5,7 @@ import hashlib
 import math
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,19 +87,19 @@ def find_bundle(name_or_directory: str) -> Path:
 
     Raises ModelError naming the places that were looked at.
     """
-    given = Path(name_or_directory).expanduser()
-    if given.is_dir():
-        return given
+    with suppress(OSError, RuntimeError):  # what cannot be looked at; no such user's home
+        given = Path(name_or_directory).expanduser()
+        if given.is_dir():
+            return given
     package = Path(__file__).resolve().parent.parent
-    shelves = [package / "models", package.parent / "models"]
-    if given.name == name_or_directory:
-        for shelf in shelves:
-            if (shelf / given.name / DESCRIPTION).is_file():
-                return shelf / given.name
-    shipped = sorted({path.parent.name for s in shelves for path in s.glob(f"*/{DESCRIPTION}")})
+    shelves = [package.parent / "models", package / "models"]  # the last one comes first
+    found = [path.parent for shelf in shelves for path in shelf.glob(f"*/{DESCRIPTION}")]
+    shipped = {directory.name: directory for directory in found}
+    if name_or_directory in shipped:
+        return shipped[name_or_directory]
     raise ModelError(
-        f"no model bundle {name_or_directory!r}: neither a directory nor one of the shipped "
-        f"{shipped}. Set model.bundle to one of these or to a bundle's directory."
+        f"no model bundle {shortened(repr(name_or_directory))}: neither a directory nor one of the "
+        f"shipped {sorted(shipped)}. Set model.bundle to one of these or to a bundle's directory."
     )
 
 

@@ -71,8 +71,12 @@ class Cabinet:
         return {home.name: self._digest(home) for home in self._homes()}
 
     def taught_at(self, name: str) -> datetime:
-        """Since when it is what it is, UTC."""
-        return datetime.fromtimestamp(self._file(self._home(name)).stat().st_mtime, UTC)
+        """Since when it is what it is, UTC; if its file cannot be looked at, by its folder."""
+        home = self._home(name)
+        for path in (self._file(home), home):
+            with contextlib.suppress(OSError):
+                return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        raise ModelError(f"{home} cannot be looked at. {self._otherwise(name)}")
 
     def versions(self, name: str) -> list[Path]:
         """The files before the one in use, oldest first."""

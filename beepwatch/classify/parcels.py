@@ -23,8 +23,14 @@ from beepwatch.validation import shortened
 
 MOST_EXAMPLES = 200
 MOST_BYTES = 64_000_000  # of the file, and of what is in it
+_ENTRY = b"PK\x01\x02"  # begins each in a zip's directory, whose reading takes 500 bytes for one
+_MOST_ENTRIES = 1_000  # more than there may be: it stands in other places by chance
 _EXAMPLE = re.compile(rf"{EXAMPLES}/[A-Za-z0-9][A-Za-z0-9._-]{{0,59}}\.wav")
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NOT_A_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError),
+    ValueError,  # something lies before the file's beginning, or a name is no UTF-8
+)
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # so that the same sound is the same file
 
 
@@ -41,15 +47,18 @@ def export(shelf: Shelf, name: str, file: Path) -> int:
     Raises ModelError for a sound that is not there or damaged, StoreError for the file.
     """
     head = shelf.head(name)
+    sounds = [(path.name, _example(path)) for path in shelf.examples(name)]
     try:
-        sounds = [
-            (path.name, examples.cleaned(content_of(path, examples.MOST_BYTES)))
-            for path in shelf.examples(name)
-        ]
-        with file.open("xb") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as parcel:
-            _pack(parcel, HEAD, heads.encode(head))
-            for sound_name, content in sounds:
-                _pack(parcel, f"{EXAMPLES}/{sound_name}", content)
+        with file.open("xb") as out:
+            try:
+                with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as parcel:
+                    _pack(parcel, HEAD, heads.encode(head))
+                    for sound_name, content in sounds:
+                        _pack(parcel, f"{EXAMPLES}/{sound_name}", content)
+                out.flush()
+            except BaseException:
+                file.unlink(missing_ok=True)  # half a file is none
+                raise
     except FileExistsError:
         raise StoreError(f"{file} is there already. Give another name, or delete it.") from None
     except OSError as error:
@@ -60,7 +69,10 @@ def export(shelf: Shelf, name: str, file: Path) -> int:
 def open_parcel(file: Path) -> Parcel:
     """What `export` has written. Raises UnusableParcel, which names what is wrong with it."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content_of(file, MOST_BYTES))) as parcel:
+        content = content_of(file, MOST_BYTES)
+        if content.count(_ENTRY) > _MOST_ENTRIES:
+            raise UnusableParcel(f"it holds more than {_MOST_ENTRIES} entries.")
+        with zipfile.ZipFile(io.BytesIO(content)) as parcel:
             entries = parcel.infolist()
             _check(entries)
             return Parcel(
@@ -75,7 +87,7 @@ def open_parcel(file: Path) -> Parcel:
         raise UnusableParcel(f"cannot read {file}: {error.strerror}. Give another file.") from error
     except ModelError as error:
         raise UnusableParcel(f"{file} cannot be imported: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+    except _NOT_A_ZIP as error:
         raise UnusableParcel(
             f"{file} is no exported sound: {shortened(str(error))}. "
             "Make one with: beepwatch teach --export NAME FILE."
@@ -91,6 +103,17 @@ def take_in(shelf: Shelf, parcel: Parcel, now: datetime, *, replace: bool) -> No
             f"to keep it, export it first: beepwatch teach --export {name} FILE."
         )
     shelf.put_files(parcel.head, now, parcel.files)
+
+
+def _example(path: Path) -> bytes:
+    """Raises ModelError for one that cannot be read."""
+    try:
+        return examples.cleaned(content_of(path, examples.MOST_BYTES))
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror}. Take it out of its folder, or teach the "
+            "sound again."
+        ) from error
 
 
 def _pack(parcel: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -66,6 +66,9 @@ def _complain(error: Exception, given: list[str]) -> int:
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         text = f"{error.filename or 'output'} cannot be written: {error.strerror}. Make room first."
         exit_code = 1
+    elif isinstance(error, OSError) and error.filename:
+        text = f"{error.filename} cannot be used: {error.strerror}. Name another, or mend it."
+        exit_code = 1
     else:
         name = type(error).__name__
         text = f"this should not happen: {name}: {error}. Please report it, with --debug."
@@ -85,9 +88,16 @@ def _with_the_way_to_help(
         return text
     text = text if text.endswith((".", "?", ")")) else f"{text}."
     for word in given:
-        if hasattr(error, "option_name") and word.startswith("-") and Path(word).exists():
+        if hasattr(error, "option_name") and word.startswith("-") and _is_there(word):
             text += f" A file of that name is given as ./{word}."
     return f"{text} See: {context.command_path} --help."
+
+
+def _is_there(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except OSError:  # it is too long to be a name
+        return False
 
 
 @app.callback(invoke_without_command=True)

@@ -89,10 +89,12 @@ def _heard(directory: Path, model: str) -> "tuple[list[Impression], bool]":
     from beepwatch.train.datasets.catalogue import clips_below
     from beepwatch.train.datasets.impressions import Impression, hear
 
-    paths = clips_below(directory)
+    closed: list[str] = []
+    paths = clips_below(directory, lambda _folder, problem: closed.append(problem))
     if not paths:
         raise UnreadableAudio(
-            f"{directory} holds no audio files. "
+            " ".join(closed)
+            or f"{directory} holds no audio files. "
             "Record some with `beepwatch record`, or name another directory."
         )
     engine = open_engine(load_bundle(find_bundle(model)))
@@ -109,7 +111,7 @@ def _heard(directory: Path, model: str) -> "tuple[list[Impression], bool]":
             )
         )
     heard = [one for one in answers if isinstance(one, Impression)]
-    problems = [one.problem for one in answers if not isinstance(one, Impression)]
+    problems = closed + [one.problem for one in answers if not isinstance(one, Impression)]
     if not heard:
         raise UnreadableAudio(problems[0])
     for problem in problems:

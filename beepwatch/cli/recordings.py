@@ -193,7 +193,12 @@ def _division(split: str | None, by: str, seed: int, leave_one_out: str | None) 
 
     if split is not None and leave_one_out is not None:
         raise ConfigurationError("--split and --leave-one-out exclude one another. Give one.")
-    column, _, value = (leave_one_out or "").partition("=")
+    column, given, value = (leave_one_out or "").partition("=")
+    if leave_one_out is not None and (not column or (given and not value)):
+        raise ConfigurationError(
+            f"--leave-one-out is {leave_one_out!r}; name a column of dataset.csv, such as device, "
+            "or a column and a value, such as device=fan."
+        )
     return Division(
         shares=shares_of(split) if split is not None else None,
         by=_columns(by),

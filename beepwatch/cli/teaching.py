@@ -213,8 +213,8 @@ def _listened(loaded: "Loaded", school: "School", lesson: Lesson) -> list["Examp
         stop=stop_on_signals(),
         speed=speed_of(lesson.speed),
     )
-    if school.room() is None:
-        school.put_room(audition.room())
+    if school.room() is None and (room := audition.room()) is not None:
+        school.put_room(room)
     found = audition.examples(lesson.wanted)
     if not found:
         raise BeepwatchError(
@@ -331,8 +331,10 @@ def _import(loaded: "Loaded", file: Path, *, replace: bool) -> None:
     info = _model(loaded)
     problem = unusable_because(parcel.head, info.model_id, info.labels)
     name = parcel.head.name
+    silences = " It tells nothing: it silences beeps that sound like them."
     typer.echo(
-        f"{name} is there, with {counted(len(parcel.files), 'example')}. {problem or _NOTICED}"
+        f"{name} is there, with {counted(len(parcel.files), 'example')}."
+        f"{silences if parcel.head.kind == 'veto' else ''} {problem or _NOTICED}"
     )
 
 

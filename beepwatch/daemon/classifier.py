@@ -16,13 +16,12 @@ from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught
 from beepwatch.clock import Clock, LocalZone, SystemClock
 from beepwatch.daemon.entry import let_in
+from beepwatch.daemon.footing import StoreWatch, footing
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.machines.room import MachineRoom
 from beepwatch.daemon.pipeline import Note, Pipeline
-from beepwatch.daemon.remembering import remember
 from beepwatch.daemon.resuming import EpisodeKey
 from beepwatch.daemon.settings import ClassifierSettings
-from beepwatch.daemon.timekeeping import Timekeeper
 from beepwatch.errors import DiskFull, ModelError, StoreDamaged, StoreError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import (
@@ -44,11 +43,7 @@ from beepwatch.messages import (
     Watch,
     Window,
 )
-from beepwatch.store.database import Database
-from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox, Written
-from beepwatch.store.timeline import Timeline
-from beepwatch.store.wishes import Wishes
 
 IDLE_S = 1.0
 LAST_TRIES_S = 30.0  # to write what is left at the end of a source, which has no other limit
@@ -87,15 +82,14 @@ class Classifier:
         engine, problems = open_taught(bundle, settings.model.runtime, shelf)
         for problem in problems:
             _log.error("taught_sound_unusable", problem=problem)
-        database = Database(settings.directory)
-        # Before anything is remembered: the clock may have been set since the last life.
-        self._time = Timekeeper(Timeline(database, clock.boot_id()), clock)
-        memory = Memory(database)
-        remembered = remember(memory, Wishes(database), settings, clock)
+        ground = footing(settings, clock)
+        remembered = ground.remembered
+        self._time = ground.time
+        self._store_watch = StoreWatch(settings.directory) if ground.missing else None
         self._link = link
         self._clock = clock
         self._live = settings.live
-        self._writer = NoteWriter(Outbox(database), settings.channels, memory.last_alerts())
+        self._writer = NoteWriter(ground.outbox, settings.channels, ground.last_alerts)
         self._faulty_since: datetime | None = None
         self._pipeline = Pipeline(
             engine,
@@ -122,21 +116,32 @@ class Classifier:
             report=link.send,
         )
         self._model = f"{settings.bundle.name} {engine.model_id}"
+        if ground.missing is not None:
+            self._report(ground.missing)
 
     def run(self) -> None:
-        """Take windows until told to finish."""
+        """Take windows until told to finish, or, without a store, until there is one."""
         self._link.send(Ready(model=self._model))
-        while True:
+        while not self._can_do_better:
             message = self._link.receive(IDLE_S)
             if isinstance(message, Finish):
                 over = [*self._pipeline.finish(), *self._machines.finish()]
                 self._write(over if message.for_good else [])
                 self._write_the_rest(message.within_s or LAST_TRIES_S)
                 self._machines.keep(now=True)
-                self._link.send(Finished())
-                return
+                break
             self._handle(message)
             self._link.beat()
+        else:
+            self._clear_fault()
+        for alert in self._writer.untold():
+            self._link.send(alert)
+        self._link.send(Finished())
+
+    @property
+    def _can_do_better(self) -> bool:
+        """Whether a life with the store is possible by now, and this one has none."""
+        return self._store_watch is not None and self._store_watch.there
 
     def _write_the_rest(self, within_s: float) -> None:
         """A database that is locked just now is no reason to lose how the last episode ended."""
@@ -149,7 +154,7 @@ class Classifier:
             _log.error("not_written", notes=self._writer.unwritten)
 
     def _handle(self, message: AnyMessage | None) -> None:
-        if self._live and isinstance(message, Window | Quiet) and self._time.is_set_anew(message):
+        if self._live and isinstance(message, Window | Quiet):
             self._follow_clock(message)
         match message:
             case Window():
@@ -178,7 +183,9 @@ class Classifier:
             self._machines.keep()
 
     def _follow_clock(self, span: Window | Quiet) -> None:
-        """End what is open, in its own time, and date anew all that was written."""
+        """If it was set, end what is open, in its own time, and date anew all that was written."""
+        if self._time is None or not self._time.is_set_anew(span):
+            return
         self._write(self._pipeline.finish())
         try:
             self._time.follow(span)
@@ -199,7 +206,11 @@ class Classifier:
             self._link.send(Poke())
         if self._writer.clips_wait_for is not None:
             self._report(self._writer.clips_wait_for)
-        elif self._faulty_since is not None:
+        elif self._store_watch is None:
+            self._clear_fault()
+
+    def _clear_fault(self) -> None:
+        if self._faulty_since is not None:
             self._link.send(_disk_fault("the store can be written again", self._faulty_since, True))
             self._faulty_since = None
 
@@ -245,8 +256,10 @@ class NoteWriter:
         """
         if self._unwritten_since_s is None:
             self._unwritten_since_s = now_s
-        if now_s - self._unwritten_since_s < HAND_OVER_S:
-            return []
+        return self.untold() if now_s - self._unwritten_since_s >= HAND_OVER_S else []
+
+    def untold(self) -> list[Alert]:
+        """All alerts that are not written, those that were handed over already left out."""
         alerts = [note.alert for note in self._unwritten if note.alert is not None]
         new = [alert for alert in alerts if alert.dedupe_key not in self._handed_over]
         self._handed_over = {alert.dedupe_key for alert in alerts}

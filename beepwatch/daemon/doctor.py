@@ -1,12 +1,10 @@
 """`beepwatch doctor`: everything that may be wrong on this machine, and what to do about it."""
 
 import asyncio
-import errno
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from beepwatch.daemon.planning import check_rules, with_defaults
 from beepwatch.errors import BeepwatchError
 from beepwatch.sections import Config
 from beepwatch.store.database import Database
+from beepwatch.store.disk import why_gone
 from beepwatch.wording import counted
 
 PROGRAM_WITHIN_S = 10.0
@@ -151,11 +150,12 @@ def _machines(config: Config) -> Iterator[Check]:
 
 def _disk(config: Config) -> Iterator[Check]:
     store = config.store
-    if _is_read_only(store.path):
+    gone = why_gone(store.path)
+    if gone is not None:
         yield Check(
             name="disk",
             ok=False,
-            found=f"{store.path} is on a disk that has become read-only",
+            found=f"{store.path} is on a disk that takes nothing any more: {gone}",
             todo="It may be failing: look at `dmesg`, restart the machine, think of a new card.",
         )
         return
@@ -176,15 +176,6 @@ def _disk(config: Config) -> Iterator[Check]:
         found=f"{store.path} can be written, {free_mb:.0f} MB free",
         todo="" if ok else f"Free some, or lower store.min_free_mb ({store.min_free_mb:g}).",
     )
-
-
-def _is_read_only(directory: Path) -> bool:
-    """By trying: the flags of a disk that the kernel gave up on do not always say so."""
-    try:
-        with tempfile.TemporaryFile(dir=directory):
-            return False
-    except OSError as error:
-        return error.errno == errno.EROFS
 
 
 def _is_to_be_looked_into(directory: Path) -> bool:

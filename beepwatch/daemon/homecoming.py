@@ -12,8 +12,8 @@ import msgspec
 import structlog
 
 from beepwatch.clock import Clock
+from beepwatch.daemon.mounts import Mount, mount_of
 from beepwatch.daemon.refuge import (
-    LEAST_ROOM_BYTES,
     ORIGIN,
     Refuge,
     is_ours,
@@ -25,11 +25,13 @@ from beepwatch.messages import Alert, AlertKind
 from beepwatch.store.claim import claimed
 from beepwatch.store.damage import untold_of
 from beepwatch.store.database import FILE_NAME, RESERVE_BYTES, Database, marks
+from beepwatch.store.disk import LEAST_ROOM_BYTES
 from beepwatch.store.outbox import Outbox
 
 LOOKS_EVERY_S = 60.0
 _BROUGHT = ("clips", "feedback", "taught", "machines")
 _UNFINISHED = ".part"
+_BEGIN_ANEW = "The disk can be written again, and beepwatch only when it is restarted."
 
 _log = structlog.get_logger()
 
@@ -43,6 +45,7 @@ class HomeWatch:
     def __init__(self, refuge: Refuge) -> None:
         self._refuge = refuge
         self._possible = threading.Event()
+        self._held_back = threading.Event()
         self._over = threading.Event()
         threading.Thread(target=self._look, name="home", daemon=True).start()
 
@@ -50,12 +53,25 @@ class HomeWatch:
         """Whether it does."""
         return self._possible.is_set()
 
+    def held_back(self) -> bool:
+        """Whether it does for others: for us when the daemon is begun anew, with other mounts."""
+        return self._held_back.is_set()
+
     def close(self) -> None:
         """Look no more."""
         self._over.set()
 
     def _look(self) -> None:
-        while not self._over.wait(LOOKS_EVERY_S):
+        was_read_only = False
+        while True:
+            mount = _mount_of(self._refuge.disk)
+            # Only one that has become writable: another start would not change the others.
+            was_read_only = was_read_only or mount.disk_read_only
+            if was_read_only and mount.holds_back and not self._held_back.is_set():
+                _log.error("mount_still_read_only", disk=str(self._refuge.disk), todo=_BEGIN_ANEW)
+                self._held_back.set()
+            if self._over.wait(LOOKS_EVERY_S):
+                return
             if _can_move(self._refuge):
                 self._possible.set()
                 return
@@ -93,6 +109,13 @@ def bring_home(
             dedupe_key=f"home:{now.isoformat()}",
         )
     return None
+
+
+def _mount_of(disk: Path) -> Mount:
+    try:
+        return mount_of(disk)
+    except OSError:  # nobody to ask: then nothing is known
+        return Mount(read_only=False, disk_read_only=False)
 
 
 def _can_move(refuge: Refuge) -> bool:

@@ -17,8 +17,9 @@ def with_place(settings: RecorderSettings, span: Window | Quiet) -> RecorderSett
     """How far a recording was heard."""
     begun_s = span.first_sample / span.rate_hz
     place = Place(
+        source=span.source,
         stream_id=span.stream_id,
-        sequence=span.sequence,
+        until_sample=span.first_sample + span.samples,
         began_at=span.started_at - timedelta(seconds=begun_s),
         began_mono_s=span.started_mono_s - begun_s,
     )
@@ -54,7 +55,11 @@ def as_planned(settings: Any) -> Any:  # noqa: ANN401 - each child has its own
 
 
 def inheriting(settings: Any, before: Any) -> Any:  # noqa: ANN401 - each child has its own
-    """New settings, with what was told of the source before: its end is still to be told."""
+    """New settings, with what was heard and told of the source before: its end is still to be told,
+    and no recording is to be heard twice.
+    """
     if not isinstance(settings, RecorderSettings):
         return settings
-    return msgspec.structs.replace(settings, faults=before.faults, keepsake=before.keepsake)
+    return msgspec.structs.replace(
+        settings, resume=before.resume, faults=before.faults, keepsake=before.keepsake
+    )

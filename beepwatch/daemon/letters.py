@@ -2,11 +2,15 @@
 
 from collections import deque
 
+import structlog
+
 from beepwatch.clock import Clock
 from beepwatch.daemon.child import Child
 from beepwatch.messages import Alert, AlertKind, Noted
 
-KEPT = 100  # while the messenger is away
+KEPT = 100  # while the messenger is away; the oldest go
+
+_log = structlog.get_logger()
 
 
 class Letters:
@@ -14,7 +18,7 @@ class Letters:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._unsent: deque[Alert] = deque(maxlen=KEPT)
+        self._unsent: deque[Alert] = deque()
         self._unanswered: deque[Alert] = deque(maxlen=KEPT)
 
     @property
@@ -26,11 +30,12 @@ class Letters:
         """An alert of now."""
         now = self._clock.utc()
         key = f"{kind}:{now.isoformat()}:{text}"
-        self._unsent.append(Alert(kind=kind, text=text, created_at=now, due_at=now, dedupe_key=key))
+        self.pass_on(Alert(kind=kind, text=text, created_at=now, due_at=now, dedupe_key=key))
 
     def pass_on(self, alert: Alert) -> None:
         """An alert that the classifier could not write."""
         self._unsent.append(alert)
+        self._drop_oldest()
 
     def post(self, messenger: Child) -> None:
         """Send what waits, as far as somebody takes it."""
@@ -44,5 +49,10 @@ class Letters:
 
     def take_back(self) -> None:
         """The messenger died: what it has not answered may be lost, and is sent again."""
-        self._unsent = deque([*self._unanswered, *self._unsent], maxlen=KEPT)
+        self._unsent.extendleft(reversed(self._unanswered))
         self._unanswered.clear()
+        self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        while len(self._unsent) > KEPT:
+            _log.error("letter_dropped", text=self._unsent.popleft().text)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from beepwatch.daemon.heap import keep_apart_what_is_large, settle
 from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.nightly import Nightly
+from beepwatch.daemon.recollection import LanesOutbox, Recollection
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.daemon.storeless import Storeless
 from beepwatch.daemon.threads import SteadyThreads
@@ -105,8 +107,10 @@ class Messenger:
             noted=lambda key: link.send(Noted(dedupe_key=key)),
             written=self._poke,
         )
+        lanes = LanesOutbox(database, self._unwritten.has_in_hand, self._unwritten.write_all)
+        self._recollection = Recollection(lanes, self._channels, self._unwritten.write)
         self._dispatcher = Dispatcher(
-            self._outbox,
+            lanes,
             self._library,
             channels,
             clock=self._clock,
@@ -114,7 +118,7 @@ class Messenger:
             room=settings.notify.room,
             zone=LocalZone(),
             report=self._report,
-            beat=lambda: link.beat(self._counts),
+            beat=self._beat,
         )
         self._door = self._open_door()
         self._chosen = asyncio.Event()
@@ -141,7 +145,7 @@ class Messenger:
             ends: set[asyncio.Future[Any]] = {delivering, self._finish}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._finish.done():
-                await self._dispatcher.drain(self._finish.result().within_s)
+                await self._drain(self._finish.result())
         finally:
             loop.remove_reader(self._link.fileno())
             tidying.cancel()
@@ -152,6 +156,16 @@ class Messenger:
             await delivering
         self._link.send(Heartbeat(counts=self._counts))
         self._link.send(Finished())
+
+    async def _drain(self, finish: Finish) -> None:
+        jobs: list[Awaitable[object]] = [self._dispatcher.drain(finish.within_s)]
+        if finish.for_good:
+            jobs.append(self._unwritten.tell_all(finish.within_s))
+        await asyncio.gather(*jobs)
+
+    def _beat(self) -> None:
+        self._link.beat(self._counts)
+        self._recollection.look(self._counts)
 
     @property
     def _counts(self) -> dict[str, int]:
@@ -241,6 +255,7 @@ class Messenger:
         self._chosen.set()
 
     def _poke(self) -> None:
+        self._recollection.poke()
         self._dispatcher.poke()
 
     async def _tidy(self) -> None:
@@ -265,7 +280,7 @@ class Messenger:
                         min_free_mb=store.min_free_mb,
                     )
                     tidied_s = now_s
-            except StoreError as error:
+            except (StoreError, OSError) as error:  # of a file that cannot even be looked at
                 _log.warning("not_tidied", error=str(error))
             await asyncio.sleep(LOOK_FOR_ROOM_S)
 

@@ -74,6 +74,8 @@ class Nightly:
             left_s = (due - self._clock.utc()).total_seconds()
             if left_s > 0:
                 await asyncio.sleep(min(left_s, LOOK_S))
+                # Of a clock that was set back meanwhile an earlier night is the next one.
+                due = min(due, next_night(self._clock.utc(), self._at, self._zone))
                 continue
             due = next_night(self._clock.utc(), self._at, self._zone)
             try:
@@ -90,8 +92,8 @@ class Nightly:
         new = {(one.event_id, one.verdict.value) for one in everything if not one.used}
         if not new - self._tried:
             return ""
-        self._tried = new
         learnt = await self._run()
+        self._tried = new
         _log.info("learnt", told=learnt.told, refused=learnt.refused)
         return learnt.text()
 

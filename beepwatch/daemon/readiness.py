@@ -24,6 +24,7 @@ class Readiness:
         self._remarks = remarks
         self._status = "waiting for the microphone"
         self._listening: Listening | None = None
+        self._away = ""  # why, from when it is told until it is called over
 
     def step(self, children: Iterable[Child], *, classifier_ready: bool) -> str | None:
         """Tell once that all is up; the source, when it is heard for the first time."""
@@ -42,16 +43,26 @@ class Readiness:
         return source
 
     def listens(self, listening: Listening) -> None:
-        """The source is open."""
+        """The source is open; whether it stays so, one that was away has yet to prove."""
         self._listening = listening
-        self._say(f"listening to {listening.source}")
+        source = listening.source
+        self._say(
+            f"{source} comes and goes: {self._away}" if self._away else f"listening to {source}"
+        )
 
     def hears_of(self, fault: Fault) -> None:
         """A microphone that is away is what a person wants to know first, then a disk."""
         if fault.kind is FaultKind.DISK_FULL:
             self.remark(disk="" if fault.cleared else fault.text)
-        if fault.kind in _AWAY and not fault.cleared:
+        if fault.kind in _AWAY:
+            self._hears_of_microphone(fault)
+
+    def _hears_of_microphone(self, fault: Fault) -> None:
+        self._away = "" if fault.cleared else fault.text
+        if not fault.cleared:
             self._say(f"waiting for the microphone: {fault.text}")
+        elif self._listening is not None:
+            self.listens(self._listening)
 
     def _say(self, status: str) -> None:
         if status != self._status:

@@ -132,7 +132,8 @@ def _send_excerpt(link: Link, listener: "Listener") -> None:
 
 
 def _came_before(message: AnyMessage, resume: Place | None) -> bool:
-    """Whether an earlier life has sent this window."""
+    """Whether an earlier life has sent all that is in this window."""
     if resume is None or not isinstance(message, Window | Quiet):
         return False
-    return message.stream_id == resume.stream_id and message.sequence <= resume.sequence
+    end = message.first_sample + message.samples
+    return message.stream_id == resume.stream_id and end <= resume.until_sample

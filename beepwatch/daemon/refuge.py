@@ -32,17 +32,15 @@ from beepwatch.store.database import (
     make_private_directory,
     marks,
 )
+from beepwatch.store.disk import GONE, occupy
 
 # Memory, in which nobody else's is trusted. The first is the unit's RuntimeDirectory=, which
 # outlives its restarts; RemoveIPC= empties /dev/shm of all that is the service's when that ends.
 PLACES = (Path("/run/beepwatch"), Path("/dev/shm"), Path("/run"))  # noqa: S108
-# Room for SQLite's -shm and -wal, and for some alerts.
-LEAST_ROOM_BYTES = 262_144
 MOST_MB = 32.0  # of clips
 MOST_COPIED_BYTES = 64_000_000  # of a database; without the alerts that wait it can do
 ORIGIN = "origin.json"  # which database this one was begun as a copy of, see `marks`
 _TAUGHT = ("taught", "machines")
-_DISK_IS_GONE = frozenset({errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OWNER_ONLY = 0o700
 _OWNER_ONLY_FILE = 0o600
@@ -163,29 +161,18 @@ def why_unwritable(directory: Path) -> str | None:
         if (directory / FILE_NAME).exists():
             _try_out(directory)
     except OSError as error:
-        return os.strerror(error.errno) if error.errno in _DISK_IS_GONE | _NO_ROOM else None
+        return os.strerror(error.errno) if error.errno in GONE | _NO_ROOM else None
     return None
 
 
 def _try_out(directory: Path) -> None:
     try:
-        _occupy(directory, LEAST_ROOM_BYTES)
+        occupy(directory)
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         (directory / RESERVE).unlink(missing_ok=True)
-        _occupy(directory, LEAST_ROOM_BYTES)
-
-
-def _occupy(directory: Path, size_bytes: int) -> None:
-    """Take so much of the disk, and give it back at once."""
-    probe = directory / f".beepwatch-{os.getpid()}"
-    handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY_FILE)
-    try:
-        os.posix_fallocate(handle, 0, size_bytes)
-    finally:
-        os.close(handle)
-        probe.unlink()
+        occupy(directory)
 
 
 def is_ours(memory: Path) -> bool:

@@ -94,7 +94,8 @@ def _live(
         config, read_again = refuge.applied(config), refuge.reading(read_again)
         home, news, remark = HomeWatch(refuge), (refuge.alert(clock),), refuge.remark
     with closing(home) if home is not None else nullcontext():
-        made = wiring(config, token, read_again, home=home, remark=remark)
+        held_back = home.held_back if home is not None and manager.listens else None
+        made = wiring(config, token, read_again, home=home, held_back=held_back, remark=remark)
         with claimed(config.store.path):
             channels = channel_names(config.notify, token)
             alive = functools.partial(manager.alive, starting=not made.again)
@@ -112,6 +113,7 @@ def _wiring(
     *,
     hangup_ends: bool,
     home: HomeWatch | None,
+    held_back: Callable[[], bool] | None,
     remark: str,
 ) -> Wiring:
     plan = planner.plan(config, token)
@@ -128,6 +130,7 @@ def _wiring(
         hangup_reloads=read_again is not None and not hangup_ends,
         shelf_changed=ShelfWatch(Shelf(config.store.path)).changed,
         home=home,
+        held_back=held_back,
         remark=remark,
         again=before is not None,
     )

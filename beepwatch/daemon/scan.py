@@ -16,6 +16,7 @@ from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
 from beepwatch.sections import Model
 from beepwatch.train.datasets.remote import Location, Remote, recordings_below
+from beepwatch.train.datasets.walking import files_below
 
 _STANDARD_ERROR = 2  # its file descriptor
 
@@ -27,7 +28,7 @@ def recordings(paths: Iterable[Location]) -> list[Given]:
     """
     given: list[Given] = []
     for path in paths:
-        if not path.is_dir():
+        if not _is_directory(path):
             given.append(Given(file=path, name=Path(path.name)))
             continue
         below = list(_below(path))
@@ -43,9 +44,26 @@ def _below(directory: Location) -> Iterator[Given]:
         for name in recordings_below(directory):
             yield Given(file=directory / name, name=Path(name))
         return
-    for file in sorted(directory.rglob("*")):
-        if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file():
+    closed: dict[Path, str] = {}  # what is told of folders that cannot be looked into
+    files = files_below(
+        directory,
+        closed.__setitem__,
+        lambda file: file.suffix.lower() in AUDIO_SUFFIXES,
+        hidden=True,
+    )
+    for folder, problem in sorted(closed.items()):
+        yield Given(file=folder, name=folder.relative_to(directory), problem=problem)
+    for file in files:
+        if file.is_file():
             yield Given(file=file, name=file.relative_to(directory))
+
+
+def _is_directory(path: Location) -> bool:
+    """Of what nobody can tell whether it is one, who reads it says what is wrong."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def available_cores() -> int:

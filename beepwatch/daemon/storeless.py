@@ -27,8 +27,8 @@ from beepwatch.messages import (
     Ready,
 )
 from beepwatch.notify.channels import Channel
+from beepwatch.store.absent import AbsentOutbox
 from beepwatch.store.database import Database
-from beepwatch.store.outbox import Outbox, Written
 
 TRY_FIRST_S = 1.0  # to open the store again: it may only have been locked
 TRY_AGAIN_S = 15.0
@@ -57,7 +57,7 @@ class Storeless:
         self._fault = Fault(kind=FaultKind.DISK_FULL, text=str(error), since=clock.utc())
         self._told = 0
         self._unwritten = Unwritten(
-            _NoOutbox(str(error)),
+            AbsentOutbox(error),
             channels,
             clock=clock,
             room=settings.notify.room,
@@ -81,7 +81,9 @@ class Storeless:
             while not self._over.done():
                 self._link.beat(self._counts)
                 await asyncio.wait({self._over}, timeout=_BEAT_S)
-            self._over.result()
+            finish = self._over.result()
+            if finish is not None and finish.for_good:
+                await self._unwritten.tell_all(finish.within_s)
         finally:
             loop.remove_reader(self._link.fileno())
             trying.cancel()
@@ -134,13 +136,3 @@ class Storeless:
     def _end(self, reason: Finish | None) -> None:
         if self._over is not None and not self._over.done():
             self._over.set_result(reason)
-
-
-class _NoOutbox(Outbox):
-    """Into which nothing can be written."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def write(self, **_what: object) -> Written:
-        raise StoreError(self._reason)

@@ -76,6 +76,7 @@ class Supervisor:
             clock=clock,
         )
         self._classifier_ready = False
+        self._disk_told = ""  # what is wrong with it
         self._pinged_s = float("-inf")
         self._ending: Ending | None = None
         self._signals_seen = 0
@@ -207,6 +208,10 @@ class Supervisor:
         event = "fault_over" if fault.cleared else "fault"
         _log.warning(event, kind=fault.kind.value, text=fault.text, count=fault.count)
         self._readiness.hears_of(fault)
+        if fault.kind is FaultKind.DISK_FULL:
+            before, self._disk_told = self._disk_told, "" if fault.cleared else fault.text
+            if before == self._disk_told:
+                return  # both who need it say so
         if fault.kind not in _NOT_TOLD:
             kind = AlertKind.RECOVERED if fault.cleared else AlertKind.FAULT
             self._letters.write(kind, fault.text)
@@ -237,6 +242,7 @@ class Supervisor:
             return
         if child is self._wiring.classifier:
             self._take_back(child, exit_code)
+        self._disk_told = self._disk_told and "by a life before"  # the next may say so again
         if child is self._wiring.messenger:
             self._letters.take_back()
             self._switchboard.messenger_died()
@@ -315,11 +321,17 @@ class Supervisor:
 
     def _move(self) -> None:
         """Into another life, on a disk that takes it again; a recording is heard out first."""
-        home = self._wiring.home
-        if home is not None and self._ending is None and not self._terms.patient and home():
-            _log.info("moving_to_disk")
-            self.moving = True
-            self._begin_end(within_s=STOPS_WITHIN_S, drain_s=STOPS_WITHIN_S)
+        home, held_back = self._wiring.home, self._wiring.held_back
+        if home is None or self._ending is not None or self._terms.patient:
+            return
+        if held_back is not None and held_back():
+            text = "the disk can be written again, but not in this process, which ends for the next"
+            self.failure = Failed(text=text, exit_code=1)
+        elif not home():
+            return
+        _log.info("moving_to_disk")
+        self.moving = True
+        self._begin_end(within_s=STOPS_WITHIN_S, drain_s=STOPS_WITHIN_S)
 
     def _begin_end(self, *, within_s: float | None, drain_s: float) -> None:
         if self._ending is not None:

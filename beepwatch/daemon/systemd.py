@@ -14,6 +14,11 @@ class ServiceManager:
         self._watchdog_s = watchdog_s or 0.0
         self.ping_every_s = None if watchdog_s is None else watchdog_s / 3
 
+    @property
+    def listens(self) -> bool:
+        """Whether there is one, which starts us again."""
+        return bool(self._address)
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()

@@ -113,13 +113,32 @@ class Unwritten:
         if self._waiting and (self._trying is None or self._trying.done()):
             self._trying = asyncio.create_task(self._try())
 
+    def has_in_hand(self, key: str, channel: str) -> bool:
+        """Whether the channel has taken this alert, or is being told it, without the outbox."""
+        one = self._waiting.get(key)
+        return one is not None and (one.on_its_way or channel in one.told)
+
+    async def tell_all(self, within_s: float) -> None:
+        """At the end: what cannot be written is told now, since there is no later for it."""
+        self.write_all()
+        now = self._clock.utc()
+        untold = [one for one in self._waiting.values() if one.untold and not one.on_its_way]
+        telling = [
+            asyncio.create_task(self._tell(one)) for one in untold if one.alert.due_at <= now
+        ]
+        if telling:
+            await asyncio.wait(telling, timeout=within_s)
+
     def _put(self, one: Waiting) -> None:
         key = one.alert.dedupe_key
         self._outbox.write(alert=one.alert, channels=one.channels)
         now = self._clock.utc()
-        for name, told in one.told.items():
-            for delivery in self._outbox.tellable(name, now, KEPT):
-                if delivery.alert.dedupe_key == key:
+        for name in one.channels:
+            # Of a pulled disk SQLite may know enough to find it there, and no more.
+            listed = self._outbox.tellable(name, now, KEPT)
+            told = one.told.get(name)
+            for delivery in listed:
+                if told is not None and delivery.alert.dedupe_key == key:
                     self._outbox.sent(
                         delivery.id, reference=told.reference, revision=0, sent_at=told.at
                     )
@@ -157,6 +176,7 @@ class Unwritten:
 
     async def _tell(self, one: Waiting) -> None:
         """One try on each channel that has not taken it."""
+        one.on_its_way = True
         alert = msgspec.structs.replace(one.alert, text=f"{one.alert.text} ({WITHOUT_STORE})")
         message = Outgoing(text=caption(alert, (), self._room, self._zone), alert=alert)
         sent = [self._send(one, self._channels[name], message) for name in one.untold]

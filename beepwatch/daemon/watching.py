@@ -24,8 +24,19 @@ class ShelfWatch:
         if now_s - self._looked_s < EVERY_S:
             return False
         self._looked_s = now_s
-        before, self._seen = self._seen, self._shelf.generation()
+        now = self._shelf.generation()
+        if now is None and not _can_be_read(self._shelf.directory.parent):
+            return False  # the disk is gone, and nobody has taken anything away
+        before, self._seen = self._seen, now
         return self._seen != before
+
+
+def _can_be_read(state: Path) -> bool:
+    """Whether there is a state; of a disk that is not there, an empty directory may be left."""
+    try:
+        return any(state.iterdir())
+    except OSError:
+        return False
 
 
 class MachinesThere:
@@ -42,7 +53,7 @@ class MachinesThere:
         if now_s - self._looked_s < EVERY_S:
             return self._are
         self._looked_s = now_s
-        if self._watch is None and not (self._state / "machines").is_dir():
+        if self._watch is None and not self._is_folder():
             return False
         # Nobody who has none pays for the rest.
         from beepwatch.classify.machines import Machines
@@ -53,3 +64,9 @@ class MachinesThere:
         if first or self._watch.changed(now_s):
             self._are = bool(shelf.digests())
         return self._are
+
+    def _is_folder(self) -> bool:
+        try:
+            return (self._state / "machines").is_dir()
+        except OSError:  # of a disk that is gone
+            return False

@@ -37,5 +37,6 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     hangup_reloads: bool = True  # SIGHUP asks for that; else, or where nothing can, it ends all
     shelf_changed: Callable[[float], bool] | None = None  # asks for it too; takes monotonic time
     home: Callable[[], bool] | None = None  # whether a state in memory can move to its disk
+    held_back: Callable[[], bool] | None = None  # whether it can once somebody starts us anew
     remark: str = ""  # of the disk, for the service manager
     again: bool = False  # it has said before that it listens

@@ -17,18 +17,33 @@ def demodulated(
     Its size is the mean amplitude in units of `sound` [samples], half of a sine's peak; a tone at
     the pitch itself does not turn.
     """
-    samples = round(STEP_S * rate_hz)
-    steps = len(sound) // samples
-    blocks = sound[: steps * samples].reshape(steps, samples).astype(np.float32, copy=False)
+    blocks, starts = _steps(sound, rate_hz)
+    samples = blocks.shape[1]
     turns = -2 * np.pi * np.asarray(pitches_hz)[:, np.newaxis] / rate_hz
     within = turns * np.arange(samples)
     waves = (np.concatenate([np.cos(within), np.sin(within)]) / samples).astype(np.float32)
     # Not `@`: for so little, threads of a BLAS cost more than they bring.
     parts = np.einsum("ts,ns->tn", waves, blocks)
-    tones = np.empty((len(pitches_hz), steps), dtype=np.complex64)
+    tones = np.empty((len(pitches_hz), len(starts)), dtype=np.complex64)
     tones.real, tones.imag = parts[: len(tones)], parts[len(tones) :]
-    tones *= np.exp(1j * turns * samples * np.arange(steps)).astype(np.complex64)
+    tones *= np.exp(1j * turns * samples * (starts / samples)).astype(np.complex64)
     return tones
+
+
+def _steps(
+    sound: NDArray[np.int16] | NDArray[np.float32], rate_hz: int
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """The sound of each step [steps, samples], and the sample that it begins at."""
+    step = STEP_S * rate_hz
+    samples = round(step)
+    if step == samples:
+        starts = samples * np.arange(len(sound) // samples)
+        blocks = sound[: len(starts) * samples].reshape(len(starts), samples)
+    else:  # such as 110.25 samples of 22,050 Hz
+        starts = np.rint(step * np.arange(int(len(sound) / step))).astype(np.intp)
+        starts = starts[: starts.searchsorted(len(sound) - samples, "right")]
+        blocks = sound[starts[:, np.newaxis] + np.arange(samples)]
+    return blocks.astype(np.float32, copy=False), starts
 
 
 def smoothed(tones: NDArray[np.complex64], steps: int) -> NDArray[np.complex128]:

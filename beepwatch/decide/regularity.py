@@ -6,7 +6,8 @@ import numpy as np
 
 from beepwatch.decide.pulses import Pulse
 
-SLACK_S = 0.04  # two frames: how far off its beat a pulse may be told
+SLACK_S = 0.04  # two frames: how far off its beat a pulse may be told,
+SLACK_SHARE = 0.15  # and so much of a beat: of short ones any three would be regular
 MOST_BEATS = 3  # from one pulse to the next: the others were not heard
 SHORTEST_BEAT_S = 0.12
 
@@ -20,4 +21,5 @@ def come_regularly(pulses: Sequence[Pulse]) -> bool:
     beats = np.round(intervals_s / intervals_s.min())
     beat_s = (onsets_s[-1] - onsets_s[0]) / beats.sum()
     off_s = np.abs(intervals_s - beats * beat_s)
-    return bool(beats.max() <= MOST_BEATS and off_s.max() <= SLACK_S)
+    slack_s = min(SLACK_S, SLACK_SHARE * beat_s)
+    return bool(beats.max() <= MOST_BEATS and off_s.max() <= slack_s)

@@ -83,10 +83,11 @@ class Listening(Message, frozen=True, kw_only=True):
 
 
 class Place(Message, frozen=True, kw_only=True):
-    """How far a recording has been heard: its last window that came, and when the first began."""
+    """How far a recording has been heard: to the end of which window, and when it began."""
 
+    source: str
     stream_id: str
-    sequence: int
+    until_sample: int  # of the stream; what it has before was heard
     began_at: datetime  # UTC, of the recording's first sample
     began_mono_s: float
 

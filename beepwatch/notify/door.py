@@ -1,6 +1,7 @@
 """The bot's door: configured chats are let in to the desk, strangers are counted and ignored."""
 
 import asyncio
+import re
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ _ERRANDS = 16  # at once; what is asked beyond that is ignored
 _ERRAND_WITHIN_S = 180.0  # 30 s of sound over a slow line; a server may drip for ever
 _CONNECTIONS = 4  # a long poll, a slow upload, and what is quick
 _LONGEST_NOTICE = 200  # characters, of the answer to a tap
+_COMMAND = re.compile(r"(/[^\s@]*)(?:@(\S*))?")  # and the bot that it is for
 
 
 class Hours(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,10 +233,8 @@ class Door:
         """Anything in a private chat; in a group or channel, where people and other bots talk,
         only commands that name no other bot.
         """
-        first = (message.text or "").partition(" ")[0].lower()
-        _, at, named = first.partition("@")
-        if first.startswith("/"):
-            return not at or named == self._name
+        if command := _COMMAND.match(message.text or ""):
+            return command[2] is None or command[2].lower() == self._name
         return message.chat.type == Chat.PRIVATE
 
     def _log_strangers(self) -> None:
@@ -264,5 +264,5 @@ def _note_refused(kind: str, error: TelegramError) -> None:
 
 def _without_name(text: str) -> str:
     """ "/listen@laundry_bot 5" is "/listen 5"."""
-    first, space, rest = text.partition(" ")
-    return first.partition("@")[0] + space + rest if first.startswith("/") else text
+    command = _COMMAND.match(text)
+    return command[1] + text[command.end() :] if command else text

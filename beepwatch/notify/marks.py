@@ -33,6 +33,7 @@ class Marks:
         self._counts = counts
         self._pause = pause
         self._waiting: list[tuple[Callable[[], None], Collection[int]]] = []
+        self._reason = ""  # why the outbox did not answer the last time
 
     @property
     def settled(self) -> set[int]:
@@ -48,10 +49,13 @@ class Marks:
         """Ask the outbox until it answers."""
         while True:
             try:
-                return question()
+                answer = question()
             except StoreError as error:
                 self._count(error)
                 await self._pause.wait(self._waits.locked_s, cut_short=False)
+            else:
+                self._reason = ""
+                return answer
 
     async def write(self, mark: Callable[[], None], deliveries: Collection[int]) -> None:
         """Write that these deliveries are over."""
@@ -91,4 +95,6 @@ class Marks:
 
     def _count(self, error: StoreError) -> None:
         self._counts.store_errors += 1
-        _log.warning("store_not_answering", error=str(error))
+        if str(error) != self._reason:  # once, and not twice a second for days
+            _log.warning("store_not_answering", error=str(error))
+        self._reason = str(error)

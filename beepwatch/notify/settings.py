@@ -46,10 +46,11 @@ def write_again(path: Path, text: str) -> None:
 
 
 def write_private(path: Path, text: str, mode: int = _PRIVATE) -> None:
-    """Write a file that only its owner can read, all of it or nothing."""
-    unfinished = path.with_name(f".{path.name}.new")
+    """Write a file that only its owner can read, all of it or nothing. A link stays a link."""
+    target = path.resolve()
+    unfinished = target.with_name(f".{target.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         unfinished.unlink(missing_ok=True)  # its mode would stay
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -57,7 +58,7 @@ def write_private(path: Path, text: str, mode: int = _PRIVATE) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        unfinished.replace(target)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}. "

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from beepwatch.errors import DiskFull, StoreDamaged, StoreError
+from beepwatch.store.disk import why_gone
 from beepwatch.store.schema import MIGRATIONS
 
 FILE_NAME = "beepwatch.db"
@@ -45,26 +46,34 @@ class Database:
     cut (NORMAL may lose the last commits in WAL mode), and a lost "sent" mark sends twice. A beep
     costs a handful of commits, so the price is a few fsyncs per beep.
 
-    The connection may be used from several threads; `transaction` and `reading` take turns.
+    The connection may be used from several threads; `transaction` and `reading` take turns. A disk
+    that was pulled and is there again is another mount: the connection is then made anew.
     Raises StoreError when the directory or file cannot be used: DiskFull if there is no room (the
     reserve is then given up, so that the next try has some), StoreDamaged if the file is not what
-    SQLite wrote.
+    SQLite wrote and its disk is well.
     """
 
     def __init__(self, directory: Path, busy_timeout_s: float = 5.0) -> None:
         self.directory = directory
         self.path = directory / FILE_NAME
         self._turn = threading.RLock()
+        self._busy_timeout_s = busy_timeout_s
+        self._use: int | None = None
+        self._failed = False  # the last time
         with self._explained():
             make_private_directory(directory)
-            with alone(directory), ExitStack() as unless_open:
-                self._use: int | None = _join_users(directory)
-                unless_open.callback(os.close, self._use)
-                fcntl.flock(self._use, fcntl.LOCK_SH)
-                self._sql = self._open(busy_timeout_s)
-                unless_open.callback(self._sql.close)
-                self._migrate()
-                unless_open.pop_all()
+            self._connect()
+
+    def _connect(self) -> None:
+        with alone(self.directory), ExitStack() as unless_open:
+            use = _join_users(self.directory)
+            unless_open.callback(os.close, use)
+            fcntl.flock(use, fcntl.LOCK_SH)
+            self._sql = self._open(self._busy_timeout_s)
+            unless_open.callback(self._sql.close)
+            self._migrate()
+            self._use, self._file = use, _identity(self.path)
+            unless_open.pop_all()
 
     def close(self) -> None:
         """Close the connection; the last one to close folds the WAL into the file."""
@@ -123,14 +132,18 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write: all of it is on the disk when the block ends, or none of it when it raises."""
-        with self._turn, self._explained(), self._between("BEGIN IMMEDIATE"):
-            yield self._sql
+        with self._turn, self._explained():
+            self._find_again()
+            with self._between("BEGIN IMMEDIATE"):
+                yield self._sql
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Read: every query in the block sees the same moment."""
-        with self._turn, self._explained(), self._between("BEGIN"):
-            yield self._sql
+        with self._turn, self._explained():
+            self._find_again()
+            with self._between("BEGIN"):
+                yield self._sql
 
     def integrity(self) -> list[str]:
         """What SQLite finds wrong with the file and its references; empty when it is sound."""
@@ -144,6 +157,20 @@ class Database:
         return problems + [
             f"{row[0]} {row[1]} refers to a missing row of {row[2]}" for row in orphans
         ]
+
+    def _find_again(self) -> None:
+        """Go on with the file that is there now, if what was open is not that file any more."""
+        if not self._failed:
+            return
+        if _identity(self.path) != self._file:
+            before, use = self._sql, self._use
+            self._connect()
+            with suppress(sqlite3.Error):
+                before.close()
+            if use is not None:
+                os.close(use)
+            _log.warning("database_found_again", path=str(self.path))
+        self._failed = False
 
     def _open(self, busy_timeout_s: float) -> sqlite3.Connection:
         # SQLite gives -wal and -shm the mode of the file itself, so it is made before SQLite does.
@@ -218,9 +245,14 @@ class Database:
     def _as_store_error(self, error: sqlite3.Error) -> StoreError:
         code = getattr(error, "sqlite_errorcode", 0)  # missing where SQLite was not asked
         text = f"{self.path}: {error}."
+        self._failed = True
         if code in _NO_ROOM:
             self._spend_reserve()
             return DiskFull(f"{text} {_FREE_SOME}")
+        # To SQLite a read that the disk answers with EIO is damage (SQLITE_IOERR_CORRUPTFS).
+        gone = why_gone(self.directory) if code & 0xFF in _DAMAGED else None
+        if gone is not None:
+            return StoreError(f"{self.path}: {gone}. {_TAKES_NOTHING} {_ASK_DOCTOR}")
         if code & 0xFF in _DAMAGED:
             return StoreDamaged(
                 f"{text} Move the file away, or let the next start of `beepwatch run` do so; a "
@@ -229,8 +261,8 @@ class Database:
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return StoreError(f"{text} Another process holds it for too long; try again.")
         if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
-            text += " The disk takes nothing any more."
-        return StoreError(f"{text} Run `beepwatch doctor`.")
+            text += f" {_TAKES_NOTHING}"
+        return StoreError(f"{text} {_ASK_DOCTOR}")
 
     def _spend_reserve(self) -> None:
         with suppress(OSError):
@@ -239,6 +271,13 @@ class Database:
 
 
 _FREE_SOME = "Free some space, or lower store.max_mb."
+_TAKES_NOTHING = "The disk takes nothing any more."
+_ASK_DOCTOR = "Run `beepwatch doctor`."
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def read_only(path: Path) -> sqlite3.Connection:

@@ -297,6 +297,15 @@ class Outbox:
             ).fetchall()
         return {row[0]: row[1] for row in rows}
 
+    def pending(self, channel: str, at_most: int) -> list[Delivery]:
+        """What is still to be told, oldest first, whether or not it may be by now."""
+        with self._database.reading() as sql:
+            rows = sql.execute(
+                f"{_DELIVERY} WHERE channel = ? AND state = 'pending' ORDER BY alert_id LIMIT ?",
+                (channel, at_most),
+            ).fetchall()
+        return [delivery_from_row(row) for row in rows]
+
     def _tellable(self, channel: str, now_us: int, at_most: int) -> list[sqlite3.Row]:
         """The oldest deliveries still to be made that neither quiet hours nor a mute hold back.
 

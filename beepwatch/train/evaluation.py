@@ -20,7 +20,7 @@ from beepwatch.decide.counting import recounted
 from beepwatch.decide.episodes import Closed, EpisodeTracker
 from beepwatch.decide.opinion import opinion
 from beepwatch.messages import Scores
-from beepwatch.train.dataset import read_manifest
+from beepwatch.train.dataset import read_manifest, read_pulses
 from beepwatch.train.judging import rivals
 from beepwatch.train.judging.detection import (
     Heard,
@@ -40,6 +40,7 @@ from beepwatch.train.judging.streams import (
     BeepStream,
     NegativeStream,
     beep_streams,
+    check_split,
     negative_streams,
     shortcomings,
 )
@@ -273,13 +274,17 @@ def examine(
 ) -> Study:
     """Compose a split's streams and let a bundle and what it is `compared` with hear them.
 
-    At the bundle's own threshold unless another is given.
+    At the bundle's own threshold unless another is given. Raises UnreadableAudio for data that
+    cannot be used, before anything is done.
     """
+    recordings = read_manifest(data)
+    read_pulses(data)
+    check_split(data, recordings, split)
     loaded = load_bundle(bundle)
     engine = open_engine(loaded)
     limit = loaded.info.thresholds[engine.labels[0]] if threshold is None else threshold
     report(f"composing the {split} split's streams")
-    for shortcoming in shortcomings(read_manifest(data), split):
+    for shortcoming in shortcomings(recordings, split):
         report(shortcoming)
     streams = list(beep_streams(data, split, engine.rate_hz, SNRS_DB, repeats, seed))
     negatives = negative_streams(data, split, engine.rate_hz)

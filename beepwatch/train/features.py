@@ -162,7 +162,7 @@ class _Run:
             return
         digests = meta["rows"]
         self._seen = self._store.seen()
-        for entry in self._store.entries():
+        for entry in self._store.entries(digests):
             version = Version(name=entry.augmentation, place=-1, digest=digests[entry.augmentation])
             key = key_of(entry.sha256, version)
             self._keys_before.append(key)

@@ -28,13 +28,19 @@ def listen(host: str, port: int) -> socket.socket:
         # would wait up to 40 ms until the client has acknowledged the first.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
+    except UnicodeError as error:
+        raise _cannot_listen(host, port, "it is no name of a host") from error
     except OSError as error:
         unknown = isinstance(error, socket.gaierror) or error.errno is None
         reason = error.strerror if unknown else os.strerror(error.errno or 0)
-        raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {reason}. "
-            "End what uses it, or choose others with --port and --host."
-        ) from error
+        raise _cannot_listen(host, port, reason) from error
+
+
+def _cannot_listen(host: str, port: int, reason: str | None) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot listen on {host} port {port}: {reason}. "
+        "End what uses it, or choose others with --port and --host."
+    )
 
 
 def address_of(listening: socket.socket) -> str:

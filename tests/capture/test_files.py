@@ -248,6 +248,14 @@ def test_stdin_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
+def test_stdin_that_was_closed_is_named() -> None:
+    """As by `<&-` in a shell."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    with pytest.raises(UnreadableAudio, match="stdin cannot be read: Bad file descriptor"):
+        Stdin(8_000, descriptor).open().read(0.1)
+
+
 def test_a_tenth_of_full_scale_sine_is_minus_23_dbfs() -> None:
     """RMS sits 3.01 dB below peak."""
     assert level_dbfs(sine(1_000, 1, peak=0.1)) == pytest.approx(-23.01, abs=0.01)

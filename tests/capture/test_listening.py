@@ -142,15 +142,16 @@ def test_a_signs_of_life_come_while_a_recording_is_held_back(tmp_path: Path) -> 
 
 def test_signs_of_life_come_while_a_microphone_is_silent() -> None:
     stop = threading.Event()
+    clock = ManualClock(NOON)
 
     class Waiting(Script):
         def read(self, within_s: float) -> Block | EndOfSound | None:
-            threading.Event().wait(within_s)
+            clock.advance(within_s)
             return None
 
-    times_s = [time.monotonic()]
-    for item in listener_on(Waiting([None]), stop=stop):
-        times_s.append(time.monotonic())
+    times_s = [clock.mono_s()]
+    for item in listener_on(Waiting([None]), clock=clock, stop=stop):
+        times_s.append(clock.mono_s())
         assert item is None
         if len(times_s) == 4:
             stop.set()

@@ -80,11 +80,11 @@ def test_no_sample_is_lost_in_twenty_seconds(recorder: Recorder) -> None:
     """As many samples as the clock says, from the first window to the last, none of them filled."""
     windows = [recorder.next("Window") for _ in range(18)]
 
-    first, last = windows[0], windows[-1]
-    by_clock_s = last["mono_s"] - first["mono_s"]
-    by_samples_s = (last["first_sample"] - first["first_sample"]) / 16_000
+    last = windows[-1]
+    late_s = [window["mono_s"] - window["first_sample"] / 16_000 for window in windows]
     assert [window["sequence"] for window in windows] == list(range(18))
-    assert by_samples_s == pytest.approx(by_clock_s, abs=0.15)
+    # Of three the one that a busy machine has held up least.
+    assert min(late_s[:3]) == pytest.approx(min(late_s[-3:]), abs=0.15)
     assert last["counts"]["lost_samples"] == 0
     assert last["counts"]["overflows"] == 0
 

@@ -113,3 +113,9 @@ def test_the_shipped_bundle_is_under_a_megabyte() -> None:
 def test_an_unknown_name_is_told_what_there_is() -> None:
     with pytest.raises(ModelError, match=r"no model bundle 'boop'.*'beep'"):
         find_bundle("boop")
+
+
+@pytest.mark.parametrize("given", ["~nobody-of-that-name/model", "x" * 300])
+def test_what_can_be_no_directory_is_an_unknown_name(given: str) -> None:
+    with pytest.raises(ModelError, match=r"no model bundle '.*'beep'"):
+        find_bundle(given)

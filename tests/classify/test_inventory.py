@@ -43,6 +43,17 @@ def test_every_sound_is_listed_with_what_is_known_of_it(tmp_path: Path) -> None:
     assert "no taught sound" in rows["torn"]["problem"]
 
 
+def test_one_that_cannot_even_be_looked_at_is_listed_with_the_others(tmp_path: Path) -> None:
+    """As for somebody else than the service's user; by a name too long here."""
+    shelf = full(tmp_path)
+    head = shelf.directory / "torn" / "head.json"
+    head.unlink()
+    head.symlink_to("x" * 300)
+    entries = {one.name: one for one in inventory(shelf, SHIPPED.model_id, SHIPPED.labels)}
+    assert [*entries] == ["no-bird", "old", "torn", "washer"]
+    assert "head.json cannot be read: File name too long" in entries["torn"].problem
+
+
 def test_the_table_says_it_in_words(tmp_path: Path) -> None:
     written = io.StringIO()
     entries = inventory(full(tmp_path), SHIPPED.model_id, SHIPPED.labels)

@@ -1,6 +1,7 @@
 """A taught sound travels in one file; what somebody else has put into such a file does no harm."""
 
 import io
+import resource
 import struct
 import zipfile
 from collections.abc import Callable
@@ -73,6 +74,31 @@ def test_a_sound_that_is_there_is_replaced_only_when_asked_and_can_be_had_back(
     assert shelf.rollback("washer") == WASHER
 
 
+def test_an_export_that_finds_no_room_leaves_no_half_file(tmp_path: Path) -> None:
+    """Which nobody could import, and which would be in the way of the next one."""
+    shelf, file = Shelf(tmp_path / "mine"), tmp_path / "washer.zip"
+    noise = np.random.default_rng(1).integers(-9_999, 9_999, 40_000).astype(np.int16)
+    shelf.put(WASHER, NOW, [noise])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(StoreError, match="cannot write"):
+            export(shelf, "washer", file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not file.exists()
+    assert export(shelf, "washer", file) == 1
+
+
+def test_an_example_that_cannot_be_read_is_named_and_not_the_place_of_the_export(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    shelf.examples("washer")[1].write_bytes(bytes(examples.MOST_BYTES + 1))
+    with pytest.raises(ModelError, match=r"002\.wav cannot be read: 1920045 bytes"):
+        export(shelf, "washer", tmp_path / "washer.zip")
+    assert not (tmp_path / "washer.zip").exists()
+
+
 def made(directory: Path, *entries: tuple[str, bytes], packed: int = zipfile.ZIP_DEFLATED) -> Path:
     """A file that somebody else has made."""
     file = directory / "made.zip"
@@ -119,6 +145,17 @@ def test_what_no_export_holds_is_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.rglob("*")] == ["made.zip"]
 
 
+def test_a_directory_of_a_million_entries_is_not_even_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In 60 MB there is room for one that takes 700 MB of memory, and most of a minute."""
+    many = [(f"examples/{number}.wav", b"") for number in range(1_100)]
+    file = made(tmp_path, ("head.json", HEAD), *many)
+    monkeypatch.setattr(zipfile, "ZipFile", lambda _: pytest.fail("it was read"))
+    with pytest.raises(ModelError, match="more than 1000 entries"):
+        open_parcel(file)
+
+
 def test_two_heads_in_one_file_are_refused(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         file = made(tmp_path, ("head.json", HEAD), ("head.json", HEAD))
@@ -137,6 +174,19 @@ def encrypted(content: bytes) -> bytes:
     return content[: at + 8] + struct.pack("<H", 1) + content[at + 10 :]
 
 
+def before_its_beginning(content: bytes) -> bytes:
+    """The end says that the directory is further on than it is."""
+    at = content.index(b"PK\x05\x06") + 16
+    return content[:at] + struct.pack("<I", 1_000_000) + content[at + 4 :]
+
+
+def misspelt(content: bytes) -> bytes:
+    """A name that says it is UTF-8, and is none."""
+    at = content.index(b"PK\x01\x02")
+    flagged = content[: at + 8] + struct.pack("<H", 0x800) + content[at + 10 :]
+    return flagged[: at + 46] + b"\xff" + flagged[at + 47 :]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -146,8 +196,10 @@ def encrypted(content: bytes) -> bytes:
         lambda content: b"",
         lying_size,
         encrypted,
+        before_its_beginning,
+        misspelt,
     ],
-    ids=["cut", "changed", "text", "empty", "a lie", "encrypted"],
+    ids=["cut", "changed", "text", "empty", "a lie", "encrypted", "before", "misspelt"],
 )
 def test_a_damaged_file_is_one_line(spoil: Callable[[bytes], bytes], tmp_path: Path) -> None:
     file = made(tmp_path, ("head.json", HEAD), ("examples/001.wav", SOUND))

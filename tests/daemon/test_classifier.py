@@ -11,6 +11,7 @@ import pytest
 
 import beepwatch.daemon
 import beepwatch.daemon.classifier
+import beepwatch.daemon.footing
 import beepwatch.daemon.messenger
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.clock import SystemClock
@@ -100,7 +101,7 @@ def test_the_end_of_the_last_episode_is_written_though_the_database_is_locked_ju
 ) -> None:
     """By another program, for longer than SQLite waits."""
     patient = partial(Database, busy_timeout_s=0.1)
-    monkeypatch.setattr(beepwatch.daemon.classifier, "Database", patient)
+    monkeypatch.setattr(beepwatch.daemon.footing, "Database", patient)
     child = classifying(tmp_path)
     child.hear_until(Ready)
     for span in kitchen:
@@ -322,7 +323,7 @@ def test_a_burst_in_the_cooldown_is_told_by_the_alert_before(disk: FullDisk) -> 
 def test_a_full_disk_is_a_fault_once_and_over_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kitchen: list[Window | Quiet]
 ) -> None:
-    monkeypatch.setattr(beepwatch.daemon.classifier, "Outbox", FullDisk)
+    monkeypatch.setattr(beepwatch.daemon.footing, "Outbox", FullDisk)
     monkeypatch.setattr(FullDisk, "full", True)
     child = classifying(tmp_path)
     child.hear_until(Ready)

@@ -3,6 +3,7 @@
 import ast
 import os
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.classify.pitched import pitched
 from tests.daemon.fans import normal_fan
 from tests.daemon.loud import START
 from tests.end_to_end.sounds import BEEPS
-from tests.small_disk import broken_disk
+from tests.small_disk import BrokenDisk, broken_disk
 
 
 @pytest.fixture(autouse=True)
@@ -226,15 +227,24 @@ def test_a_state_directory_that_is_a_file_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "state") in disk.found
 
 
-def test_a_disk_that_the_kernel_has_made_read_only_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (BrokenDisk.break_it, "Read-only file system"),
+        (BrokenDisk.pull, "Input/output error"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_named(
+    fault: Callable[[BrokenDisk], None], said: str, tmp_path: Path
+) -> None:
     with broken_disk(tmp_path) as broken:
         assert _checks(broken.path)["disk"].ok
-        broken.break_it()
+        fault(broken)
         config = tmp_path / "config.toml"
         config.write_text(f'[store]\ndirectory = "{broken.path}/state"\n')
         disk = {check.name: check for check in checks(load(config, {}))}["disk"]
     assert not disk.ok
-    assert "read-only" in disk.found
+    assert disk.found.endswith(f"takes nothing any more: {said}")
 
 
 def test_a_connected_phone_is_asked_for_its_bot(

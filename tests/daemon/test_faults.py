@@ -21,6 +21,8 @@ from beepwatch.messages import AlertKind
 from tests.daemon.illnesses import DEADLY_WINDOW, OUTBREAKS
 from tests.daemon.playing import Told, notices, play, told, undelivered
 
+pytestmark = pytest.mark.slow
+
 KILLING_S = float(os.environ.get("BEEPWATCH_TEST_KILLING_S", "4"))  # noqa: TID251 - the long form
 RECORDING_S = 97.0
 SPEED = 20.0  # of the recording

@@ -23,6 +23,8 @@ from tests.daemon.children import Part
 from tests.daemon.playing import RECORDING, Told, told
 from tests.end_to_end.daemon import Daemon, daemon
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 45.0
 SPEED = "12"
 

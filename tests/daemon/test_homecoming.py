@@ -2,10 +2,11 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,11 +14,11 @@ import pytest
 
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import ManualClock
-from beepwatch.daemon import homecoming, refuge
+from beepwatch.daemon import homecoming, refuge, running
 from beepwatch.daemon.homecoming import HomeWatch, bring_home
 from beepwatch.daemon.refuge import refuge_from
 from beepwatch.daemon.running import run
-from beepwatch.errors import ConfigurationError
+from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.messages import Alert, AlertKind
 from beepwatch.secrecy import Secret
 from beepwatch.sections import Capture, Config, Notify, Store, Telegram
@@ -27,7 +28,7 @@ from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
 from tests.bot_api import TOKEN, BotApi
 from tests.classify.pitched import pitched
-from tests.small_disk import SmallDisk, small_disk
+from tests.small_disk import SmallDisk, mount, small_disk
 from tests.store.messages_of_a_day import beep, heard
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -191,6 +192,13 @@ def test_a_service_manager_hears_of_each_file_that_is_moved(state: Path, disk: S
     assert len(signs) == 3
 
 
+def wait_until_possible(possible: HomeWatch) -> None:
+    give_up_s = time.monotonic() + 45
+    while not possible():
+        assert time.monotonic() < give_up_s, "the disk takes it again"
+        threading.Event().wait(0.02)
+
+
 def test_a_disk_that_is_not_there_is_waited_for(
     state: Path, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,10 +214,7 @@ def test_a_disk_that_is_not_there_is_waited_for(
         assert not possible()
         state.rmdir()
         (disk.path / "pulled").rename(state)
-        give_up_s = time.monotonic() + 45
-        while not possible():
-            assert time.monotonic() < give_up_s, "the disk is there again"
-            threading.Event().wait(0.02)
+        wait_until_possible(possible)
 
 
 def test_there_must_be_room_for_all_of_it(
@@ -233,9 +238,7 @@ def test_there_must_be_room_for_all_of_it(
             assert looked.acquire(timeout=45)
         assert not possible()
         disk.make_room()
-        for _ in range(2):
-            looked.acquire(timeout=1)
-        assert possible()
+        wait_until_possible(possible)
 
 
 def test_a_daemon_that_starts_on_a_full_disk_tells_and_goes_home_when_there_is_room(
@@ -272,3 +275,46 @@ def test_a_daemon_that_starts_on_a_full_disk_tells_and_goes_home_when_there_is_r
         kinds = [alert.kind for row in event_rows(database) for alert in row.alerts]
         assert kinds == [AlertKind.HEARD]
         assert database.integrity() == []
+
+
+@contextmanager
+def seen_from_a_sandbox(state: Path, place: Path) -> Iterator[None]:
+    """Through a copy of the mount, with the flags that the mount has now."""
+    mount("--bind", str(state), str(place))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_from_a_sandbox_of_when_the_disk_was_read_only_it_goes_home_through_the_next_start(
+    state: Path, disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another administrator's `remount,rw` reaches the disk and not the service's own mounts."""
+    monkeypatch.setattr(homecoming, "LOOKS_EVERY_S", 0.2)
+    monkeypatch.setattr(running, "service_manager", lambda: (str(tmp_path / "notify"), None))
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    mount("-o", "remount,ro", str(disk.path))
+    with BotApi() as api, seen_from_a_sandbox(state, seen):
+        config = Config(
+            capture=Capture(source="microphone:none of this name"),
+            store=Store(directory=str(seen), min_free_mb=0),
+            notify=Notify(telegram=Telegram(chat_ids=(7,), base_url=api.base_url)),
+        )
+
+        def mend() -> None:
+            wait_for(api, "cannot be written: Read-only file system")
+            mount("-o", "remount,rw", str(disk.path))
+
+        acting = threading.Thread(target=mend)
+        acting.start()
+        with pytest.raises(BeepwatchError, match="can be written again, but not in this process"):
+            run(config, token=Secret(TOKEN))
+        acting.join()
+        assert [one.text.split("\n")[0] == "beep" for one in api.messages].count(True) == 1
+    with seen_from_a_sandbox(state, seen):
+        told = brought(seen)
+    assert told is not None
+    assert told.text.endswith("what was kept in memory is on it now")
+    assert untold(state) == []

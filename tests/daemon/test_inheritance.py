@@ -1,15 +1,16 @@
 """What a recorder's next life is told, and that a hanging recorder is told of once."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from beepwatch.daemon import child, supervisor
-from beepwatch.daemon.inheritance import as_planned, hang, inheriting, with_fault
+from beepwatch.daemon.inheritance import as_planned, hang, inheriting, with_fault, with_place
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.logs import LogSettings
-from beepwatch.messages import Fault, FaultKind
+from beepwatch.messages import Fault, FaultKind, Quiet
 from beepwatch.sections import Capture
 from tests.daemon.stage import Stage
 
@@ -36,6 +37,29 @@ def test_it_is_no_part_of_the_plan_and_outlives_another_one() -> None:
 
     assert as_planned(told) == PLANNED
     assert inheriting(PLANNED, told) == told
+
+
+def test_how_far_a_recording_was_heard_outlives_another_plan(tmp_path: Path) -> None:
+    """Or all of it would be heard, and told, once more."""
+    source = f"file:{tmp_path}/washing.wav"
+    span = Quiet(
+        samples=48_000,
+        stream_id="a",
+        sequence=40,
+        first_sample=640_000,
+        rate_hz=16_000,
+        started_at=NOON + timedelta(seconds=40),
+        started_mono_s=140.0,
+        level_dbfs=-50.0,
+        lost_samples=0,
+        source=source,
+    )
+    heard = with_place(PLANNED, span)
+    assert heard.resume is not None
+    assert (heard.resume.began_at, heard.resume.began_mono_s) == (NOON, 100.0)
+    assert as_planned(heard) == PLANNED
+    other = msgspec.structs.replace(PLANNED, capture=Capture(source=source, hop_s=0.5))
+    assert inheriting(other, heard).resume == heard.resume
 
 
 def test_a_hanging_recorder_is_news_unless_the_microphone_is_known_to_be_away() -> None:

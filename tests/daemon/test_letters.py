@@ -4,8 +4,10 @@ import os
 import signal
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from beepwatch.clock import ManualClock
-from beepwatch.daemon.letters import Letters
+from beepwatch.daemon.letters import KEPT, Letters
 from beepwatch.messages import AlertKind, Noted
 from tests.daemon.children import NOON
 from tests.daemon.stage import Stage
@@ -42,6 +44,23 @@ def test_an_unanswered_letter_goes_out_again_and_an_answered_one_does_not() -> N
     assert sent == [True, False]
     assert [key[-2:] for key in reader.read] == [":a", ":b", ":b", ":c"]
     assert reader.read[2] == second
+
+
+def test_of_too_many_letters_the_oldest_are_lost_and_each_is_said() -> None:
+    letters, reader = Letters(ManualClock(NOON)), Reader()
+    letters.write(AlertKind.FAULT, "sent and not answered")
+    letters.post(reader)  # type: ignore[arg-type]
+    reader.here = False
+    for number in range(KEPT + 1):
+        letters.write(AlertKind.FAULT, str(number))
+    with capture_logs() as logs:
+        letters.take_back()
+        letters.write(AlertKind.FAULT, "last")
+    assert [line["text"] for line in logs] == ["sent and not answered", "1"]
+    assert {line["event"] for line in logs} == {"letter_dropped"}
+    reader.here = True
+    letters.post(reader)  # type: ignore[arg-type]
+    assert len(reader.read) == 1 + KEPT
 
 
 def test_a_letter_that_a_killed_messenger_had_in_its_hands_is_not_lost(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """The messenger's main, spoken to over its connection as the supervisor does."""
 
 import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -28,9 +31,13 @@ from beepwatch.messages import (
     Ready,
 )
 from beepwatch.sections import Notify, Store
+from beepwatch.store.database import Database
+from beepwatch.store.library import Library, Tidied
+from beepwatch.store.outbox import Outbox
 from tests.bot_api import BLOCKED, BotApi
 from tests.daemon.conversation import QUIET_LOGS, FullDisk, messaging, without_beats
 from tests.daemon.stage import PATIENCE_S
+from tests.store.messages_of_a_day import beep, sound
 
 
 def test_the_messenger_writes_notices_and_tells_them_and_finishes(
@@ -148,6 +155,45 @@ def test_without_a_store_the_messenger_ends_when_it_is_told_to_and_when_nobody_l
     child = messaging(tmp_path / "state")
     child.hear_until(Ready)
     assert child.close()
+
+
+def test_a_clip_that_the_disk_refuses_to_look_at_does_not_end_the_tidying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or clips would fill the disk from then on."""
+    monkeypatch.setattr(beepwatch.daemon.messenger, "LOOK_FOR_ROOM_S", 0.05)
+    database = Database(tmp_path)
+    written = Outbox(database).write(event=beep(), clip=sound())
+    assert written.event_id is not None
+    clip = Library(database).keep(written.event_id, 1, b"mp3", ".mp3")
+    database.close()
+    day, aside = clip.parent, tmp_path / "aside"
+    day.rename(aside)
+    day.write_text("a file where the clip's folder was: ENOTDIR, as a bad sector is EIO")
+    tidied: list[None] = []
+    tidy = Library.tidy
+
+    def counted(library: Library, now: datetime, **limits: float) -> Tidied:
+        tidied.append(None)
+        return tidy(library, now, **limits)
+
+    monkeypatch.setattr(Library, "tidy", counted)
+    child = messaging(tmp_path)
+    try:
+        child.hear_until(Ready)
+        wait_until(lambda: len(tidied) > 1)
+        day.unlink()
+        aside.rename(day)
+        wait_until(lambda: not clip.exists())
+    finally:
+        assert child.close()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    give_up_s = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < give_up_s
+        threading.Event().wait(0.02)
 
 
 def test_a_damaged_store_ends_the_messenger(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What was tapped is learnt at night, by a process of its own; the phone gets one line."""
 
 import asyncio
+import errno
 from datetime import UTC, datetime, time
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -69,6 +71,59 @@ def test_at_the_time_the_process_is_started_and_what_it_says_is_told_once(
     database.close()
     assert line.startswith("not learnt: event 1 was left out: ")
     assert again == ""
+
+
+def test_a_clock_that_is_set_back_puts_no_night_off(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box whose clock was years ahead learns in the next night, not in years."""
+    monkeypatch.setattr(nightly, "LOOK_S", 0.01)
+    clock = ManualClock(datetime(2036, 3, 1, 3, 0, tzinfo=UTC))
+    database = Database(state)
+
+    async def night() -> str:
+        one = Nightly(HALF_PAST_THREE, UTC, clock, database, find_bundle("beep"))
+        line = asyncio.ensure_future(anext(one.lines()))
+        await asyncio.sleep(0.05)
+        clock.set_utc(datetime(2026, 3, 1, 3, 29, tzinfo=UTC))
+        await asyncio.sleep(0.05)
+        clock.advance(60)
+        return await asyncio.wait_for(line, 45)
+
+    text = asyncio.run(night())
+    database.close()
+    assert text.startswith("not learnt: ")
+
+
+def test_a_night_on_which_no_process_could_be_started_does_not_count(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nightly, "LOOK_S", 0.01)
+    clock = ManualClock(AN_EVENING)
+    database = Database(state)
+    start = asyncio.create_subprocess_exec
+    refused: list[None] = []
+
+    async def refuse_once(*words: str, **more: Any) -> asyncio.subprocess.Process:  # noqa: ANN401
+        if not refused:
+            refused.append(None)
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return await start(*words, **more)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse_once)
+
+    async def two_nights() -> str:
+        one = Nightly(HALF_PAST_THREE, UTC, clock, database, find_bundle("beep"))
+        line = asyncio.ensure_future(anext(one.lines()))
+        for _ in range(2):
+            await asyncio.sleep(0.05)
+            clock.advance(24 * 3_600)
+        return await asyncio.wait_for(line, 45)
+
+    text = asyncio.run(two_nights())
+    database.close()
+    assert len(refused) == 1
+    assert text.startswith("not learnt: event 1 was left out: ")
 
 
 def test_a_process_that_cannot_learn_says_why(state: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from beepwatch.daemon.wiring import Plan
 from beepwatch.errors import ConfigurationError
 from beepwatch.logs import LogSettings
 from beepwatch.secrecy import Secret
-from beepwatch.sections import Capture, Config, Machines, Notify, Rule, Store, Watchdog
+from beepwatch.sections import Capture, Config, Machines, Model, Notify, Rule, Store, Watchdog
 from tests.classify.pitched import pitched
 from tests.daemon.loud import START
 
@@ -102,6 +102,16 @@ def test_what_is_refused_is_said_and_changes_nothing(tmp_path: Path) -> None:
     assert logs[0]["reason"] == "capture.hop_s is wrong."
     assert "Restart beepwatch" in logs[1]["reason"]
     assert logs[2]["changed"] == []
+
+
+def test_a_model_whose_place_cannot_be_looked_at_is_refused_like_any_other(tmp_path: Path) -> None:
+    """Anything else than a refusal would end the daemon."""
+    one = config(tmp_path)
+    for bundle in ("~nobody-of-that-name/model", "x" * 300):
+        other = msgspec.structs.replace(one, model=Model(bundle=bundle))
+        reload = Reloader(lambda other=other: (other, None), PLANNER, one, None)  # type: ignore[misc]
+        with capture_logs():
+            assert "no model bundle" in str(reload())
 
 
 # Taught sounds

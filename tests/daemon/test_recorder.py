@@ -4,14 +4,17 @@ import threading
 import time
 import wave
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from beepwatch.classify.machines import Machines
 from beepwatch.daemon import recorder
 from beepwatch.daemon.child import Child
+from beepwatch.daemon.inheritance import with_place
 from beepwatch.daemon.running import recorder_of
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.messages import (
@@ -30,10 +33,18 @@ from beepwatch.messages import (
 )
 from beepwatch.sections import Capture
 from benchmarks.gap import spans
-from tests.daemon.conversation import QUIET_LOGS, Conversation, recording, without_beats
+from tests.daemon.conversation import (
+    QUIET_LOGS,
+    RECORDING,
+    Conversation,
+    recording,
+    without_beats,
+)
 from tests.daemon.fans import normal_fan
 from tests.daemon.loud import START
 from tests.sound_server import sound_server
+
+UNGATED = RecorderSettings(capture=Capture(gate=False), rate_hz=16_000, speed=1.0, logs=QUIET_LOGS)
 
 
 def test_the_recorder_sends_a_recording_whole_and_its_last_counts() -> None:
@@ -52,15 +63,53 @@ def test_a_next_life_goes_on_with_the_recording_where_the_last_window_came_from(
     """The same windows of the same stream, none twice and none missing, at the same times."""
     whole = [span for span in recording().hear() if isinstance(span, Window | Quiet)]
     last = whole[40]
-    place = Place(
-        stream_id=last.stream_id,
-        sequence=last.sequence,
-        began_at=whole[0].started_at,
-        began_mono_s=whole[0].started_mono_s,
-    )
-    heard = list(recording(resume=place).hear())
+    heard = list(recording(resume=heard_until(last)).hear())
     assert [span for span in heard if isinstance(span, Window | Quiet)] == whole[41:]
     assert isinstance(without_beats(heard)[-1], Ended)
+
+
+def heard_until(last: Window | Quiet) -> Place | None:
+    """As the supervisor knows it."""
+    return with_place(UNGATED, last).resume
+
+
+def a_window(source: str, sequence: int) -> Window:
+    """A window of 3 s out of one a second, that begins at noon and so many seconds."""
+    return Window(
+        pcm=bytes(96_000),
+        stream_id="earlier",
+        sequence=sequence,
+        first_sample=16_000 * sequence,
+        rate_hz=16_000,
+        started_at=START + timedelta(seconds=sequence),
+        started_mono_s=100.0 + sequence,
+        level_dbfs=-50.0,
+        lost_samples=0,
+        source=source,
+    )
+
+
+def test_what_was_heard_of_another_recording_passes_over_none_of_this_one() -> None:
+    """As when another one is configured, and the last windows of the first still come."""
+    place = heard_until(a_window("file:/elsewhere/other.wav", 40))
+    heard = list(recording(resume=place).hear())
+    spans = [message for message in heard if isinstance(message, Window | Quiet)]
+    assert spans[0].first_sample == 0
+    assert spans[0].stream_id != "earlier"
+    assert spans[0].started_at > START
+
+
+def test_with_windows_of_another_length_it_goes_on_without_a_gap_and_at_the_same_times() -> None:
+    last = a_window(f"file:{RECORDING}", 40)
+    capture = Capture(source=last.source, window_s=5.0, hop_s=4.0)
+    settings = msgspec.structs.replace(UNGATED, capture=capture, speed="max")
+    settings = with_place(settings, last)
+    child = Conversation(lambda connection: recorder.main(connection, settings))
+    spans = [message for message in child.hear() if isinstance(message, Window | Quiet)]
+    assert spans[0].stream_id == last.stream_id
+    assert spans[0].first_sample == 40 * 16_000  # the first that ends later than 43 s
+    assert spans[0].started_at == last.started_at
+    assert [span.first_sample for span in spans[1:3]] == [44 * 16_000, 48 * 16_000]
 
 
 def test_the_recorder_stops_when_it_is_told_to() -> None:
@@ -105,9 +154,6 @@ def two_lives(
         child.put_to_rest()
     before, after = (list(one) for _, one in groupby(heard, key=lambda span: span.stream_id))
     return before, after
-
-
-UNGATED = RecorderSettings(capture=Capture(gate=False), rate_hz=16_000, speed=1.0, logs=QUIET_LOGS)
 
 
 @pytest.mark.mic

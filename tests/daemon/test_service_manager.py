@@ -183,6 +183,28 @@ def test_a_disk_that_takes_nothing_is_in_the_status(
 
 
 @pytest.mark.parametrize("service_manager", ["path"], indirect=True)
+def test_a_microphone_that_comes_and_goes_is_not_said_to_be_listened_to(
+    service_manager: socket.socket,
+) -> None:
+    """It is told as one long fault: that it went again, maybe for good, nobody says."""
+    manager = ServiceManager(address_of(service_manager), watchdog_s=None)
+    readiness = Readiness(manager)
+    readiness.told = True
+    listening = Listening(source="test", rate_hz=16_000, channels=1)
+    fault = Fault(kind=FaultKind.NO_DEVICE, text="it was lost", since=NOON)
+    for message in (listening, fault, listening):
+        if isinstance(message, Fault):
+            readiness.hears_of(message)
+        else:
+            readiness.listens(message)
+    while_it_proves_itself = all_said(service_manager)[-1]
+    readiness.hears_of(msgspec.structs.replace(fault, cleared=True))
+    manager.close()
+    assert while_it_proves_itself == "STATUS=test comes and goes: it was lost"
+    assert all_said(service_manager) == ["STATUS=listening to test"]
+
+
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
 def test_on_its_way_to_the_disk_nothing_is_at_an_end_for_systemd_or_a_person(
     stage: Stage, service_manager: socket.socket
 ) -> None:

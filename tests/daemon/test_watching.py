@@ -70,3 +70,9 @@ def test_machines_are_there_from_the_look_after_the_first_was_taught_to_that_aft
         seen.append(there.look(number * EVERY_S))
         assert there.look(number * EVERY_S + 0.9) is seen[-1]
     assert seen == [False, True, True, True, False, True]
+
+
+def test_a_disk_that_cannot_be_asked_has_no_machines(tmp_path: Path) -> None:
+    """The recorder needs no disk, and does not die of one."""
+    there = MachinesThere(tmp_path / ("x" * 300))  # stat says ENAMETOOLONG, as a dead disk says EIO
+    assert [there.look(number * EVERY_S) for number in range(2)] == [False, False]

@@ -24,6 +24,22 @@ def test_a_last_step_that_is_not_whole_is_left_out() -> None:
     assert demodulated(np.zeros(0, np.int16), (1_000.0,), RATE_HZ).shape == (1, 0)
 
 
+@pytest.mark.parametrize("rate_hz", [11_025, 16_000, 22_050, 44_100])
+def test_at_any_rate_a_step_is_where_its_time_says(rate_hz: int) -> None:
+    """After half a minute too: 5 ms of 22,050 Hz are 110.25 samples."""
+    sound = np.zeros(30 * rate_hz, dtype=np.int16)
+    first, last = round(29.2 * rate_hz), round(29.4 * rate_hz)
+    time_s = np.arange(first, last) / rate_hz
+    sound[first:last] = 10_000 * np.sin(2 * np.pi * 2_000.0 * time_s)
+    (tone,) = demodulated(sound, (2_000.0,), rate_hz)
+    sounding = np.flatnonzero(np.abs(tone) > 2_500)
+    assert len(tone) in (5_999, 6_000)
+    assert (sounding[0] * STEP_S, (sounding[-1] + 1) * STEP_S) == pytest.approx(
+        (29.2, 29.4), abs=STEP_S
+    )
+    assert np.diff(np.unwrap(np.angle(tone[sounding]))) == pytest.approx(0, abs=0.05)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 64, 65, 1_226])
 def test_a_tone_beside_the_pitch_has_turned_by_the_same_angle_more_in_every_step(
     steps: int,

@@ -44,6 +44,7 @@ def test_beats_of_a_clock_some_of_which_were_not_heard(onsets_s: tuple[float, ..
     [
         (0.0, 0.5),  # nobody knows
         (0.0, 0.5, 1.2),
+        (0.0, 0.16, 0.38),  # within two frames of a beat, which of so short a one is nothing
         (0.0, 0.4, 1.0, 1.3, 2.1),
         (0.0, 0.5, 2.5),  # three in between would be missing
         (0.0, 0.1, 0.2, 0.3),  # a rattle

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tests.bot_api import BotApi, Posted
 from tests.classify.pitched import pitched
 from tests.end_to_end.daemon import CHAT_ID, Daemon, daemon
 from tests.end_to_end.sounds import BEEPS, with_silence
-from tests.small_disk import broken_disk, small_disk
+from tests.small_disk import BrokenDisk, broken_disk, small_disk
 from tests.store.messages_of_a_day import heard
 
 FEW_COMMITS = "[notify]\nnotices = false\n[notify.console]\nenabled = false\n"
@@ -183,7 +183,9 @@ def test_with_a_disk_that_was_pulled_it_starts_in_memory_and_tells(tmp_path: Pat
 
 
 @contextmanager
-def listening_when_the_disk_breaks(directory: Path) -> Iterator[tuple[BotApi, Daemon]]:
+def listening_when_the_disk_breaks(
+    directory: Path, fault: Callable[[BrokenDisk], None] = BrokenDisk.break_it
+) -> Iterator[tuple[BotApi, Daemon]]:
     """A daemon that has just told that it listens, 5 s before a beep: ext4 after an error."""
     sound = with_silence(BEEPS, directory / "room.wav", QUIET_BEFORE_S, 180.0)
     with (
@@ -195,7 +197,7 @@ def listening_when_the_disk_breaks(directory: Path) -> Iterator[tuple[BotApi, Da
         beepwatch.configure("[notify.console]\nenabled = false\n", api)
         beepwatch.start(*file_source(sound))
         api.wait_for_message(1, within_s=60)
-        disk.break_it()
+        fault(disk)
         yield api, beepwatch
 
 
@@ -228,3 +230,25 @@ def test_children_that_are_killed_on_a_disk_that_turned_read_only_live_again_and
         log = beepwatch.log.read_text()
     assert "told without the store" in beep.text
     assert log.count("process_died") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dying", [False, True])
+def test_what_sounds_after_the_disk_was_pulled_is_told_also_when_the_children_die_of_it(
+    tmp_path: Path, dying: bool
+) -> None:
+    """Every call is answered with EIO, which SQLite takes for damage. SIGBUS is what comes of a
+    page of its shared memory that cannot be had any more.
+    """
+    with listening_when_the_disk_breaks(tmp_path, BrokenDisk.pull) as (api, beepwatch):
+        for child in beepwatch.children() if dying else ():
+            os.kill(child, signal.SIGBUS)
+        fault = wait_for(api, "Input/output error")
+        beep = wait_for(api, "beep (")
+        assert beepwatch.stop() == 0
+        log = beepwatch.log.read_text()
+    assert "told without the store" in fault.text
+    assert "told without the store" in beep.text
+    assert [text.startswith("beep (") for text in texts(api)].count(True) == 1
+    assert ["Input/output error" in text for text in texts(api)].count(True) == 1
+    assert log.count("process_died") == (3 if dying else 0)

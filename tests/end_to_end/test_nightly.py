@@ -43,6 +43,9 @@ def start_just_before_night(beepwatch: Daemon) -> None:
         if clock.mono_s() - begun_s < soon_s - 1:
             return
         beepwatch.stop()
+        assert beepwatch.process is not None
+        assert beepwatch.process.stdin is not None
+        beepwatch.process.stdin.close()
         beepwatch.log.unlink()
         soon_s *= 3
 

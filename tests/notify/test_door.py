@@ -157,9 +157,10 @@ async def test_a_command_for_another_bot_in_the_group_is_not_ours(
 ) -> None:
     for name in ("somebody_bot", bot_api.BOT_NAME):
         api.write_to_bot(OURS, f"/listen@{name} 5", chat_type="group")
+        api.write_to_bot(OURS, f"/mute@{name}\n2h", chat_type="group")
     async with house.open():
-        await house.until(answered=1)
-    assert house.asked == ["/listen 5"]
+        await house.until(answered=2)
+    assert house.asked == ["/listen 5", "/mute\n2h"]
 
 
 async def test_those_who_may_use_the_commands_have_them_listed(house: House, api: BotApi) -> None:

@@ -93,6 +93,20 @@ def test_who_may_read_the_settings_does_not_change(
     assert stat.S_IMODE(path.stat().st_mode) == after
 
 
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """To a file that is kept elsewhere, with others of its kind."""
+    kept = tmp_path / "kept" / "config.toml"
+    kept.parent.mkdir()
+    kept.write_text("a")
+    kept.chmod(0o644)
+    link = tmp_path / "config.toml"
+    link.symlink_to(kept)
+    write_again(link, "b")
+    assert link.readlink() == kept
+    assert kept.read_text() == "b"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o644
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"config\.toml cannot be written: .*--config"):

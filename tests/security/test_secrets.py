@@ -85,9 +85,10 @@ def test_the_bots_token_is_nowhere_after_a_day_of_faults(tmp_path: Path) -> None
 def _live_through(beepwatch: Daemon, api: BotApi, good: str) -> None:
     """Faults of the network, of every child, of the configuration, and a token that is refused."""
     api.wait_for_message(1, within_s=PATIENCE_S)
-    for pid in beepwatch.children():
+    children = beepwatch.children()
+    for pid in children:
         os.kill(pid, signal.SIGSEGV)
-    beepwatch.wait_for_log("process_died")
+    beepwatch.wait_for_log("process_died", times=len(children))
     beepwatch.config.write_text(good.replace("chat_ids", f'token = "{CANARY}"\nchat_ids'))
     os.kill(beepwatch.pid, signal.SIGHUP)
     beepwatch.wait_for_log("config_refused")

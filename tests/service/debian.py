@@ -16,6 +16,8 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.service.namespace import alone
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = "/opt/beepwatch/bin/beepwatch"
 _SUITES = {(3, 11): "bookworm", (3, 13): "trixie"}  # by the Python that they come with
@@ -25,7 +27,7 @@ _PACKAGES = (
 )
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
 _OVERLAY = 'mount -t overlay overlay -o "lowerdir=$1,upperdir=$2,workdir=$3" "$4"'
-_INSTALL = f"""set -eu
+_INSTALL = f"""
 {_OVERLAY}
 mkdir -p "$4/mnt"
 mount --bind "$5" "$4/mnt"
@@ -119,10 +121,7 @@ def _change(lower: tuple[Path, ...], made: Path, shown: Path, command: str) -> N
         work.mkdir()
         root.mkdir()
         below = ":".join(str(layer) for layer in lower)
-        _run(
-            *("unshare", "--mount", "--propagation=private", "sh", "-c", _INSTALL, "sh"),
-            *(below, str(made), str(work), str(root), str(shown), command),
-        )
+        _run(*alone(_INSTALL, below, str(made), str(work), str(root), str(shown), command))
 
 
 def _run(*words: str) -> None:

@@ -16,13 +16,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from tests.service.namespace import alone
+
 BOOTS_WITHIN_S = 60.0
 PATIENCE_S = 60.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _numbers = itertools.count(1)
 # What waits at the pipe shuts the machine down when the test is gone, even if that was killed. The
 # machine has a hierarchy of control groups to itself, whatever this one uses.
-_BOOT = """set -eu
+_BOOT = """
 exec 3<&0
 ( ( cat <&3 >/dev/null; kill -TERM $$ 2>/dev/null ) & )
 exec 3<&- </dev/null
@@ -53,11 +55,11 @@ class Machine:
         """Start it and wait until all that it starts at boot has been started."""
         with (self._directory / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
-                [
-                    *("unshare", "--mount", "--propagation=private", "sh", "-c", _BOOT, "sh"),
+                alone(
+                    _BOOT,
                     *(self._layers, *(str(self._directory / name) for name in ("disk", "work"))),
                     *(str(self._directory / "root"), self._name, str(self.shared)),
-                ],
+                ),
                 stdin=subprocess.PIPE,
                 stdout=console,
                 stderr=console,

@@ -11,6 +11,7 @@ import soundfile
 from beepwatch.train.display import Lines
 from beepwatch.train.recipe import read_recipe
 from beepwatch.train.training import train
+from tests.once import made_once
 
 RATE_HZ = 16_000
 COLUMNS = (
@@ -118,13 +119,23 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @pytest.fixture(scope="session")
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(
+    data: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Trained:
     """The tiny recipe, followed to its end; do not write into it."""
-    root = tmp_path_factory.mktemp("trained")
-    path = root / "tiny.toml"
-    path.write_text(RECIPE)
-    lines: list[str] = []
-    display = Lines(lines.append)
-    out = train(path, data, root / "out", runs=root / "runs", workers=0, threads=1, display=display)
-    run = root / "runs" / "tiny"
-    return Trained(out=out, run=run, digest=read_recipe(path)[1], lines=lines)
+
+    def follow(root: Path) -> None:
+        path = root / "tiny.toml"
+        path.write_text(RECIPE)
+        lines: list[str] = []
+        display = Lines(lines.append)
+        train(path, data, root / "out", runs=root / "runs", workers=0, threads=1, display=display)
+        (root / "lines.json").write_bytes(msgspec.json.encode(lines))
+
+    root = made_once(pytestconfig, tmp_path_factory, "trained", follow)
+    return Trained(
+        out=root / "out",
+        run=root / "runs" / "tiny",
+        digest=read_recipe(root / "tiny.toml")[1],
+        lines=msgspec.json.decode((root / "lines.json").read_bytes(), type=list[str]),
+    )

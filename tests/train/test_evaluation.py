@@ -1,5 +1,6 @@
 """Engines whose answers are known get the marks that they deserve."""
 
+import re
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import onnx
 import pytest
 
 from beepwatch.classify.bundle import find_bundle
+from beepwatch.errors import UnreadableAudio
 from beepwatch.train import evaluation as module
 from beepwatch.train.evaluation import (
     INT8,
@@ -210,6 +212,29 @@ def test_an_evaluation_names_its_numbers_and_prints_them(data: Path) -> None:
     assert 0 <= quality["dev_calibration_error"] < 0.5
     assert "fixed-frequency rule" in found.table()
     assert [one.name for one in found.results] == [OWN, RAW, RULE]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("gone.wav,dev,household,,", "cannot read {data}/gone.wav: there is no such file"),
+        ("one.wav,dev,household,,long", "duration_s is 'long'; it has to be a number"),
+        ("home.wav,test,household,hall,", "group 'hall' of  is in both dev and test: home.wav"),
+    ],
+)
+def test_a_manifest_that_is_wrong_is_told_before_anything_is_done(
+    row: str, said: str, data: Path, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    head = "path,split,category,group,duration_s\none.wav,dev,household,hall,\n"
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "manifest.csv").write_text(f"{head}{row}\n")
+    with pytest.raises(UnreadableAudio, match=re.escape(said.format(data=bad))):
+        evaluate(find_bundle("beep"), bad, report=lines.append)
+    with pytest.raises(UnreadableAudio, match=r"split 'nope' in .* has 0 beeps"):
+        evaluate(find_bundle("beep"), data, "nope", report=lines.append)
+    assert lines == []
 
 
 def test_what_cannot_be_compared_is_said(data: Path, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ from beepwatch.train.training import (
 )
 from tests.train.conftest import Trained
 
+pytestmark = pytest.mark.slow
+
 Fit = Callable[..., tuple[ToneNet, Progress]]
 
 

@@ -25,7 +25,7 @@ HALF = CLIPS // 2
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     for number in range(CLIPS):
-        write_wav(tmp_path / "clips" / f"{number:02d}.wav", 0.6)
+        write_wav(tmp_path / "clips" / f"{number:02d}.wav", 2.0)
     return tmp_path / "clips"
 
 

@@ -160,7 +160,7 @@ class MachineRoom:
             if digests.get(name) == self._digests.get(name):
                 continue
             before = self._machines.pop(name, None)
-            if before is not None or (self._shelf.directory / name / FILE).exists():
+            if before is not None or self._was_heard(name):
                 self._over.append(name)
             if name not in digests:
                 self._clear(name, f"the learned machine {name} was taken away")
@@ -170,6 +170,13 @@ class MachineRoom:
         if not self._machines:
             self._ear = None
         self._say()
+
+    def _was_heard(self, name: str) -> bool:
+        """Whether an earlier life has heard it; if nobody can tell, it may have."""
+        try:
+            return (self._shelf.directory / name / FILE).exists()
+        except OSError:
+            return True
 
     def _take_up(self, name: str, model_id: str) -> None:
         from beepwatch.daemon.machines.watched import Ear, Machine

@@ -17,8 +17,9 @@ from pathlib import Path
 import msgspec
 
 from beepwatch.capture.files import AUDIO_SUFFIXES
-from beepwatch.errors import BeepwatchError, UnreadableAudio
+from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
 from beepwatch.train.datasets.remote import Location, on_disk
+from beepwatch.train.datasets.walking import Complain, files_below
 from beepwatch.validation import shortened
 
 NAME = "dataset.csv"
@@ -34,10 +35,15 @@ class CatalogueError(BeepwatchError):
     """A data set whose table cannot be read or written."""
 
 
-def no_recordings(directory: Location) -> UnreadableAudio:
-    """What to raise where a data set is asked for, on a disk or at an address, and nothing lies."""
+def no_recordings(directory: Location, problems: Sequence[str] = ()) -> UnreadableAudio:
+    """What to raise where a data set is asked for, on a disk or at an address, and nothing lies.
+
+    `problems` are of folders that cannot be looked into.
+    """
     return UnreadableAudio(
-        f"{directory} holds no recordings. Name a directory with audio files or a {NAME}."
+        " ".join(problems)
+        if problems
+        else f"{directory} holds no recordings. Name a directory with audio files or a {NAME}."
     )
 
 
@@ -285,19 +291,25 @@ def is_text(path: str) -> bool:
     return True
 
 
-def clips_below(directory: Path) -> list[str]:
+def check_text(given: Mapping[str, str]) -> None:
+    """Raises ConfigurationError for what was given as an option, and cannot stand in a table."""
+    for option, text in given.items():
+        if not is_text(text):
+            raise ConfigurationError(
+                f"--{option} is {text!r}, which is no text. Type it in UTF-8, or in other letters."
+            )
+
+
+def clips_below(directory: Path, complain: Complain = lambda _folder, _problem: None) -> list[str]:
     """Paths of the audio files of a data set, below its directory, sorted.
 
-    Hidden folders are left out, and what a link leads to outside the directory.
+    Hidden folders are left out, and what a link leads to outside the directory. `complain` is told
+    of each folder that cannot be looked into.
     """
     root = directory.resolve()
-    below = (file.relative_to(directory) for file in directory.rglob("*"))
+    found = files_below(directory, complain, lambda file: file.suffix.lower() in AUDIO_SUFFIXES)
     return sorted(
-        file.as_posix()
-        for file in below
-        if file.suffix.lower() in AUDIO_SUFFIXES
-        and not any(part.startswith(".") for part in file.parts)
-        and is_file_within(root, directory / file)
+        file.relative_to(directory).as_posix() for file in found if is_file_within(root, file)
     )
 
 

@@ -14,7 +14,7 @@ from beepwatch.train.datasets.containers import expected_containers
 from beepwatch.train.datasets.fingerprints import Fingerprint, Sketches, alike
 from beepwatch.train.datasets.inspecting import Inspection, is_mislabelled
 from beepwatch.train.datasets.remote import Location, Remote, recordings_below
-from beepwatch.train.datasets.splitting import GROUPED_BY
+from beepwatch.train.datasets.splitting import GROUPED_BY, check_columns
 from beepwatch.train.datasets.surveying import Journal, Unseen, survey
 
 QUARANTINE = "quarantine.csv"
@@ -97,17 +97,32 @@ def check(
     cluster: str | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Checked:
-    """Look at every recording of a data set. Raises CatalogueError, SpreadError, UnreadableAudio.
+    """Look at every recording of a data set.
+
+    Raises CatalogueError, SplitError, SpreadError, UnreadableAudio.
 
     Findings are sorted by path. Leaks are looked for among the splits of `dataset.csv`, where there
     is one.
     """
-    paths = recordings_below(directory) if isinstance(directory, Remote) else clips_below(directory)
-    rows = table_of(directory).rows
+    closed: dict[Path, str] = {}  # what is told of folders that cannot be looked into
+    paths = (
+        recordings_below(directory)
+        if isinstance(directory, Remote)
+        else clips_below(directory, closed.__setitem__)
+    )
+    table = table_of(directory)
+    rows = table.rows
+    if rows:
+        check_columns(by, table.columns)
     if not paths and not rows:
-        raise no_recordings(directory)
+        raise no_recordings(directory, [*closed.values()])
     tally = _Tally()
-    findings: list[Finding] = []
+    findings = [
+        Finding(
+            path=folder.relative_to(str(directory)).as_posix(), reason="corrupt", detail=problem
+        )
+        for folder, problem in closed.items()
+    ]
     sounding: list[tuple[str, str]] = []  # path and digest of what can be compared
     sketches = Sketches()
     with Journal(directory) as journal:
@@ -325,10 +340,13 @@ def write_quarantine(file: Path, findings: Sequence[Finding]) -> None:
 
 
 def quarantined(file: Path) -> set[str]:
-    """Paths that a list names; none if there is no list. Raises OSError."""
+    """Paths that a list names; none if there is no list.
+
+    Raises OSError, and KeyError, ValueError or csv.Error for what is no such list.
+    """
     if not file.is_file():
         return set()
-    with file.open(encoding="utf-8", newline="") as opened:
+    with file.open(encoding="utf-8-sig", newline="") as opened:
         return {row["path"] for row in csv.DictReader(opened)}
 
 

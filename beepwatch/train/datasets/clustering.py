@@ -28,7 +28,8 @@ def groups_of(blocks: Sequence[Floats], scores: Floats) -> list[list[int]]:
         return []
     points = principal_components(blocks)
     wanted = -(-len(points) // CLIPS_OF_A_GROUP)
-    members = [np.flatnonzero(clusters(points, wanted) == number) for number in range(wanted)]
+    cluster = clusters(points, wanted)
+    members = [np.flatnonzero(cluster == number) for number in range(wanted)]
     small = [part for group in members if len(group) for part in _small_enough(points, group)]
     doubt = uncertainty(scores)
     small.sort(key=lambda group: (-float(doubt[group].mean()), int(group[0])))

@@ -72,17 +72,24 @@ def stretches_of_length(rate_hz: int, length_ms: int) -> Iterator[Stretch]:
 
 
 def stretches_between_silences(file: Path, cut: Cut) -> list[Stretch]:
-    """What is louder than silence, with a margin. A whole recording that is silent gives none."""
+    """What is louder than silence, with a margin. A whole recording that is silent gives none.
+
+    Of one that breaks off, what comes before. Raises UnreadableAudio where that is nothing.
+    """
     levels: list[NDArray[np.float32]] = []
     rate_hz, step, frames = 0, 1, 0
     rest = np.zeros(0, dtype=np.float32)
-    for block in blocks_of(file):
-        rate_hz, step = block.rate_hz, max(1, round(_LEVEL_S * block.rate_hz))
-        frames += block.frames
-        mono = np.concatenate([rest, block.mono()])
-        whole = len(mono) // step * step
-        levels.append(np.square(mono[:whole]).reshape(-1, step).mean(axis=1))
-        rest = mono[whole:]
+    try:
+        for block in blocks_of(file):
+            rate_hz, step = block.rate_hz, max(1, round(_LEVEL_S * block.rate_hz))
+            frames += block.frames
+            mono = np.concatenate([rest, block.mono()])
+            whole = len(mono) // step * step
+            levels.append(np.square(mono[:whole]).reshape(-1, step).mean(axis=1))
+            rest = mono[whole:]
+    except UnreadableAudio:
+        if not levels:
+            raise  # else who writes the pieces comes to the same place, and says so
     if len(rest):
         levels.append(np.square(rest).mean(keepdims=True))
     if not levels:

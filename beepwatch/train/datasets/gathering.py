@@ -12,6 +12,7 @@ from beepwatch.errors import ConfigurationError, UnreadableAudio
 from beepwatch.train.datasets.archives import ARCHIVE_SUFFIXES, ArchiveError, is_archive, unpack
 from beepwatch.train.datasets.cutting import Channel, Cut
 from beepwatch.train.datasets.layouts import Described, by_folder, by_table, describe
+from beepwatch.train.datasets.walking import files_below
 
 UNLABELLED = "unlabelled"
 SUFFIXES = AUDIO_SUFFIXES | {
@@ -22,6 +23,7 @@ SUFFIXES = AUDIO_SUFFIXES | {
 _TABLE_SUFFIXES = frozenset({".csv", ".txt"})
 _FORBIDDEN = set('/\\:*?"<>|\0')
 _LONGEST_STEM = 120
+_LONGEST_NAME_BYTES = 255  # of a folder, on every file system
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # as a Path leaves it
 
 
@@ -43,6 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # what it is called in the table
     stem: str  # of the clips' names
     described: Described
+    origin: Path  # the file as it was given, or the archive that it comes from
 
 
 class Gathered(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,12 +73,13 @@ def gather(sources: Sequence[Path], out: Path, place: Path, manner: Manner) -> G
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name}-{names[name]}"
         try:
-            root, paths = _opened(source, out, place / f"unpacked-{number}")
+            root, paths, closed = _opened(source, out, place / f"unpacked-{number}")
         except ArchiveError as error:
             problems.append(str(error))
             continue
+        problems += closed
         if not paths:
-            empty.append(source)
+            empty += [] if closed else [source]
             continue
         described = _described(source, root, paths, manner)
         left_out += len(paths) - len(described)
@@ -89,7 +93,9 @@ def gather(sources: Sequence[Path], out: Path, place: Path, manner: Manner) -> G
             if (one.label, stem) in taken:
                 stem = f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
             taken.add((one.label, stem))
-            jobs.append(Job(file=root / path, source=text, stem=stem, described=one))
+            file = root / path
+            origin = (source if is_archive(source) else file).resolve()
+            jobs.append(Job(file=file, source=text, stem=stem, described=one, origin=origin))
     if empty and len(empty) == len(sources):
         raise UnreadableAudio(_nothing_in(", ".join(map(str, empty))))
     problems += (_nothing_in(str(source)) for source in empty)
@@ -105,10 +111,13 @@ def _as_text(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _opened(source: Path, out: Path, unpacked: Path) -> tuple[Path, list[str]]:
-    """A folder and the paths of recordings below it. Raises ConfigurationError, ArchiveError."""
+def _opened(source: Path, out: Path, unpacked: Path) -> tuple[Path, list[str], list[str]]:
+    """A folder, the paths of recordings below it, and a line for each folder that is closed.
+
+    Raises ConfigurationError, ArchiveError.
+    """
     if source.is_dir():
-        return source, _recordings_below(source, out)
+        return source, *_recordings_below(source, out)
     if not source.is_file():
         if address := _ADDRESS.match(str(source)):
             raise ConfigurationError(
@@ -117,12 +126,12 @@ def _opened(source: Path, out: Path, unpacked: Path) -> tuple[Path, list[str]]:
             )
         raise ConfigurationError(f"{source} does not exist. Check the path.")
     if not is_archive(source):
-        return source.parent, [source.name]
+        return source.parent, [source.name], []
     unpacked /= _without_suffix(source.name)  # layouts read names of folders
     unpacked.mkdir(parents=True)
     wanted = SUFFIXES | _TABLE_SUFFIXES
     unpack(source, unpacked, lambda name: PurePosixPath(name).suffix.lower() in wanted)
-    return unpacked, _recordings_below(unpacked, None)
+    return unpacked, *_recordings_below(unpacked, None)
 
 
 def _without_suffix(name: str) -> str:
@@ -130,21 +139,21 @@ def _without_suffix(name: str) -> str:
     return name[: -len(suffix)] or "archive"
 
 
-def _recordings_below(root: Path, but: Path | None) -> list[str]:
+def _recordings_below(root: Path, but: Path | None) -> tuple[list[str], list[str]]:
     resolved, left_out = root.resolve(), but.resolve() if but is not None else None
     if resolved == left_out:
         raise ConfigurationError(
             f"{root} is the data set itself. `beepwatch dataset index {root}` lists what is in it."
         )
-    found = (file.relative_to(root) for file in root.rglob("*"))
-    paths = (path for path in found if left_out not in (resolved / path).parents)
-    return sorted(
-        path.as_posix()
-        for path in paths
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.parts)
-        and (root / path).is_file()
+    closed: list[str] = []
+    found = files_below(
+        root,
+        lambda _folder, problem: closed.append(problem),
+        lambda file: file.suffix.lower() in SUFFIXES,
     )
+    below = (file.relative_to(root) for file in found)
+    paths = (path for path in below if left_out not in (resolved / path).parents)
+    return sorted(path.as_posix() for path in paths if (root / path).is_file()), closed
 
 
 def _described(
@@ -183,4 +192,5 @@ def _stem(path: str, label: str) -> str:
 def folder_of(label: str) -> str:
     """The name of a label's folder: one that is not hidden, and leads nowhere else."""
     clean = "".join("_" if c in _FORBIDDEN or not c.isprintable() else c for c in label)
-    return clean.strip(". ")[:_LONGEST_STEM] or UNLABELLED
+    short = clean.strip(". ")[:_LONGEST_STEM]
+    return short.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore") or UNLABELLED

@@ -19,7 +19,7 @@ import msgspec
 
 from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
-from beepwatch.train.datasets.catalogue import Catalogue, seconds_cell, with_cells
+from beepwatch.train.datasets.catalogue import Catalogue, check_text, seconds_cell, with_cells
 from beepwatch.train.datasets.containers import container_of
 from beepwatch.train.datasets.cutting import (
     Cut,
@@ -76,6 +76,7 @@ def import_recordings(
     A recording or an archive that cannot be read costs a line. Raises ConfigurationError for what
     was asked for wrongly, CatalogueError, DiskFull.
     """
+    check_text({"label": manner.label, "licence": manner.licence})
     imported = Imported()
     rows: list[Cells] = []
     catalogue = Catalogue(out)

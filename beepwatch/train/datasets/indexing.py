@@ -11,6 +11,7 @@ import msgspec
 from beepwatch.train.datasets.catalogue import (
     Catalogue,
     Table,
+    check_text,
     clips_below,
     no_recordings,
     seconds_cell,
@@ -20,6 +21,7 @@ from beepwatch.train.datasets.layouts import describe
 from beepwatch.train.datasets.splitting import (
     GROUPED_BY,
     Dealt,
+    check_columns,
     deal,
     folds,
     held_out,
@@ -65,16 +67,17 @@ def index(
     """Bring the table of a data set up to date with its files.
 
     `known` says what a layout or a person knows of clips by their paths, `constants` what is true
-    of all that have nothing else. Raises CatalogueError, SplitError, SpreadError, and
-    UnreadableAudio where there is nothing to list.
+    of all that have nothing else. Raises CatalogueError, SplitError, SpreadError,
+    ConfigurationError, and UnreadableAudio where there is nothing to list.
     """
-    paths = clips_below(directory)
+    check_text(constants or {})
     rows: list[Cells] = []
     problems: list[str] = []
+    paths = clips_below(directory, lambda _folder, problem: problems.append(problem))
     catalogue = Catalogue(directory)
     before = catalogue.table()  # one that is none is said before an hour's work
     if not paths and not before.rows:
-        raise no_recordings(directory)
+        raise no_recordings(directory, problems)
     described = known(paths) if known is not None else map(_by_folder, paths)
     knowledge = {cells["path"]: cells for cells in described}
     with Journal(directory) as journal:
@@ -166,6 +169,7 @@ def _divided(table: Table, division: Division) -> tuple[Table, Dealt | None]:
     elif division.left_out:
         column, cells = "fold", folds(rows, division.left_out)
     elif division.shares is not None:
+        check_columns(division.by, table.columns)
         dealt = deal(rows, division.shares, by=division.by, seed=division.seed)
         column, cells = "split", dealt.splits
     else:

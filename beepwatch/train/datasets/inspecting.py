@@ -20,7 +20,7 @@ from beepwatch.train.datasets.remote import location_of, on_disk
 
 Floats = NDArray[np.float32]
 
-VERSION = 1  # of what is said here of a file; another makes what was written down void
+VERSION = 2  # of what is said here of a file; another makes what was written down void
 _BLOCK_S = 8.0
 _WAIT_S = 0.5
 _LEVEL_S = 0.05  # what "loudest" is the level of
@@ -37,6 +37,7 @@ class Inspection(msgspec.Struct, frozen=True, kw_only=True):
     path: str  # below the data set's directory
     size_bytes: int
     mtime_ns: int
+    changed_ns: int  # which nobody can set as it was before
     version: int = VERSION
     sha256: str
     container: str
@@ -148,6 +149,7 @@ def _inspected(file: Path, path: str) -> Inspection:
         path=path,
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
+        changed_ns=status.st_ctime_ns,
         sha256=digest_of(file),
         container=container,
         media=_media(file, container) if measure else None,

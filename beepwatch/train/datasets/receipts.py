@@ -61,12 +61,14 @@ class Receipts:
             self._handle.flush()
 
     def _key(self, job: Job) -> str | None:
-        """Of what the clips depend on: the file, its name, what is known of it, how it is cut."""
+        """Of what the clips depend on: the file, its names, what is known of it, how it is cut."""
         try:
             status = job.file.stat()
+            changed_ns = job.origin.stat().st_ctime_ns  # which nobody can set as it was
         except OSError:
             return None
-        parts = (job.source, job.stem, status.st_size, status.st_mtime_ns)
+        looks = (status.st_size, status.st_mtime_ns, str(job.origin), changed_ns)
+        parts = (job.source, job.stem, *looks)
         described = msgspec.json.encode(job.described)
         text = b"\n".join([repr(parts).encode(), described, self._manner])
         return hashlib.sha256(text).hexdigest()

@@ -15,6 +15,7 @@ Cells = Mapping[str, tuple[int, float]]
 _MOST_LINES = 20  # of one property; the others are one line together
 _MOST_FINDINGS = 50
 _MOST_BARS = 12
+_LONGEST_NAME = 40  # characters
 
 
 def _properties(counts: Counts) -> list[tuple[str, Cells]]:
@@ -85,7 +86,8 @@ def draw(file: Path, checked: Checked) -> None:
     for axes, (name, cells) in zip(figure.subplots(4, 2).flat, panels, strict=True):
         rows = list(cells.items())[:_MOST_BARS]
         total = max(1, sum(count for count, _ in cells.values()))
-        bars = axes.barh([value[:40] for value, _ in rows], [count for _, (count, _) in rows])
+        bars = axes.barh(range(len(rows)), [count for _, (count, _) in rows])
+        axes.set_yticks(range(len(rows)), [value[:_LONGEST_NAME] for value, _ in rows])
         if rows:
             axes.bar_label(
                 bars,

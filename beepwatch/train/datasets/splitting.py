@@ -31,6 +31,19 @@ class Dealt(msgspec.Struct, frozen=True, kw_only=True):
     alone: int  # recordings without session or device, each a group of its own
 
 
+def check_columns(by: Sequence[str], columns: Sequence[str]) -> None:
+    """Raises SplitError for a column that a table has not: nothing would stay together by it.
+
+    Those that every table should have may be missing.
+    """
+    for name in by:
+        if name not in columns and name not in GROUPED_BY:
+            raise SplitError(
+                f"dataset.csv has no column {name!r}; it has {shortened(', '.join(columns))}. "
+                "Give others with --by, or fill that one in."
+            )
+
+
 def groups_of(rows: Sequence[Row], by: Sequence[str] = GROUPED_BY) -> dict[str, str]:
     """For each path the name of its group: that of the first row which it is connected with.
 
@@ -220,6 +233,8 @@ def shares_of(text: str) -> dict[str, float]:
         if "=" in text:
             pairs = [part.split("=") for part in text.split(",")]
             shares = {name.strip(): float(share) for name, share in pairs}
+            if len(shares) < len(pairs):
+                raise ValueError(text)
         else:
             shares = dict(zip(SHARES, map(float, text.split("/")), strict=False))
             if text.count("/") > len(SHARES) - 1:

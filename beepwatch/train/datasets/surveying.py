@@ -5,12 +5,11 @@ So who is interrupted goes on, and a second look at ten thousand files takes sec
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
 
 import msgspec
 
@@ -36,7 +35,13 @@ class _Stamp(msgspec.Struct):
     path: str
     size_bytes: int
     mtime_ns: int
+    changed_ns: int
     version: int
+
+    @property
+    def looks(self) -> tuple[int, int, int]:
+        """Which are others when the file is."""
+        return self.size_bytes, self.mtime_ns, self.changed_ns
 
 
 class Journal:
@@ -47,41 +52,41 @@ class Journal:
 
     def __init__(self, directory: Location) -> None:
         self._directory = directory if isinstance(directory, Path) else None
-        self._lines: dict[str, tuple[int, int, int]] = {}  # begin, size_bytes, mtime_ns
-        self._handle: IO[bytes] | None = None
+        self._lines: dict[str, tuple[int, tuple[int, int, int]]] = {}  # begin, looks
+        self._writing: IO[bytes] | None = None  # by the system itself: what fails is over with
+        self._reading: IO[bytes] | None = None
         self._unwritten: dict[str, Inspection] = {}
 
     def __enter__(self) -> "Journal":
-        self._handle = self._opened()
-        self._read()
+        self._writing, self._reading = self._opened()
+        self._read(self._reading)
         return self
 
-    def _opened(self) -> IO[bytes]:
-        if self._directory is None:
-            return TemporaryFile()
-        file = self._directory / FOLDER / _NAME
-        try:
-            file.parent.mkdir(exist_ok=True)
-            return file.open("a+b")
-        except OSError:  # what cannot be written to is looked at all the same, each time anew
-            return TemporaryFile()
+    def _opened(self) -> tuple[IO[bytes], IO[bytes]]:
+        if self._directory is not None:
+            file = self._directory / FOLDER / _NAME
+            # What cannot be written to is looked at all the same, each time anew.
+            with contextlib.suppress(OSError):
+                file.parent.mkdir(exist_ok=True)
+                return file.open("ab", buffering=0), file.open("rb")
+        passing: Any = NamedTemporaryFile("ab", buffering=0)  # noqa: SIM115 - closed at the end
+        return passing, Path(passing.name).open("rb")
 
     def __exit__(self, *_: object) -> None:
-        if self._handle is not None:
-            self._handle.close()
+        for handle in (self._writing, self._reading):
+            if handle is not None:
+                handle.close()
 
-    def _read(self) -> None:
-        assert self._handle is not None  # noqa: S101 - opened just before
-        self._handle.seek(0)
+    def _read(self, lines: IO[bytes]) -> None:
         begin = 0
-        for line in self._handle:
+        for line in lines:
             if not line.endswith(b"\n"):  # the last one, cut off
-                self._handle.write(b"\n")
+                self._write(b"\n")
                 break
             with contextlib.suppress(msgspec.MsgspecError):
                 stamp = msgspec.json.decode(line, type=_Stamp)
                 if stamp.version == VERSION:
-                    self._lines[stamp.path] = (begin, stamp.size_bytes, stamp.mtime_ns)
+                    self._lines[stamp.path] = begin, stamp.looks
             begin += len(line)
 
     def knows(self, path: str) -> bool:
@@ -92,29 +97,35 @@ class Journal:
             status = (self._directory / path).stat()
         except OSError:
             return False
-        return self._lines.get(path, ())[1:] == (status.st_size, status.st_mtime_ns)
+        looks = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return path in self._lines and self._lines[path][1] == looks
 
     def find(self, path: str) -> Inspection:
         """What was found out about a file that was looked at. Raises KeyError."""
         if path in self._unwritten:
             return self._unwritten[path]
-        begin, *_ = self._lines[path]
-        assert self._handle is not None  # noqa: S101 - there are lines
-        self._handle.seek(begin)
-        return msgspec.json.decode(self._handle.readline(), type=Inspection)
+        begin, _ = self._lines[path]
+        assert self._reading is not None  # noqa: S101 - there are lines
+        self._reading.seek(begin)
+        return msgspec.json.decode(self._reading.readline(), type=Inspection)
 
     def keep(self, inspection: Inspection) -> None:
         """Write it down; it is there if the program is killed, not if the power fails."""
-        assert self._handle is not None  # noqa: S101 - this is for who has entered
-        line = msgspec.json.encode(inspection) + b"\n"
-        begin = self._handle.seek(0, os.SEEK_END)
-        try:
-            self._handle.write(line)
-            self._handle.flush()
-        except OSError:  # no room
+        begin = self._write(msgspec.json.encode(inspection) + b"\n")
+        if begin is None:
             self._unwritten[inspection.path] = inspection
             return
-        self._lines[inspection.path] = (begin, inspection.size_bytes, inspection.mtime_ns)
+        looks = (inspection.size_bytes, inspection.mtime_ns, inspection.changed_ns)
+        self._lines[inspection.path] = begin, looks
+
+    def _write(self, line: bytes) -> int | None:
+        """Where it begins; None if there is no room for it."""
+        assert self._writing is not None  # noqa: S101 - this is for who has entered
+        try:
+            written = self._writing.write(line)
+        except OSError:
+            return None
+        return self._writing.tell() - written if written == len(line) else None
 
 
 def survey(

@@ -1,5 +1,6 @@
 """Which recordings a feature store is made of, and what is known of each."""
 
+import csv
 from pathlib import PurePosixPath
 
 import msgspec
@@ -31,7 +32,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     recordings: list[Listed]
     left_out: int
-    problems: list[str]  # a line for each that cannot stand in a table
+    problems: list[str]  # a line for each folder or file that cannot be one of them
 
 
 def list_recordings(data: Location) -> Listing:
@@ -39,13 +40,18 @@ def list_recordings(data: Location) -> Listing:
 
     What the quarantine names is left out. Raises CatalogueError, UnreadableAudio.
     """
+    problems: list[str] = []
     if (data / NAME).exists():
         rows = table_of(data).rows.values()
         found = [
             Listed(**{name: row.get(name, "") for name in Listed.__struct_fields__}) for row in rows
         ]
     else:
-        paths = recordings_below(data) if isinstance(data, Remote) else clips_below(data)
+        paths = (
+            recordings_below(data)
+            if isinstance(data, Remote)
+            else clips_below(data, lambda _folder, problem: problems.append(problem))
+        )
         found = [Listed(path=path, label=PurePosixPath(path).parent.name) for path in paths]
     banned = _quarantined(data)
     left_out = [one for one in found if one.path in banned]
@@ -56,12 +62,13 @@ def list_recordings(data: Location) -> Listing:
             "Mend them, or take the list away."
         )
     if not found:
-        raise no_recordings(data)
+        raise no_recordings(data, problems)
     unfit = [one.path for one in found if not is_text(one.path)]
     return Listing(
         recordings=sorted((one for one in found if is_text(one.path)), key=lambda one: one.path),
         left_out=len(left_out),
-        problems=[f"{shortened(ascii(path))}: its name is no text. Rename it." for path in unfit],
+        problems=problems
+        + [f"{shortened(ascii(path))}: its name is no text. Rename it." for path in unfit],
     )
 
 
@@ -73,7 +80,7 @@ def _quarantined(data: Location) -> set[str]:
     try:
         with on_disk(data / "quarantine.csv") as file:
             return quarantined(file)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, csv.Error) as error:
         raise ConfigurationError(
             f"{data / 'quarantine.csv'} is no list of `dataset check`: {error}. Move it away."
         ) from error

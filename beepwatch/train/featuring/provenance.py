@@ -78,5 +78,7 @@ def versions_of(
         for copy in range(1, one.copies + 1):
             name = one.name if copy == 1 else f"{one.name}#{copy}"
             digest = digest_of([base, one.steps, recipe.seed, name, mixed_in])
-            found.append(Version(name=name, place=place, digest=digest))
+            found.append(
+                Version(name=name, place=place, digest=digest, mixed_in=digest_of(mixed_in))
+            )
     return tuple(found)

@@ -9,7 +9,7 @@ import fcntl
 import io
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -117,12 +117,17 @@ class FeatureStore:
             return None
         return dict(found)
 
-    def entries(self) -> list[Entry]:
-        """The index. Raises FeatureStoreError for one that is none."""
+    def entries(self, versions: Container[str]) -> list[Entry]:
+        """The index. Raises FeatureStoreError for one that is none, or of other `versions`."""
         file = self.directory / INDEX
         try:
             with file.open(encoding="utf-8", newline="") as lines:
-                return [msgspec.convert(row, Entry, strict=False) for row in csv.DictReader(lines)]
+                rows = csv.DictReader(lines)
+                entries = [msgspec.convert(row, Entry, strict=False) for row in rows]
+            for entry in entries:
+                if entry.augmentation not in versions:
+                    raise ValueError(f"{META} knows of no augmentation {entry.augmentation!r}")
+            return entries
         except (OSError, ValueError, csv.Error) as error:
             raise FeatureStoreError(
                 f"{file} is no index of features: {error}. Move {self.directory} away."

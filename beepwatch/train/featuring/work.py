@@ -49,6 +49,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # PLAIN, or an augmentation's name, with #2 and so on for further copies
     place: int  # in the recipe's list of augmentations; -1 is none
     digest: str  # of everything that decides its rows, the recording left out
+    mixed_in: str = ""  # digest of the other files that it is made of
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +160,8 @@ def _attempted(function: Any, plan: Plan, job: Job) -> Done:  # noqa: ANN401 - o
         return Done(path=job.path, problem=str(error))
     except OSError as error:
         problem = f"{file} cannot be worked on: {error.strerror}. Check permissions and the disk."
-        return Done(path=job.path, problem=problem, disk_full=error.errno == errno.ENOSPC)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return Done(path=job.path, problem=problem, disk_full=full)
 
 
 def _summed_up(_plan: Plan, job: Job, file: Path) -> Done:
@@ -261,7 +263,7 @@ def _heard(plan: Plan, version: Version, whole: Sound, sha256: str) -> Sound:
         return whole
     recipe = plan.recipe
     steps, rate_hz = recipe.augment[version.place].steps, recipe.sound.rate_hz
-    sounds = _sounds(recipe, version.place, plan.data)
+    sounds = _sounds(recipe, version.place, plan.data, version.mixed_in)
     return augmented(whole, rate_hz, steps, _seed(recipe, version, sha256), sounds)
 
 
@@ -295,7 +297,8 @@ def _transform(recipe: FeatureRecipe) -> Transform:
 
 
 @cache
-def _sounds(recipe: FeatureRecipe, place: int, data: str) -> Mapping[str, Sound]:
+def _sounds(recipe: FeatureRecipe, place: int, data: str, _digest: str) -> Mapping[str, Sound]:
+    """What a step mixes in; read again where the files are others, as their `_digest` tells."""
     steps = recipe.augment[place].steps
     with mirrored(location_of(data), files_of(steps)) as directory:
         return read_sounds(steps, directory, recipe.sound.rate_hz)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from beepwatch.train.evaluation import ALL_RIVALS, EpisodeEvidence, Report, Study, examine
 from beepwatch.train.judging.detection import CLEAR_SNR_DB, Heard, Point, judge, overlaps
 from beepwatch.train.judging.results import Evaluation, as_html, as_markdown, page, tables
+from beepwatch.validation import made
 
 WORST = 10
 AROUND_S = 2.0  # of sound before and after an error
@@ -48,7 +49,11 @@ def evaluate_into(
     retrain: bool = False,
     report: Report = lambda _line: None,
 ) -> Evaluation:
-    """Judge a bundle beside everything it is compared with, and write all of it into `out`."""
+    """Judge a bundle beside everything it is compared with, and write all of it into `out`.
+
+    Raises ConfigurationError where that cannot be, before anything is done.
+    """
+    made(out)
     study = examine(
         bundle,
         data,
@@ -70,7 +75,7 @@ def evaluate_into(
 
 def write_gallery(study: Study, evaluation: Evaluation, out: Path) -> None:
     """Write everything into a directory, in place of what an earlier run left there."""
-    out.mkdir(parents=True, exist_ok=True)
+    made(out)
     for old in out.glob("error-*"):
         old.unlink()
     found = tables(evaluation)

@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from beepwatch.errors import UnreadableAudio
 from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import (
     DatasetError,
@@ -99,6 +100,25 @@ def shortcomings(recordings: list[Recording], split: str) -> Iterator[str]:
         yield "nothing without a beep: false alarms cannot be told"
 
 
+def check_split(data: Path, recordings: list[Recording], split: str) -> None:
+    """Raises UnreadableAudio if a split has not what its streams are made of."""
+    beeps = recorded_beeps(recordings, split)
+    others = choose(recordings, split, ("rir", *ORDINARY, *HARD), redistributable_only=False)
+    for recording in (*beeps, *others):
+        if not (data / recording.path).is_file():
+            raise UnreadableAudio(
+                f"cannot read {data / recording.path}: there is no such file, "
+                "and manifest.csv lists it. Copy it there, or take the row out."
+            )
+    homes = sum(recording.category == "household" for recording in others)
+    if not (beeps and homes):
+        splits = sorted({recording.split for recording in recordings})
+        raise DatasetError(
+            f"split {split!r} in {data} has {len(beeps)} beeps of known f0_hz and {homes} "
+            f"household recordings; some of both are needed. Its splits: {', '.join(splits)}."
+        )
+
+
 def beep_streams(
     data: Path, split: str, rate_hz: int, snrs_db: Sequence[float], repeats: int, seed: int
 ) -> Iterator[BeepStream]:
@@ -108,9 +128,10 @@ def beep_streams(
     most of dev's responses are those of halls.
 
     SNR is that of the tones while they sound to the background, both within a third of an octave
-    around the beep's pitch.
+    around the beep's pitch. Raises UnreadableAudio as `check_split` does.
     """
     recordings = read_manifest(data)
+    check_split(data, recordings, split)
     pulses = read_pulses(data)
     homes = [
         read_sound(data / recording.path, rate_hz)
@@ -118,14 +139,7 @@ def beep_streams(
     ]
     rooms = _rooms(data, recordings, split, rate_hz)
     homely = [room for room in rooms if room.ringing_s and room.ringing_s < LIVING_ROOM_S]
-    beeps = recorded_beeps(recordings, split)
-    if not (beeps and homes):
-        splits = sorted({recording.split for recording in recordings})
-        raise DatasetError(
-            f"split {split!r} in {data} has {len(beeps)} beeps of known f0_hz and {len(homes)} "
-            f"household recordings; some of both are needed. Its splits: {', '.join(splits)}."
-        )
-    for number, recording in enumerate(beeps):
+    for number, recording in enumerate(recorded_beeps(recordings, split)):
         signal = read_beep(data, recording, pulses, rate_hz)
         if not signal.pulses:
             continue

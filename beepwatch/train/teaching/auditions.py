@@ -63,15 +63,16 @@ class Audition:
         )
         self._pieces = self._heard()
 
-    def room(self) -> NDArray[np.int16]:
-        """A minute of the room, or what there is of it."""
+    def room(self) -> NDArray[np.int16] | None:
+        """A minute of the room; None if the sound ends before, or is digital silence."""
         self._console.print(f"first {ROOM_S:.0f} s of your room as it is: let nothing beep")
         kept: list[NDArray[np.int16]] = []
         for piece in self._pieces:
             kept.append(piece)
             if len(kept) * PIECE_S >= ROOM_S:
                 break
-        return np.concatenate([np.zeros(0, np.int16), *kept])
+        whole = np.concatenate([np.zeros(0, np.int16), *kept])
+        return whole if len(kept) * PIECE_S >= ROOM_S and whole.any() else None
 
     def examples(self, wanted: int) -> list[Example]:
         """Beeps that a person has said yes to, `wanted` of them, or fewer if the sound ends."""

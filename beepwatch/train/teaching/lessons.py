@@ -1,5 +1,6 @@
 """From files to a taught sound on the shelf, and to what a person is told of it."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from beepwatch.classify.bundle import Bundle
 from beepwatch.classify.engines import Engine
 from beepwatch.classify.heads import Expected, Head, name_problem
 from beepwatch.classify.shelf import Shelf
-from beepwatch.errors import BeepwatchError, ConfigurationError
+from beepwatch.errors import BeepwatchError, ConfigurationError, ModelError
 from beepwatch.train.teaching.disguise import Sound
 from beepwatch.train.teaching.examples import Example, find_example
 from beepwatch.train.teaching.fitting import MOST_EXAMPLES, Shelved, Taught, taken_for, teach
@@ -53,31 +54,46 @@ class School:
         bank, room = self.bank(), self.room()
         others = self.others(name)
         taught = teach(name, examples, self.engine, bank=bank, others=others, room=room)
-        self._shelf.put(taught.head, now, [example.pcm for example in taught.examples])
         newcomer = Shelved(name=name, examples=taught.examples)
+        again: list[Head] = []
         for other in others:
             if taken_for(self._shelf.head(other.name), newcomer, self.engine):
                 rest = [*(one for one in others if one.name != other.name), newcomer]
-                again = teach(
+                once_more = teach(
                     other.name, other.examples, self.engine, bank=bank, others=rest, room=room
                 )
-                self._shelf.put(again.head, now)
-                self._say(f"{other.name} was taught again, to tell it from {name}.")
+                again.append(once_more.head)
+        self._shelf.put(taught.head, now, [example.pcm for example in taught.examples])
+        for head in again:
+            self._shelf.put(head, now)
+            self._say(f"{head.name} was taught again, to tell it from {name}.")
         return taught
 
     def room(self) -> Sound | None:
-        """The room's own background, if it was recorded."""
+        """The room's own background, if it was recorded and can be used."""
         if not self._shelf.room.is_file():
             return None
-        return sound_of(self._shelf.room.read_bytes())
+        try:
+            return sound_of(self._shelf.room.read_bytes())
+        except ModelError as error:
+            self._say(
+                f"{self._shelf.room} is not used: {error} Or record the room again, with --room."
+            )
+            return None
 
     def put_room(self, pcm: NDArray[np.int16]) -> None:
         """Keep a minute of the room's own background."""
         self._shelf.put_room(pcm[: round(ROOM_S * self.engine.rate_hz)])
 
     def put_room_file(self, file: Path) -> None:
-        """The same from a recording. Raises UnreadableAudio."""
-        pcm = np.concatenate([np.zeros(0, np.int16), *decode(file, self.engine.rate_hz)])
+        """The same from a recording's first minute. Raises UnreadableAudio, ConfigurationError."""
+        most = round(ROOM_S * self.engine.rate_hz)
+        pcm = np.zeros(0, np.int16)
+        with contextlib.closing(decode(file, self.engine.rate_hz)) as blocks:
+            for block in blocks:
+                pcm = np.concatenate([pcm, block])[:most]
+                if len(pcm) == most:
+                    break
         if not pcm.any():
             raise ConfigurationError(f"--room {file} is digital silence. Record the room again.")
         self.put_room(pcm)

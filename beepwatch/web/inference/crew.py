@@ -45,12 +45,20 @@ class WorkerShown(msgspec.Struct, kw_only=True):
     deaths: int = 0
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker has heard, and the model that it hears with: another may know other sounds."""
+
+    heard: Heard
+    model: ModelShown
+
+
 class Place:
     """Where one worker after another lives."""
 
     def __init__(self) -> None:
         self.shown = WorkerShown()
         self.life: Life | None = None
+        self.model: ModelShown | None = None  # of that life
 
 
 class _Turn:
@@ -62,9 +70,9 @@ class _Turn:
         self.lives = 0  # that were begun with it
         self.patience: asyncio.TimerHandle | None = None
         loop = asyncio.get_running_loop()
-        self.result: asyncio.Future[Heard | Refused] = loop.create_future()
+        self.result: asyncio.Future[Answered | Refused] = loop.create_future()
 
-    def tell(self, answer: Heard | Refused) -> None:
+    def tell(self, answer: Answered | Refused) -> None:
         """Who asked may have gone."""
         if not self.result.done():
             self.result.set_result(answer)
@@ -89,7 +97,7 @@ class Crew:
         self._changed_s = 0.0  # when there last was a living worker
         self._slowness_s = 0.1  # that an upload takes, on average
         self.unable: str | None = None  # why the first worker could not begin
-        self.model: ModelShown | None = None
+        self.model: ModelShown | None = None  # of the worker that began last
 
     @property
     def shown(self) -> list[WorkerShown]:
@@ -132,7 +140,7 @@ class Crew:
                 self.retry_after_s(),
             )
 
-    async def hear(self, descriptor: int, *, in_full: bool) -> Heard | Refused:
+    async def hear(self, descriptor: int, *, in_full: bool) -> Answered | Refused:
         """What a worker answers. Raises Overloaded. Given up, it leaves the line.
 
         What is not in full is enough for a verdict: no windows, and pulses are not counted.
@@ -167,19 +175,21 @@ class Crew:
 
     def _begin(self, place: Place, turn: _Turn) -> None:
         """At once: a free worker waits for nothing that the server does meanwhile."""
-        life = place.life
+        life, model = place.life, place.model
         assert life is not None  # noqa: S101 - who has none is neither idle nor given
+        assert model is not None  # noqa: S101 - it came with its life
         self._leave_line(turn)
         turn.lives += 1
         place.shown.state = "busy"
         begun_s = asyncio.get_running_loop().time()
         heard = life.hear(turn.descriptor, in_full=turn.in_full)
-        heard.add_done_callback(partial(self._over_with, place, life, turn, begun_s))
+        heard.add_done_callback(partial(self._over_with, place, life, model, turn, begun_s))
 
     def _over_with(
         self,
         place: Place,
         life: Life,
+        model: ModelShown,
         turn: _Turn,
         begun_s: float,
         heard: "asyncio.Future[Heard | Refused]",
@@ -195,7 +205,8 @@ class Crew:
             taken_s = asyncio.get_running_loop().time() - begun_s
             self._slowness_s += _SLOWNESS_WEIGHT * (taken_s - self._slowness_s)
             place.shown.heard += 1
-            turn.tell(heard.result())
+            answer = heard.result()
+            turn.tell(Answered(heard=answer, model=model) if isinstance(answer, Heard) else answer)
 
     def _again(self, turn: _Turn) -> None:
         """By another worker, if it has not cost too many."""
@@ -246,7 +257,7 @@ class Crew:
         if self.model is None:
             for problem in ready.problems:
                 _log.warning("taught_sound_left_out", problem=problem)
-        self.model = ModelShown(
+        self.model = place.model = ModelShown(
             id=ready.model_id, name=ready.name, labels=ready.labels, thresholds=ready.thresholds
         )
         self._ready.set()

@@ -14,9 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from beepwatch import __version__
-from beepwatch.web.inference.answers import Heard, ModelShown, classification, verdict
+from beepwatch.web.inference.answers import ModelShown, classification, verdict
 from beepwatch.web.inference.counts import Counts
-from beepwatch.web.inference.crew import Crew, Overloaded, WorkerShown
+from beepwatch.web.inference.crew import Answered, Crew, Overloaded, WorkerShown
 from beepwatch.web.inference.door import Door, answered, refused
 from beepwatch.web.inference.schema import document
 from beepwatch.web.inference.uploads import Held, Refusal, Upload, reader_of, receive
@@ -79,12 +79,12 @@ class _Listening:
         return answered(health, status)
 
     async def inference(self, request: Request) -> Response:
-        return answered(verdict(await self._heard(request, raw=False, in_full=False)))
+        told = await self._heard(request, raw=False, in_full=False)
+        return answered(verdict(told.heard))
 
     async def classify(self, request: Request) -> Response:
-        heard = await self._heard(request, raw=True, in_full=True)
-        assert self._crew.model is not None  # noqa: S101 - a worker has answered
-        return answered(classification(heard, self._crew.model))
+        told = await self._heard(request, raw=True, in_full=True)
+        return answered(classification(told.heard, told.model))
 
     async def schema(self, _request: Request) -> Response:
         return Response(self._schema, media_type="application/json")
@@ -92,7 +92,7 @@ class _Listening:
     async def metrics(self, _request: Request) -> Response:
         return Response(self._counts.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def _heard(self, request: Request, *, raw: bool, in_full: bool) -> Heard:
+    async def _heard(self, request: Request, *, raw: bool, in_full: bool) -> Answered:
         """Raises Refusal and Overloaded."""
         self._crew.admit()
         with Upload(self._held) as upload:
@@ -100,8 +100,8 @@ class _Listening:
             answer = await _unless_gone(
                 self._crew.hear(upload.descriptor, in_full=in_full), request
             )
-        if isinstance(answer, Heard):
-            self._counts.heard(answer.duration_s)
+        if isinstance(answer, Answered):
+            self._counts.heard(answer.heard.duration_s)
             return answer
         raise Refusal(answer.status, answer.reason)
 

@@ -26,6 +26,8 @@ from beepwatch.sections import Machines as Section
 from tests.daemon.fans import hums, normal_fan, well, whining
 from tests.daemon.loud import START
 
+pytestmark = pytest.mark.slow
+
 
 class Flat:
     """A room, its clock, and what it has reported and told."""
@@ -217,6 +219,16 @@ def test_a_damaged_memory_is_a_watch_that_begins_anew(flat: Flat, damage: str) -
     flat.enter()
     assert flat.faults == []
     assert kinds(flat.hears(hums(whining(90)))) == [AlertKind.UNUSUAL]
+
+
+def test_a_memory_that_cannot_even_be_looked_at_is_a_watch_that_begins_anew(flat: Flat) -> None:
+    """Whose disk says EIO, say; ENAMETOOLONG here. The classifier hears everything else as well."""
+    flat.shelf.put(normal_fan(), START)
+    (flat.shelf.directory / "fan" / FILE).symlink_to("x" * 300)
+    flat.enter()
+    assert [note.ends for note in flat.pass_(1.0)] == ["fan"]  # what was open nobody knows
+    assert flat.faults == []
+    assert flat.fan.usable
 
 
 def test_the_memory_of_what_was_learned_before_says_nothing_of_what_is_learned_now(

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from rich.console import Console
 
+from beepwatch.train.datasets import showing
 from beepwatch.train.datasets.catalogue import NAME
 from beepwatch.train.datasets.checking import (
     Checked,
+    Counts,
     Pair,
     check,
     leak_findings,
@@ -18,6 +22,7 @@ from beepwatch.train.datasets.checking import (
     write_quarantine,
 )
 from beepwatch.train.datasets.showing import draw, show
+from beepwatch.train.datasets.splitting import SplitError
 from tests.train.datasets.sounds import RATE_HZ, convert, noise, write
 
 HEADER = "path,label,session,device,split,sha256\n"
@@ -109,6 +114,11 @@ def test_columns_that_are_not_named_make_no_leak(data: Path) -> None:
     assert [one.path for one in leaks] == ["bad/again.mp3"]
 
 
+def test_a_column_that_is_not_there_is_no_clean_bill(data: Path) -> None:
+    with pytest.raises(SplitError, match=r"dataset\.csv has no column 'sesion'; it has path, "):
+        check(data, by=["sesion"], workers=0)
+
+
 def test_channels_of_one_recording_are_no_duplicates(tmp_path: Path) -> None:
     for name in ("a.ch1.wav", "a.ch2.wav", "b.ch1.wav"):
         write(tmp_path / name, noise(1, seconds=1.0))
@@ -139,6 +149,23 @@ def test_the_list_is_a_table_that_is_read_again(checked: Checked, tmp_path: Path
     ]
     assert quarantined(file) == {one.path for one in checked.findings}
     assert [each.name for each in tmp_path.iterdir()] == ["quarantine.csv"]
+
+
+def test_labels_that_begin_alike_have_bars_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Figure] = []
+    monkeypatch.setattr(showing, "write_png", lambda figure, _: found.append(figure))
+    labels = {f"{'a' * 40}{number}": (number, 1.0) for number in (3, 2, 1)}
+    none: dict[str, tuple[int, float]] = {}
+    counts = Counts(
+        files=6,
+        seconds=3.0,
+        labels=labels,
+        **dict.fromkeys(("rates_hz", "channels", "bits", "durations", "formats", "splits"), none),
+    )
+    draw(Path("nowhere"), Checked(counts=counts, findings=()))
+    (axes,) = [one for one in found[0].axes if one.get_title() == "label"]
+    bars = [bar.get_bbox() for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert {round((bar.y0 + bar.y1) / 2): bar.width for bar in bars} == {0: 3, 1: 2, 2: 1}
 
 
 def test_it_is_shown_with_shares_and_drawn(checked: Checked, tmp_path: Path) -> None:

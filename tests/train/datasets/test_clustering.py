@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from beepwatch.train.datasets import clustering
 from beepwatch.train.datasets.clustering import (
     LARGEST_GROUP,
     clusters,
@@ -46,6 +47,21 @@ def test_the_most_uncertain_group_comes_first_and_in_it_the_highest_score() -> N
     groups = groups_of([planted(sizes)], scores)
     assert groups[0] == list(range(79, 39, -1))
     assert sorted(map(tuple, groups[1:])) == [tuple(range(39, -1, -1)), tuple(range(119, 79, -1))]
+
+
+def test_clips_are_clustered_once_however_many_groups_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else ten thousand clips, 250 groups, take 250 times as long."""
+    asked: list[int] = []
+
+    def counted(points: np.ndarray, count: int) -> np.ndarray:
+        asked.append(count)
+        return clusters(points, count)
+
+    monkeypatch.setattr(clustering, "clusters", counted)
+    groups_of([planted([40, 40, 40])], np.full(120, 0.5, dtype=np.float32))
+    assert asked == [3]
 
 
 def test_the_same_clips_give_the_same_groups() -> None:

@@ -254,6 +254,37 @@ def test_labels_of_a_table_and_of_all(phone: Path, tmp_path: Path) -> None:
     assert clips_below(tmp_path / "none") == ["unlabelled/a.wav"]
 
 
+def test_a_label_in_any_script_has_a_folder_of_a_name_that_is_short_enough(tmp_path: Path) -> None:
+    """File systems count bytes, and up to 255 of them."""
+    label = "洗濯機の終わりのブザー" * 12
+    done = imported(write(tmp_path / "a.wav", noise(1, seconds=0.1)), tmp_path / "out", label=label)
+    assert (done.problems, done.new) == ([], 1)
+    ((path, row),) = read_table(tmp_path / "out" / NAME).rows.items()
+    assert (row["label"], path.split("/")[0]) == (label, label[:85])
+
+
+def test_words_that_are_no_text_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """As a terminal gives what was typed in another encoding."""
+    file = write(tmp_path / "a.wav", noise(1, seconds=0.1))
+    for option in ("label", "licence"):
+        with pytest.raises(ConfigurationError, match=rf"--{option} is 'caf\\udce9', which is no t"):
+            imported(file, tmp_path / "out", 0, **{option: "caf\udce9"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recording_that_only_looks_as_one_that_was_brought_in_is_another(tmp_path: Path) -> None:
+    """Recorders without a clock give all files of all their cards one name, length and date."""
+    out = tmp_path / "out"
+    one, two = (tmp_path / card / "rec" / "R1.wav" for card in ("one", "two"))
+    for seed, file in enumerate((one, two)):
+        os.utime(write(file, noise(seed, seconds=0.5)), ns=(0, 0))
+        assert imported(file.parent, out).new == 1
+        assert imported(file.parent, out).new == 0
+    os.utime(write(one, noise(2, seconds=0.5)), ns=(0, 0))
+    assert imported(one.parent, out).new == 1
+    assert len(clips_below(out)) == 3
+
+
 def test_what_cannot_be_read_costs_a_line_and_what_breaks_off_gives_what_there_is(
     tmp_path: Path,
 ) -> None:
@@ -276,6 +307,18 @@ def test_what_cannot_be_read_costs_a_line_and_what_breaks_off_gives_what_there_i
     assert done.problems[3] == (
         "in/wash/text.wav: holds no sound that ffmpeg can decode. Give an audio file that plays."
     )
+
+
+def test_what_breaks_off_is_cut_at_silences_as_far_as_it_goes(tmp_path: Path) -> None:
+    file = tmp_path / "in" / "beep" / "a.wav"
+    sound, pause = noise(1, seconds=1.0), np.zeros(RATE_HZ, np.int16)
+    whole = write(file, np.concatenate([sound, pause, sound, sound])).read_bytes()
+    file.write_bytes(whole[: -2 * round(1.5 * RATE_HZ)])
+    done = imported(tmp_path / "in", tmp_path / "out", cut=Cut(at_silence=True))
+    rows = read_table(tmp_path / "out" / NAME).rows.values()
+    assert [(row["start_s"], row["duration_s"]) for row in rows] == [("0", "1.1"), ("1.9", "0.6")]
+    (problem,) = done.problems
+    assert problem.endswith("What comes before was imported.")
 
 
 def test_one_import_at_a_time_and_what_a_killed_one_left_goes(phone: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from beepwatch.errors import ConfigurationError
 from beepwatch.train.datasets.catalogue import COLUMNS, NAME, read_table
 from beepwatch.train.datasets.indexing import Division, Indexed, index
 from beepwatch.train.datasets.inspecting import digest_of
@@ -112,6 +113,18 @@ def test_a_split_that_cannot_be_made_writes_nothing(data: Path) -> None:
     with pytest.raises(SplitError, match="no recording has the device 'x'"):
         indexed(data, left_out="device", held_out="x")
     assert (data / NAME).read_bytes() == before
+
+
+def test_a_column_that_is_not_there_divides_nothing(data: Path) -> None:
+    with pytest.raises(SplitError, match=r"dataset\.csv has no column 'sesion'; it has path, "):
+        indexed(data, shares=SHARES, by=("sesion",))
+    assert not (data / NAME).exists()
+
+
+def test_words_that_are_no_text_are_refused(data: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"--licence is '\\udce9', which is no text"):
+        index(data, Division(), constants={"licence": "\udce9"}, workers=0)
+    assert not (data / NAME).exists()
 
 
 def test_each_device_is_a_fold(data: Path) -> None:

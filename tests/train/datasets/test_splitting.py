@@ -168,7 +168,7 @@ def test_shares_are_read(text: str, shares: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "many", "1/2/3/4", "0/0/0", "train=", "-1/2", "nan", "=3", "inf"]
+    "text", ["", "many", "1/2/3/4", "0/0/0", "train=", "-1/2", "nan", "=3", "inf", "a=1,a=2"]
 )
 def test_what_are_no_shares_is_said(text: str) -> None:
     with pytest.raises(SplitError, match="give 80/10/10"):

@@ -8,6 +8,7 @@ import pytest
 from beepwatch.train.datasets.catalogue import clips_below
 from beepwatch.train.datasets.inspecting import Inspection
 from beepwatch.train.datasets.surveying import FOLDER, Journal, Unseen, survey
+from tests.small_disk import small_disk
 from tests.train.datasets.sounds import noise, write
 
 
@@ -49,6 +50,17 @@ def test_only_what_is_new_or_changed_is_looked_at_again(data: Path) -> None:
     assert after[2] != before[1]
 
 
+def test_a_file_that_only_looks_the_same_is_looked_at_again(data: Path) -> None:
+    """Copied over another of its length, its date kept."""
+    file = data / "wash" / "1.wav"
+    before, looks = surveyed(data), file.stat()
+    write(file, noise(9, seconds=0.5))
+    os.utime(file, ns=(looks.st_atime_ns, looks.st_mtime_ns))
+    assert file.stat().st_size == looks.st_size
+    after = surveyed(data)
+    assert [one == two for one, two in zip(before, after, strict=True)] == [True, False, True, True]
+
+
 @pytest.mark.parametrize("end", [b'{"path": "wash/0.wav", "si', b"\xff\xfe\n", b"null\n[]\n{}\n"])
 def test_a_line_that_was_cut_off_or_damaged_costs_one_look(data: Path, end: bytes) -> None:
     first = surveyed(data)
@@ -63,6 +75,21 @@ def test_a_line_that_was_cut_off_or_damaged_costs_one_look(data: Path, end: byte
 def test_what_cannot_be_written_to_is_looked_at_all_the_same(data: Path) -> None:
     (data / FOLDER).write_text("in the way of the folder")
     assert [one.problem for one in surveyed(data)] == [""] * 4
+
+
+def test_on_a_full_disk_all_is_looked_at_and_known_as_long_as_it_takes(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", size_bytes=2_000_000) as disk:
+        for seed in range(4):
+            write(disk.path / "wash" / f"{seed}.wav", noise(seed, seconds=0.5))
+        (disk.path / FOLDER).mkdir()
+        (disk.path / FOLDER / "inspected.jsonl").touch()
+        disk.fill()
+        assert [one.problem for one in surveyed(disk.path)] == [""] * 4
+        with Journal(disk.path) as journal:
+            seen = list(survey(disk.path, clips_below(disk.path), journal, workers=0))
+            assert [journal.find(one.path) for one in seen] == seen
+        disk.make_room()
+        assert surveyed(disk.path) == seen
 
 
 def test_a_file_that_goes_away_meanwhile_is_told(data: Path) -> None:

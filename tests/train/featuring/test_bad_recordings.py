@@ -1,5 +1,6 @@
 """Recordings that are none, or broken, cost a line each and nothing else."""
 
+import errno
 import json
 import os
 import socket
@@ -13,7 +14,8 @@ import pytest
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.featuring.provenance import versions_of
 from beepwatch.train.featuring.recipe import read_feature_recipe
-from beepwatch.train.featuring.work import Job, Plan, work_on
+from beepwatch.train.featuring.sound import Recording
+from beepwatch.train.featuring.work import Job, Plan, work_on, work_on_one
 from tests.train.featuring.test_features import extract
 
 
@@ -72,6 +74,22 @@ def test_a_file_that_becomes_a_pipe_is_refused_by_the_worker_too(
     (done,) = work_on(plan, [Job(path="beep/a.wav", versions=("",))])
     assert done.problem is not None
     assert "is a pipe" in done.problem
+
+
+@pytest.mark.parametrize(
+    ("number", "is_full"), [("ENOSPC", True), ("EDQUOT", True), ("EIO", False)]
+)
+def test_no_room_ends_a_run_and_a_broken_disk_costs_a_recording(
+    number: str, is_full: bool, recipe_file: Path, data: Path
+) -> None:
+    def opened(*_: object) -> Recording:
+        raise OSError(getattr(errno, number), "as the system says")
+
+    recipe = read_feature_recipe(recipe_file)
+    plan = Plan(recipe=recipe, versions=versions_of(recipe, data), data=str(data), into=None)
+    done = work_on_one(plan, Job(path="beep/a.wav", versions=("",)), opened=opened)
+    assert done.problem is not None
+    assert done.disk_full is is_full
 
 
 def test_a_pipe_is_not_mixed_in(augmented_file: Path, data: Path, tmp_path: Path) -> None:

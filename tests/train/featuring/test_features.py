@@ -264,6 +264,38 @@ def test_an_array_of_somebody_else_is_not_overwritten(
     assert np.load(out / "features.npy").shape == (3,)
 
 
+def test_an_index_of_augmentations_that_nobody_made_is_told(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    extract(recipe_file, data, out)
+    first, row, *rows = (out / "index.csv").read_text().splitlines()
+    cells = row.split(",")
+    cells[5] = "far"
+    (out / "index.csv").write_text("\n".join([first, ",".join(cells), *rows]) + "\n")
+    with pytest.raises(FeatureStoreError, match=r"index\.csv is no index of features"):
+        extract(recipe_file, data, out)
+
+
+def test_a_sound_to_mix_in_that_is_another_now_is_heard(
+    augmented_file: Path, data: Path, tmp_path: Path
+) -> None:
+    """A process that has mixed in the one before, as a cluster's workers have."""
+    augmented_file.write_text(
+        augmented_file.read_text()
+        + '[[augment]]\nname = "busy"\n'
+        + 'steps = [{ kind = "mix", others = ["hum.wav"], snr_db = 5 }]\n'
+    )
+    hiss(data / "hum.wav", 50)
+    extract(augmented_file, data, tmp_path / "before")
+    hiss(data / "hum.wav", 51)
+    extract(augmented_file, data, tmp_path / "after")
+    before, after = (index(tmp_path / name) for name in ("before", "after"))
+    for one, two in zip(before, after, strict=True):
+        same = rows_of(tmp_path / "before", one) == rows_of(tmp_path / "after", two)
+        assert same.all() == (one["augmentation"] != "busy")
+
+
 def test_a_sound_to_mix_in_that_is_missing_is_named(
     augmented_file: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -282,6 +314,24 @@ def test_what_the_quarantine_names_is_left_out(
     outcome = extract(recipe_file, data, tmp_path / "out")
     assert (outcome.recordings, outcome.left_out, outcome.problems) == (5, 1, ())
     assert "beep/b.wav" not in {entry["path"] for entry in index(tmp_path / "out")}
+
+
+def test_a_quarantine_that_went_through_a_spreadsheet_is_read(
+    recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    """Which put a byte order mark before it."""
+    list_ = "path,reason,detail\nbeep/b.wav,clipped,much\n"
+    (data / "quarantine.csv").write_text(list_, encoding="utf-8-sig")
+    assert extract(recipe_file, data, tmp_path / "out").left_out == 1
+
+
+@pytest.mark.parametrize("text", ["name\nbeep/b.wav\n", 'path\n"' + "x" * 200_000 + '"\n'])
+def test_a_quarantine_that_is_none_is_told(
+    text: str, recipe_file: Path, data: Path, tmp_path: Path
+) -> None:
+    (data / "quarantine.csv").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"quarantine\.csv is no list of `dataset check`"):
+        extract(recipe_file, data, tmp_path / "out")
 
 
 def test_a_quarantine_that_names_everything_is_told(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.classify.engines import Answers
+from beepwatch.errors import ConfigurationError
 from beepwatch.train.evaluation import RAW, Study, own_hearing, raw_hearing
 from beepwatch.train.judging.gallery import evaluate_into, worst, write_gallery
 from beepwatch.train.judging.results import as_markdown, as_text, tables
@@ -106,6 +107,14 @@ def test_tables_read_the_same_as_text_and_markdown(data: Path) -> None:
     assert "2 streams at each SNR" in text
     assert "0.0 (0.0 to 2213.3)" in text  # none in 6 s
     assert text.count("Single pulses") == 0
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_done(
+    data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="file cannot be made: File exists"):
+        evaluate_into(tmp_path / "file", find_bundle("beep"), data, "dev", report=pytest.fail)
 
 
 def test_a_bundle_is_evaluated_into_a_directory(data: Path, tmp_path: Path) -> None:

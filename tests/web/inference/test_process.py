@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -11,13 +12,15 @@ import pytest
 import structlog
 
 from beepwatch.classify.bundle import find_bundle
+from beepwatch.classify.shelf import Shelf
 from beepwatch.web.inference import crew, process
 from beepwatch.web.inference.answers import Heard, Refused
-from beepwatch.web.inference.crew import Crew, Overloaded
+from beepwatch.web.inference.crew import Answered, Crew, Overloaded
 from beepwatch.web.inference.process import TooSlow, WorkerLost, begin
 from beepwatch.web.inference.routes import application
 from beepwatch.web.inference.uploads import Held, Upload
 from beepwatch.web.inference.worker import Settings
+from tests.classify.pitched import pitched
 from tests.web.inference.recordings import written
 
 
@@ -115,10 +118,41 @@ async def test_nobody_waits_for_a_worker_for_ever(
     assert one.waiting == 0
 
 
+@pytest.mark.asyncio
+async def test_an_answer_has_the_labels_of_the_worker_that_gave_it(tmp_path: Path) -> None:
+    """One that began after something was taught knows more than those from before."""
+    one = Crew(settings(tmp_path), workers=2, most_waiting=1)
+    await one.start()
+    try:
+        killed = (await living(one)).pop()
+        Shelf(tmp_path).put(pitched("oven", 2_000.0), datetime(2026, 3, 1, tzinfo=UTC))
+        os.kill(killed, signal.SIGKILL)
+        while killed in await living(one):
+            await asyncio.sleep(0.01)
+        async with client_of(one) as client:
+            told = await asyncio.gather(
+                *(client.post("/v1/classify", files={"file": written()}) for _ in range(2))
+            )
+    finally:
+        await one.stop()
+    assert [answer.status_code for answer in told] == [200, 200]
+    models = [answer.json()["model"]["labels"] for answer in told]
+    assert sorted(models) == [["beep"], ["beep", "oven"]]
+    assert [list(answer.json()["probabilities"]) for answer in told] == models
+
+
+async def living(crew: Crew) -> set[int]:
+    """The workers, once each place has one."""
+    async with asyncio.timeout(60):
+        while None in (alive := {shown.pid for shown in crew.shown}):
+            await asyncio.sleep(0.01)
+    return {pid for pid in alive if pid is not None}
+
+
 class Faulty(Crew):
     """Does what nobody foresaw."""
 
-    async def hear(self, descriptor: int, *, in_full: bool) -> Heard | Refused:
+    async def hear(self, descriptor: int, *, in_full: bool) -> Answered | Refused:
         """Fails."""
         del in_full
         raise RuntimeError(f"descriptor {descriptor > 0} was unforeseen")
