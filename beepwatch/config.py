@@ -71,7 +71,7 @@ def default_file(environment: Mapping[str, str] | None = None) -> Path:
     """The user's own configuration file, whether or not it exists yet."""
     environment = os.environ if environment is None else environment
     base = environment.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "beepwatch" / "config.toml"
+    return expanded("XDG_CONFIG_HOME", base) / "beepwatch" / "config.toml"
 
 
 def telegram_token(
@@ -207,7 +207,7 @@ def display_values(loaded: Loaded) -> list[tuple[str, str, str]]:
 
 def _existing_file(environment: Mapping[str, str]) -> Path | None:
     if named := environment.get(CONFIG_VARIABLE):
-        return Path(named).expanduser()
+        return expanded(CONFIG_VARIABLE, named)
     for file in (default_file(environment), SYSTEM_FILE):
         try:
             if file.is_file():

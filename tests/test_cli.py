@@ -210,7 +210,7 @@ def test_what_may_not_be_opened_is_said_in_one_line(
     assert run_command_line(["config", "check"]) == 1
     assert capsys.readouterr().err == (
         "beepwatch: /var/lib/closed is not yours to use: Permission denied. "
-        "Run it with sudo if it belongs to the service, or see store.directory.\n"
+        "Run it with sudo if it belongs to the service, or mend its permissions.\n"
     )
 
 

@@ -46,6 +46,13 @@ def test_without_file_and_environment_every_key_has_its_default(tmp_path: Path) 
     assert loaded.config.rules == (Rule(label="beep"),)
 
 
+@pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "BEEPWATCH_CONFIG"])
+def test_a_home_of_nobody_is_told_with_the_variable(variable: str, tmp_path: Path) -> None:
+    environment = {"XDG_CONFIG_HOME": str(tmp_path), variable: "~nobody-of-that-name/x"}
+    with pytest.raises(ConfigurationError, match=f"{variable} is '~nobody.*no such user's home"):
+        load(None, environment)
+
+
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, "[capture]\nhop_s = 0.5\nwindow_s = 2\nrate_hz = 8000\n")
     environment = {"BEEPWATCH_CAPTURE__HOP_S": "0.7", "BEEPWATCH_CAPTURE__RATE_HZ": "44100"}

@@ -60,7 +60,7 @@ def _complain(error: Exception, given: list[str]) -> int:
     elif isinstance(error, PermissionError) and error.filename:
         text = (
             f"{error.filename} is not yours to use: {error.strerror}. "
-            "Run it with sudo if it belongs to the service, or see store.directory."
+            "Run it with sudo if it belongs to the service, or mend its permissions."
         )
         exit_code = 1
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

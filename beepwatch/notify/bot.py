@@ -21,7 +21,7 @@ from beepwatch.notify.clips import Encoder
 from beepwatch.notify.settings import with_telegram, write_again, write_private
 from beepwatch.notify.telegram import TelegramChannel, open_bot, redact
 from beepwatch.secrecy import Secret
-from beepwatch.sections import Telegram
+from beepwatch.sections import Telegram, expanded
 
 _CODE_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that look like another
 _RATE_HZ = 16_000
@@ -61,12 +61,12 @@ def pair(
     if token is None:
         token = Secret(ask().strip())
     settings = _read(config_file)
+    named = telegram.token_file or str(config_file.parent / "telegram-token")
+    token_file = expanded("notify.telegram.token_file", named).absolute()
     code = "".join(secrets.choice(_CODE_LETTERS) for _ in range(8))
     name, chat_id = asyncio.run(
         _find_chat(token, telegram.base_url, code, say, within_s=within_s, poll_s=poll_s)
     )
-    token_file = Path(telegram.token_file or config_file.parent / "telegram-token").expanduser()
-    token_file = token_file.absolute()
     chat_ids = list(dict.fromkeys((*telegram.chat_ids, chat_id)))
     changed = with_telegram(settings, chat_ids, token_file)
     write_private(token_file, token.reveal() + "\n")

@@ -118,8 +118,9 @@ def check_groups(recordings: Iterable[Recording]) -> None:
         key = (recording.source, recording.group)
         split = split_of.setdefault(key, recording.split)
         if split != recording.split:
+            of = f" of {recording.source}" if recording.source else ""
             raise DatasetError(
-                f"group {recording.group!r} of {recording.source} is in both {split} and "
+                f"group {recording.group!r}{of} is in both {split} and "
                 f"{recording.split}: {recording.path}. A group belongs to one split."
             )
 

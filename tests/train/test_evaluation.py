@@ -219,7 +219,7 @@ def test_an_evaluation_names_its_numbers_and_prints_them(data: Path) -> None:
     [
         ("gone.wav,dev,household,,", "cannot read {data}/gone.wav: there is no such file"),
         ("one.wav,dev,household,,long", "duration_s is 'long'; it has to be a number"),
-        ("home.wav,test,household,hall,", "group 'hall' of  is in both dev and test: home.wav"),
+        ("home.wav,test,household,hall,", "group 'hall' is in both dev and test: home.wav"),
     ],
 )
 def test_a_manifest_that_is_wrong_is_told_before_anything_is_done(

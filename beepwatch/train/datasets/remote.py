@@ -116,7 +116,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def location_of(address: str) -> Location:
-    """A URL's, or a path on a disk here."""
+    """A URL's, or a path on a disk here. Raises ConfigurationError for no name at all."""
+    if not address:
+        raise ConfigurationError("'' names no file. Give its path, or . for this directory.")
     return Remote(address) if _URL.match(address) else Path(address)
 
 

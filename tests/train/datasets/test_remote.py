@@ -15,7 +15,7 @@ import pytest
 
 from beepwatch.cli import run_command_line
 from beepwatch.clock import ManualClock
-from beepwatch.errors import BeepwatchError, UnreadableAudio
+from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
 from beepwatch.train import features
 from beepwatch.train.datasets import remote
 from beepwatch.train.datasets.checking import check
@@ -86,6 +86,12 @@ def extract(recipe: Path, data: str, out: Path, workers: int = 0) -> features.Ou
 
 def stored(out: Path) -> list[bytes]:
     return [(out / name).read_bytes() for name in FILES]
+
+
+def test_an_empty_name_is_not_this_directory() -> None:
+    """As where a shell's variable is not set."""
+    with pytest.raises(ConfigurationError, match="'' names no file"):
+        location_of("")
 
 
 def test_features_of_a_url_are_those_of_the_directory(
