@@ -296,6 +296,35 @@ def test_room_of_sound_that_waited_goes_back_to_the_disk_instead_of_costing_clip
     shortened.close()
 
 
+def test_an_event_whose_sound_has_gone_takes_little_room_for_good(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
+    """Sound leaves rows of all sizes on the database's pages, and takes the pages along."""
+
+    def used_bytes() -> int:
+        with database.reading() as sql:
+            pages, free, size = (
+                sql.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
+    def hear(first: int, count: int) -> None:
+        for number in range(first, first + count):
+            outbox.write(event=beep(60.0 * number), clip=sound(0.5 + 0.01 * number))
+            if number % 4 == 3:
+                for event_id in library.pending():
+                    keep(library, event_id)
+
+    hear(0, 20)
+    before_bytes = used_bytes()
+    hear(20, 80)
+    assert used_bytes() - before_bytes < 80 * 500
+    library.tidy(NOON, keep_days=30, max_mb=0, min_free_mb=0)
+    assert [library.path(event_id) for event_id in range(1, 101)] == 100 * [None]
+    assert database.integrity() == []
+
+
 def test_a_picture_goes_with_the_clips_of_its_time_unless_it_is_still_to_be_told(
     outbox: Outbox, library: Library
 ) -> None:
