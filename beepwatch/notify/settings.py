@@ -47,9 +47,9 @@ def write_again(path: Path, text: str) -> None:
 
 def write_private(path: Path, text: str, mode: int = _PRIVATE) -> None:
     """Write a file that only its owner can read, all of it or nothing. A link stays a link."""
-    target = path.resolve()
-    unfinished = target.with_name(f".{target.name}.new")
     try:
+        target = path.resolve()
+        unfinished = target.with_name(f".{target.name}.new")
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished.unlink(missing_ok=True)  # its mode would stay
         handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
@@ -59,10 +59,10 @@ def write_private(path: Path, text: str, mode: int = _PRIVATE) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(target)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: of `resolve`, until Python 3.13
+        reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
         raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}. "
-            "Give a file that you can write with --config."
+            f"{path} cannot be written: {reason}. Give a file that you can write with --config."
         ) from error
 
 

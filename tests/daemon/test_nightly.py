@@ -50,6 +50,14 @@ def test_the_next_night_is_by_the_clock_on_the_wall(now: str, due: str) -> None:
     assert found.astimezone(UTC) == datetime.fromisoformat(due).replace(tzinfo=UTC)
 
 
+async def waiting(one: Nightly) -> "asyncio.Future[str]":
+    """Its next line, for which it is not yet the time."""
+    line = asyncio.ensure_future(anext(one.lines()))
+    await asyncio.sleep(0.05)
+    assert not line.done()
+    return line
+
+
 def test_at_the_time_the_process_is_started_and_what_it_says_is_told_once(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,9 +68,7 @@ def test_at_the_time_the_process_is_started_and_what_it_says_is_told_once(
 
     async def nights() -> tuple[str, str]:
         one = Nightly(HALF_PAST_THREE, UTC, clock, database, find_bundle("beep"))
-        first = asyncio.ensure_future(anext(one.lines()))
-        await asyncio.sleep(0.05)
-        assert not first.done()
+        first = await waiting(one)
         clock.advance(60)
         line = await first
         return line, await one.learn()
@@ -83,8 +89,7 @@ def test_a_clock_that_is_set_back_puts_no_night_off(
 
     async def night() -> str:
         one = Nightly(HALF_PAST_THREE, UTC, clock, database, find_bundle("beep"))
-        line = asyncio.ensure_future(anext(one.lines()))
-        await asyncio.sleep(0.05)
+        line = await waiting(one)
         clock.set_utc(datetime(2026, 3, 1, 3, 29, tzinfo=UTC))
         await asyncio.sleep(0.05)
         clock.advance(60)

@@ -107,6 +107,14 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert stat.S_IMODE(kept.stat().st_mode) == 0o644
 
 
+def test_links_that_lead_in_a_circle_are_told(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(ConfigurationError, match="one cannot be written: "):
+        write_private(one, "a")
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"config\.toml cannot be written: .*--config"):
