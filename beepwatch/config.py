@@ -7,15 +7,16 @@ finds the token, and a `Secret` prints as nothing.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.secrecy import BOT_TOKEN, Secret, without_secrets
-from beepwatch.sections import Config, Rule, Telegram, expanded
+from beepwatch.sections import Capture, Config, Rule, Telegram, expanded
 from beepwatch.validation import explain, shortened, stream_address
 
 ENVIRONMENT_PREFIX = "BEEPWATCH_"
@@ -63,7 +64,7 @@ def load(
             explain(str(error), values, origins=origins, file=file, root=Config)
         ) from None
     _check_characters(msgspec.to_builtins(config), origins)
-    _check_relations(config, file)
+    _check_relations(config, origins, file)
     return Loaded(config=config, file=file, origins=origins)
 
 
@@ -219,7 +220,7 @@ def _existing_file(environment: Mapping[str, str]) -> Path | None:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors mark UTF-8
     except FileNotFoundError:
         raise ConfigurationError(
             f"the configuration file {file} does not exist. Give an existing one with --config, "
@@ -294,46 +295,69 @@ def _check_characters(values: Mapping[str, Any], origins: Mapping[str, str]) -> 
         value = _get(values, key)
         if isinstance(value, str) and _NOT_TEXT.search(value):
             raise ConfigurationError(
-                f"{origins.get(key, 'configuration')}: {key} is {shortened(repr(value))}, "
-                "with what is no character of a line. Write it again."
+                f"{origins.get(key, 'configuration')}: {key} is "
+                f"{shortened(without_secrets(repr(value)))}, with what is no character of a line. "
+                "Write it again."
             )
 
 
-def _check_relations(config: Config, file: Path | None) -> None:
-    """What no single key can be wrong about alone."""
-    capture = config.capture
-    where = str(file or "configuration")
+def _check_relations(config: Config, origins: Mapping[str, str], file: Path | None) -> None:
+    """What is wrong though each value is of the right kind."""
+    checks: dict[str, Callable[[], object]] = {
+        "capture.hop_s": lambda: _check_hop(config.capture),
+        "notify.telegram.token_file": lambda: _check_token_file(config.notify.telegram),
+        "notify.telegram.base_url": lambda: _check_base_url(config.notify.telegram),
+        "store.directory": lambda: config.store.path,
+        "capture.source": lambda: source_kind(config.capture.source),
+        "teaching.nightly": config.teaching.nightly_at,
+        "machines.quiet_hours": config.machines.quiet_from_to,
+        "rules": lambda: _check_rules(config.rules),
+    }
+    for key, check in checks.items():
+        try:
+            check()
+        except ConfigurationError as error:
+            where = origins.get(key) or file or "configuration"
+            raise ConfigurationError(f"{where}: {error}") from None
+
+
+def _check_hop(capture: Capture) -> None:
     if capture.hop_s > capture.window_s:
         raise ConfigurationError(
-            f"{where}: capture.hop_s is {capture.hop_s} and capture.window_s is "
+            f"capture.hop_s is {capture.hop_s} and capture.window_s is "
             f"{capture.window_s}, so sound between windows would be lost. "
             "Set hop_s to at most window_s."
         )
-    if BOT_TOKEN.search(config.notify.telegram.token_file):
+
+
+def _check_token_file(telegram: Telegram) -> None:
+    if BOT_TOKEN.search(telegram.token_file):
         raise ConfigurationError(
-            f"{where}: notify.telegram.token_file holds the token itself. Write the token into a "
+            "notify.telegram.token_file holds the token itself. Write the token into a "
             "file of mode 0600 and set that file's path, or run `beepwatch telegram pair`."
         )
-    if not config.notify.telegram.base_url.startswith(("https://", "http://")):
+
+
+def _check_base_url(telegram: Telegram) -> None:
+    """The token is put behind it: without a path it would be part of host or port."""
+    try:
+        parts = urlsplit(telegram.base_url)
+        usable = parts.hostname and parts.path and not parts.query and not parts.fragment
+        _ = parts.port  # which is read only now
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in ("https", "http"):
         raise ConfigurationError(
-            f"{where}: notify.telegram.base_url is no address. Write it as https://HOST/bot, "
+            "notify.telegram.base_url is no address with a path. Write it as https://HOST/bot, "
             "or leave it out."
         )
-    try:
-        _ = config.store.path
-        source_kind(capture.source)
-        config.teaching.nightly_at()
-        config.machines.quiet_from_to()
-        for rule in config.rules:
-            rule.quiet_from_to()
-            _check_text(rule)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{where}: {error}") from None
 
 
-def _check_text(rule: Rule) -> None:
-    if _NOT_TEXT.search(rule.text):
-        raise ConfigurationError(
-            f"rules.text is {shortened(repr(rule.text))}, with what is no character of a line. "
-            "Write it again."
-        )
+def _check_rules(rules: Iterable[Rule]) -> None:
+    for rule in rules:
+        rule.quiet_from_to()
+        if _NOT_TEXT.search(rule.text):
+            raise ConfigurationError(
+                f"rules.text is {shortened(repr(rule.text))}, with what is no character of a line. "
+                "Write it again."
+            )

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 
-from beepwatch.secrecy import BOT_TOKEN, Secret
+from beepwatch.secrecy import BOT_TOKEN, Secret, without_secrets
 
 REDACTED = "[redacted]"
 _PRIORITIES = {"CRITICAL": 2, "ERROR": 3, "WARNING": 4, "INFO": 6, "DEBUG": 7}
@@ -33,7 +33,7 @@ class Redactor:
     """Takes known secrets, and whatever looks like a bot token, out of every logged value."""
 
     def __init__(self, secrets: tuple[Secret, ...]) -> None:
-        self._texts = tuple(secret.reveal() for secret in secrets if secret.reveal())
+        self._texts = tuple(text for secret in secrets for text in secret.spellings())
 
     def __call__(
         self, _logger: object, _method: str, event: MutableMapping[str, Any]
@@ -50,7 +50,7 @@ class Redactor:
         if value is None or isinstance(value, bool | int | float):
             return value
         text = value if isinstance(value, str) else str(value)
-        cleaned = BOT_TOKEN.sub(REDACTED, text)
+        cleaned = without_secrets(BOT_TOKEN.sub(REDACTED, text))
         for secret in self._texts:
             cleaned = cleaned.replace(secret, REDACTED)
         return value if cleaned == text else cleaned

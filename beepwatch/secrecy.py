@@ -3,6 +3,7 @@
 import re
 import resource
 from contextlib import suppress
+from pathlib import Path
 
 # Also inside a URL, where "bot" stands before it.
 BOT_TOKEN = re.compile(r"(?<!\d)\d{6,}(?::|%3A)[A-Za-z0-9_-]{30,}")
@@ -16,6 +17,8 @@ def leave_no_core() -> None:
     """A process that knows a secret, and what it starts, leaves no memory on the disk."""
     with suppress(OSError, ValueError):  # where a sandbox forbids it, LimitCORE= has done it
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # a program that takes cores through a pipe need not heed the limit
+        Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
 
 
 class Secret:
@@ -29,6 +32,11 @@ class Secret:
     def reveal(self) -> str:
         """The secret itself, for the one call that needs it."""
         return self._value
+
+    def spellings(self) -> tuple[str, ...]:
+        """As it may stand in a text: of a bot's token the half behind the colon is secret alone."""
+        half = self._value.partition(":")[2] if BOT_TOKEN.fullmatch(self._value) else ""
+        return tuple(text for text in (self._value, half) if text)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and self._value == other._value

@@ -18,6 +18,7 @@ _TIME_OF_DAY = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)$")
 _QUIET_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$")
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+ChatId = Annotated[int, Meta(ge=-(2**52), le=2**52)]  # at most 52 bits, says the Bot API's manual
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +40,7 @@ class Capture(Section, frozen=True, kw_only=True):
 class Model(Section, frozen=True, kw_only=True):
     """[model]: what names the sounds."""
 
-    bundle: str = "beep"
+    bundle: Annotated[str, Meta(min_length=1)] = "beep"
     runtime: Literal["onnx", "torch"] = "onnx"
 
 
@@ -109,7 +110,7 @@ class Console(Section, frozen=True, kw_only=True):
 class Telegram(Section, frozen=True, kw_only=True):
     """[notify.telegram]: alerts as Telegram messages; the token is kept elsewhere."""
 
-    chat_ids: tuple[int, ...] = ()
+    chat_ids: tuple[ChatId, ...] = ()
     base_url: str = "https://api.telegram.org/bot"
     token_file: str = ""
     commands: bool = True  # buttons under alerts, and answers to what the chats write

@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 
 from beepwatch.classify.bundle import find_bundle, load_bundle
 from beepwatch.classify.engines import Engine, open_engine
-from beepwatch.decide.episodes import KNOWN_ODDS, lowered
+from beepwatch.decide.believing import KNOWN_ODDS, lowered
 from beepwatch.decide.opinion import Traits, traits
 from beepwatch.decide.pulses import Moment, Pulse, PulseFinder
 from beepwatch.train import augment, synthesis

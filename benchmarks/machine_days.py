@@ -24,16 +24,15 @@ from beepwatch.decide.condition import MachineWatch, Unusual
 from beepwatch.train import augment
 from beepwatch.train.dataset import choose, read_manifest
 from beepwatch.train.machines.learning import learn_normal
+from benchmarks.machine_features import Sound, portrayed
 from benchmarks.machines import (
     INTACT,
     LEARNING_HOP_S,
     Flight,
-    Sound,
     cut,
     flights,
     normals,
     of,
-    portrayed,
     sounds,
     tasks,
 )

@@ -1,13 +1,15 @@
 """Telling a failing machine from a sound one, and its faults apart, beside what is tried first.
 
-    python -m benchmarks.machines --data DIR [--choosing] [--write-bank FILE]
+    python -m benchmarks.machines --data DIR [--rivals] [--choosing] [--write-bank FILE]
 
 The machine is a quadcopter: flights of mission `square` are learned from, those of `f8` judged, in
 windows of 3 s, 1.5 s apart. Over them lie household recordings of the test split at an SNR that is
 the ratio of the RMS of the window and of what is laid over it. "plain" is the mean and deviation of
 64 log-mel bands with a Mahalanobis distance or a logistic regression, as any engineer tries first;
 "plain, room" learns from the same with household sound of the train split mixed in (and, for the
-faults, by linear discriminants, as what ships does); "quartiles" is what ships. With --choosing,
+faults, by linear discriminants, as what ships does); "quartiles" is what ships. --rivals adds the
+networks of `benchmarks/machine_rivals.py`, trained from the same windows, without and with the same
+household mixed in: tens of minutes. With --choosing,
 `f8` and the test split are not touched: a third of the flights of `square`, or a direction, are
 held back instead, under household recordings of the dev split.
 """
@@ -17,11 +19,11 @@ import re
 import resource
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
@@ -33,12 +35,13 @@ from beepwatch.classify.condition import Listener
 from beepwatch.classify.faults import Diagnostician
 from beepwatch.classify.novelties import Attention
 from beepwatch.classify.portraits import portrait
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, spectrum
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES
 from beepwatch.train import augment
 from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
 from beepwatch.train.machines import household
 from beepwatch.train.machines.learning import learn_normal
 from beepwatch.train.machines.naming import learn_faults
+from benchmarks.machine_features import Features, Sound, plain, portrayed, quartiles
 
 SNRS_DB = (None, 10.0, 0.0, -6.0)
 NORMAL_S = 300.0  # that is learned from
@@ -49,8 +52,8 @@ COPIES = 8
 SEED = 7
 INTACT = "0000"
 
-Sound = NDArray[np.float32]
-Features = NDArray[np.float32]
+Scoring = tuple[Callable[[Sound], Features], Callable[[Features], Features]]
+Naming = tuple[Callable[[Sound], Features], Callable[[Features], list[str]]]
 _FLIGHT = re.compile(r"uav_(?:normal|(?:3_4_broken_)?\d_broken_(\d{4}))_(c?cw)_(\w+)_(\d+)_ch1")
 
 
@@ -76,6 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--choosing", action="store_true")
+    parser.add_argument("--rivals", action="store_true")
     parser.add_argument("--write-bank", type=Path)
     arguments = parser.parse_args()
     recordings = read_manifest(arguments.data)
@@ -93,15 +97,15 @@ def main() -> None:
     )
     faults, direction = tasks(flown, choosing=arguments.choosing)
     print(f"{len(faults.known)} flights known, {len(faults.judged)} judged; AUC / pAUC (p = 0.1)")
-    report_normal(faults, over, room)
+    report_normal(faults, over, room, rivals=arguments.rivals)
     if arguments.choosing:
-        report_normal(direction, over, room)
+        report_normal(direction, over, room, rivals=arguments.rivals)
     print("accuracy / macro F1")
     for name, task in (("", faults), ("other direction, ", direction)):
-        report_faults(f"{name}five", task, over, room, five=True)
-        report_faults(f"{name}sixteen", task, over, room, five=False)
+        for five, classes in ((True, "five"), (False, "sixteen")):
+            report_faults(f"{name}{classes}", task, over, room, five=five, rivals=arguments.rivals)
     if not arguments.choosing:
-        report_clips(arguments.data, recordings)
+        report_clips(arguments.data, recordings, rivals=arguments.rivals)
     report_cost(faults)
 
 
@@ -164,42 +168,6 @@ def mixed(
             return augment.over(window, piece, snr_db)
 
 
-# Features
-
-_FRAME, _MELS = 1_024, 64
-
-
-def _mel_filters() -> Features:
-    edges_mel = np.linspace(0, 2_595 * np.log10(1 + RATE_HZ / 2 / 700), _MELS + 2)
-    edges_hz = 700 * (10 ** (edges_mel / 2_595) - 1)
-    line_hz = np.fft.rfftfreq(_FRAME, 1 / RATE_HZ)
-    rising = (line_hz - edges_hz[:-2, None]) / np.diff(edges_hz)[:-1, None]
-    falling = (edges_hz[2:, None] - line_hz) / np.diff(edges_hz)[1:, None]
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-
-
-_FILTERS = _mel_filters()
-_WINDOW = np.hanning(_FRAME + 1)[:-1].astype(np.float32)
-
-
-def plain(window: Sound) -> Features:
-    """Mean and deviation over time of 64 log-mel bands, [128]."""
-    frames = np.lib.stride_tricks.sliding_window_view(window, _FRAME)[:: _FRAME // 2] * _WINDOW
-    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
-    bands = np.log(power @ _FILTERS.T + 1e-8)
-    return np.concatenate([bands.mean(axis=0), bands.std(axis=0)]).astype(np.float32)
-
-
-def quartiles(window: Sound) -> Features:
-    """What ships, of full scale 1."""
-    return spectrum(augment.to_int16(window))
-
-
-def portrayed(window: Sound) -> Features:
-    """What is learned from when all is well, of full scale 1."""
-    return portrait(augment.to_int16(window))
-
-
 def of(
     flown: Sequence[Flight],
     features: Callable[[Sound], Features],
@@ -224,6 +192,15 @@ def of(
     return np.stack(rows), blades
 
 
+def _maker(
+    known: Sequence[Flight], room: Sequence[Sound]
+) -> Callable[[Callable[[Sound], Features], bool], tuple[Features, list[str]]]:
+    """What is learned from: `of` all windows, alone or with household sound over copies of them."""
+    return lambda features, with_room: of(
+        known, features, LEARNING_HOP_S, others=room, copies=COPIES if with_room else 0
+    )
+
+
 def normals(flown: Sequence[Flight]) -> list[Flight]:
     """The intact ones of both directions in turn, five minutes at most."""
     intact = sorted(
@@ -237,17 +214,23 @@ def normals(flown: Sequence[Flight]) -> list[Flight]:
 # What is reported
 
 
-def report_normal(task: Task, over: Sequence[Sound], room: Sequence[Sound]) -> None:
+def report_normal(
+    task: Task, over: Sequence[Sound], room: Sequence[Sound], *, rivals: bool
+) -> None:
     """Learned from intact blades alone."""
     known = normals(task.known)
     alone, _ = of(known, plain)
     noisy, _ = of(known, plain, LEARNING_HOP_S, others=room, copies=COPIES)
     learned = Listener(learn_normal("propellers", of(known, portrayed, LEARNING_HOP_S)[0]))
-    ways = {
+    ways: dict[str, Scoring] = {
         "plain": (plain, _mahalanobis(alone)),
         "plain, room": (plain, _mahalanobis(noisy)),
-        "quartiles": (quartiles, lambda spectra: learned.distances(spectra).min(axis=1)),
+        "quartiles": (quartiles, partial(_from_nearest, learned)),
     }
+    if rivals:
+        from benchmarks import machine_rivals  # which needs torch
+
+        ways |= machine_rivals.autoencoders(_maker(known, room))
     print(f"normal sound: {len(known)} flights, {len(learned.normal.states)} operating states")
     for name, (features, score) in ways.items():
         cells = []
@@ -259,7 +242,7 @@ def report_normal(task: Task, over: Sequence[Sound], room: Sequence[Sound]) -> N
                 f"{roc_auc_score(broken, scores):.3f} / "
                 f"{roc_auc_score(broken, scores, max_fpr=0.1):.3f}"
             )
-        print(f"  {name:22}", *cells, sep="  ", flush=True)
+        print(f"  {name:28}", *cells, sep="  ", flush=True)
 
 
 def _mahalanobis(rows: Features) -> Callable[[Features], Features]:
@@ -269,7 +252,13 @@ def _mahalanobis(rows: Features) -> Callable[[Features], Features]:
 
 
 def report_faults(
-    name: str, task: Task, over: Sequence[Sound], room: Sequence[Sound], *, five: bool
+    name: str,
+    task: Task,
+    over: Sequence[Sound],
+    room: Sequence[Sound],
+    *,
+    five: bool,
+    rivals: bool,
 ) -> None:
     """Which blades are broken, or how many."""
 
@@ -280,11 +269,15 @@ def report_faults(
     noisy, noisy_blades = of(task.known, plain, LEARNING_HOP_S, others=room, copies=COPIES)
     rows, blades = of(task.known, quartiles, LEARNING_HOP_S)
     doctor = Diagnostician(learn_faults("propellers", rows, blades))
-    ways = {
+    ways: dict[str, Naming] = {
         "plain": (plain, _logistic(alone, labels(alone_blades))),
         "plain, room": (plain, _discriminants(noisy, labels(noisy_blades))),
         "quartiles": (quartiles, lambda more: _told(doctor, more, labels)),
     }
+    if rivals:
+        from benchmarks import machine_rivals  # which needs torch
+
+        ways |= machine_rivals.networks(_maker(task.known, room), labels)
     for way, (features, tell) in ways.items():
         cells = []
         for snr_db in SNRS_DB:
@@ -292,7 +285,7 @@ def report_faults(
             truth, told = labels(blades), tell(rows)
             right = np.mean([a == b for a, b in zip(truth, told, strict=True)])
             cells.append(f"{right:.3f} / {f1_score(truth, told, average='macro'):.3f}")
-        print(f"  {name:26}{way:12}", *cells, sep="  ", flush=True)
+        print(f"  {name:26}{way:16}", *cells, sep="  ", flush=True)
 
 
 def _logistic(rows: Features, labels: Sequence[str]) -> Callable[[Features], list[str]]:
@@ -317,29 +310,48 @@ def _told(
     return [names[index] for index in likeliest]
 
 
-def report_clips(data: Path, recordings: Sequence[Recording]) -> None:
-    """The few clips of DCASE 2020 that are there: five minutes normal, the rest judged."""
-    of_set = [one for one in recordings if "Zyy438" in one.path]
-    normal = [one for one in of_set if one.category == "machine_normal"]
-    broken = [one for one in of_set if one.category == "machine_abnormal"]
-    known, held_back = normal[:30], normal[30:]
-
-    def rows(clips: Sequence[Recording], features: Callable[[Sound], Features]) -> Features:
-        found = [cut(read_sound(data / clip.path, RATE_HZ), HOP_S) for clip in clips]
-        return np.stack([features(window) for windows in found for window in windows])
-
-    learned = Listener(learn_normal("dcase", rows(known, portrayed)))
-    for name, features, score in (
-        ("plain", plain, _mahalanobis(rows(known, plain))),
-        ("quartiles", quartiles, lambda more: learned.distances(more).min(axis=1)),
+def report_clips(data: Path, recordings: Sequence[Recording], *, rivals: bool) -> None:
+    """The few clips of DCASE 2020 (five minutes are learned from) and of a pump of MIMII (10 s)."""
+    for name, part, learned_from, hop_s in (
+        ("DCASE", "Zyy438", 30, HOP_S),
+        ("MIMII pump", "mimii_pump", 1, HOP_S / 6),
     ):
-        well, ill = score(rows(held_back, features)), score(rows(broken, features))
-        truth = [False] * len(well) + [True] * len(ill)
-        area = roc_auc_score(truth, np.concatenate([well, ill]))
-        print(
-            f"  DCASE clips, {name:10} AUC {area:.3f} "
-            f"({len(held_back)} normal clips, {len(broken)} abnormal)"
+        of_set = [one for one in recordings if part in one.path]
+        normal = [one for one in of_set if one.category == "machine_normal"]
+        broken = [one for one in of_set if one.category == "machine_abnormal"]
+        held_back = normal[learned_from:]
+        print(f"{name}: {len(held_back)} normal clips and {len(broken)} abnormal; AUC / pAUC")
+        known, well, ill = (
+            [w for one in clips for w in cut(read_sound(data / one.path, RATE_HZ), hop_s)]
+            for clips in (normal[:learned_from], held_back, broken)
         )
+        _report_windows(known, well, ill, rivals=rivals)
+
+
+def _report_windows(
+    known: Sequence[Sound], well: Sequence[Sound], ill: Sequence[Sound], *, rivals: bool
+) -> None:
+    def alone(features: Callable[[Sound], Features]) -> Features:
+        return np.stack([features(window) for window in known])
+
+    learned = Listener(learn_normal("clips", alone(portrayed)))
+    ways: dict[str, Scoring] = {
+        "plain": (plain, _mahalanobis(alone(plain))),
+        "quartiles": (quartiles, partial(_from_nearest, learned)),
+    }
+    if rivals:
+        from benchmarks import machine_rivals  # which needs torch
+
+        ways |= machine_rivals.autoencoders(lambda features, _: (alone(features), []), [False])
+    truth = [False] * len(well) + [True] * len(ill)
+    for way, (features, score) in ways.items():
+        scores = score(np.stack([features(window) for window in (*well, *ill)]))
+        area, part = (roc_auc_score(truth, scores, max_fpr=most) for most in (None, 0.1))
+        print(f"  {way:28}{area:.3f} / {part:.3f}", flush=True)
+
+
+def _from_nearest(learned: Listener, spectra: Features) -> Features:
+    return np.asarray(learned.distances(spectra).min(axis=1))
 
 
 def report_cost(task: Task) -> None:

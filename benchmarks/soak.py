@@ -200,13 +200,15 @@ def watch(
     samples: dict[str, list[Sample]] = {name: [] for name in names.values()}
     process = process_of(one)
     all_fed_s: float | None = None
+    days = 0
     while True:
         try:
             process.wait(every_s)
         except subprocess.TimeoutExpired:
-            for pid, name in names.items():
-                if sample := look(pid, feeder.fed_h):
-                    samples[name].append(sample)
+            _look_at_all(names, feeder.fed_h, samples)
+            if feeder.fed_h >= 24 * (days + 1):
+                days = int(feeder.fed_h / 24)
+                _report_day(days, samples, one.state)
         else:
             feeder.ended.set()
             return samples
@@ -215,6 +217,12 @@ def watch(
         all_fed_s = all_fed_s or time.monotonic()
         if time.monotonic() - all_fed_s > ENDS_WITHIN_S:
             raise SystemExit(f"the daemon does not end; its log is {one.log}")
+
+
+def _look_at_all(names: dict[int, str], at_h: float, samples: dict[str, list[Sample]]) -> None:
+    for pid, name in names.items():
+        if sample := look(pid, at_h):
+            samples[name].append(sample)
 
 
 def look(pid: int, at_h: float) -> Sample | None:
@@ -235,6 +243,17 @@ def look(pid: int, at_h: float) -> Sample | None:
         files=files,
         threads=threads,
     )
+
+
+def _report_day(day: int, samples: dict[str, list[Sample]], state: Path) -> None:
+    """How each process stands, and how full the disk is."""
+    latest = ", ".join(
+        f"{name} {looks[-1].set_mb:.1f} MB {looks[-1].files} files {looks[-1].threads} threads"
+        for name, looks in samples.items()
+        if looks
+    )
+    disk = shutil.disk_usage(state)
+    print(f"day {day}: {latest}; {disk.used / 1e6:.1f} of {disk.total / 1e6:.1f} MB", flush=True)
 
 
 def _report_run(feeder: Feeder, wall_s: float) -> None:

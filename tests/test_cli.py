@@ -27,9 +27,10 @@ VERBS = (
     *("dataset label", "dataset import", "dataset index", "dataset check", "dataset features"),
     *("dataset cluster", "serve"),
 )
+GROUPS = tuple(dict.fromkeys(verb.split()[0] for verb in VERBS if " " in verb))
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ["", *GROUPS, *VERBS])
 def test_the_help_of_every_verb_has_an_example_of_it(
     verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,6 +85,11 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_p
             "rules is {'label': 'beep'}; give tables, each below [[rules]].",
         ),
         ("[notify.telegram]\nchat_ids = 1", "notify.telegram.chat_ids is 1; give a list in [ ]."),
+        (
+            f"[notify.telegram]\nchat_ids = [{10**20}]",  # more than a message to a process holds
+            f"notify.telegram.chat_ids[0] is {10**20}; give a whole number from -4.5036e+15 to ",
+        ),
+        ("[model]\nbundle = ''", "model.bundle is ''; give text in quotes, not empty."),
         ("[captur]\nhop_s = 1", "unknown key captur. Did you mean capture?"),
         ("[capture]\nhops = 1", "unknown key capture.hops. Did you mean hop_s?"),
         (
@@ -131,6 +136,36 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     assert said == (
         "BEEPWATCH_CAPTURE__HOP_S: capture.hop_s is 'fast'; give a number from 0.1 to 6."
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("capture.source", "gramophone"),
+        ("capture.hop_s", 4.0),
+        ("store.directory", "~nobody-here/x"),
+        ("notify.telegram.base_url", "nowhere"),
+        ("notify.telegram.base_url", "http://"),
+        ("notify.telegram.base_url", "http://[::1/bot"),
+        ("notify.telegram.base_url", "http://localhost:port/bot"),
+        ("notify.telegram.base_url", "http://localhost:8081"),  # the token would be a port
+        ("notify.telegram.base_url", "http://localhost/?bot"),
+        ("machines.quiet_hours", "7-8"),
+        ("teaching.nightly", "soon"),
+    ],
+)
+def test_what_does_not_come_from_the_file_is_not_said_to(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^command line: {key} is "):
+        load(written(tmp_path, "[capture]\nwindow_s = 3.0\n"), {}, {key: value})
+
+
+def test_a_file_that_is_marked_as_utf_8_is_one(tmp_path: Path) -> None:
+    """As editors on Windows do."""
+    file = tmp_path / "a.toml"
+    file.write_text("[notify]\nroom = 'Küche'\n", encoding="utf-8-sig")
+    assert load(file, {}).config.notify.room == "Küche"
 
 
 def test_a_variable_of_an_unknown_section_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from beepwatch.sections import Config, Telegram
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
+PLATFORMS = ("amd64", "arm64")
 _LOCKED = re.compile(r"^(?P<name>[a-z0-9.-]+)==(?P<version>\S+)(?P<hashes>( --hash=\S+)+)$")
 _HASH = re.compile(r" --hash=sha256:[0-9a-f]{64}")
 
@@ -57,6 +59,16 @@ def test_all_that_the_image_needs_is_locked() -> None:
     names = {canonical(re.split(r"[<>=;!~\s\[]", one)[0]) for one in wanted if "3.13" not in one}
     assert names - set(locked("requirements.txt")) == set()
     assert "torch" not in locked("requirements.txt")
+
+
+def test_what_is_compiled_is_locked_for_both_platforms() -> None:
+    """A wheel for each; what comes as its source, PyAudio, is one file for all."""
+    text = (DEPLOY / "requirements.txt").read_text().replace(" \\\n    ", " ")
+    files = {line.split("==")[0]: len(_HASH.findall(line)) for line in text.splitlines()[1:]}
+    said = {name: distribution(name).read_text("WHEEL") or "" for name in files}
+    compiled = {name for name in files if "-none-any\n" not in said[name]} - {"pyaudio"}
+    assert {"numpy", "onnxruntime"} < compiled
+    assert {name for name, count in files.items() if count == len(PLATFORMS)} == compiled
 
 
 def enabled(kind: str) -> set[str]:

@@ -1,5 +1,6 @@
 """`beepwatch teach --from-feedback`: real taps in a real store, the real verb, a real shelf."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from beepwatch.store.database import Database
 from beepwatch.train.teaching import fitting, relearning, vetoes
 from beepwatch.train.teaching.examples import heard
 from beepwatch.train.teaching.judged import alarms
+from beepwatch.train.teaching.silencing import Silencer, Silencing
+from tests.classify.pitched import pitched
 from tests.train.beeper import RATE_HZ, beeping, shipped
-from tests.train.teaching.taps import judge, tap
+from tests.train.teaching.taps import NOON, judge, tap
 
 TOY_HZ, OVEN_HZ = 2_960.0, 2_100.0
 INFO = load_bundle(find_bundle("beep")).info
@@ -162,6 +165,24 @@ def test_a_taught_sound_learns_from_right_and_wrong(
     assert Shelf(state).head("oven") != taught
     assert len(Shelf(state).versions("oven")) == 1
     assert is_told(state, OVEN_HZ, "oven")
+
+
+def test_what_is_taught_meanwhile_is_not_undone(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Learning begins anew, and looks at what is there now."""
+    wrong(state)
+    seen: list[list[str]] = []
+
+    def silence(self: Silencer, stale: Iterable[str] = ()) -> Silencing:
+        if not seen:
+            Shelf(state).put(pitched("oven", OVEN_HZ), NOON)
+        seen.append([*Shelf(state).digests()])
+        return Silencing(learnt={1})
+
+    monkeypatch.setattr(Silencer, "learn", silence)
+    assert "1 new verdict noted" in learn(capsys)
+    assert seen == [["oven"], ["oven"]]
 
 
 def test_without_a_tap_there_is_nothing_to_learn(

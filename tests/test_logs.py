@@ -89,6 +89,28 @@ def test_a_token_is_in_no_log_whether_it_was_announced_or_not(
         assert "xyzzy" not in text
 
 
+def test_the_secret_half_of_a_token_is_in_no_log_either(
+    written: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an address whose host it was put behind httpx says that the port is invalid."""
+    logged_to(written, monkeypatch, LogSettings(secrets=(Secret(CANARY),)))
+    with pytest.raises(httpx.InvalidURL) as caught:
+        httpx.URL(f"http://localhost{CANARY}/getMe")
+    structlog.get_logger().error("failed", reason=str(caught.value))
+    assert CANARY.partition(":")[2] in str(caught.value)
+    assert CANARY.partition(":")[2] not in written.getvalue()
+    assert "Invalid port" in written.getvalue()
+
+
+def test_the_password_of_an_address_is_in_no_log(
+    written: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged_to(written, monkeypatch, LogSettings(level="debug"))
+    structlog.get_logger().info("opened", url="http://me:Nightingale@camera/stream?key=Nightingale")
+    assert "Nightingale" not in written.getvalue()
+    assert "camera/stream" in written.getvalue()
+
+
 def test_away_from_a_terminal_every_line_is_a_json_object(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

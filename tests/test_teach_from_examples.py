@@ -1,6 +1,7 @@
 """`beepwatch teach NAME FILES…` and `--listen`: the real verb, on a real shelf."""
 
 import os
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -8,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from numpy.typing import NDArray
 
 from beepwatch.classify.examples import encode
+from beepwatch.classify.parcels import export
 from beepwatch.classify.shelf import Shelf
 from beepwatch.cli import run_command_line
 from beepwatch.train.teaching import fitting, lessons
 from beepwatch.train.teaching.examples import Example, NoBeepFound, heard
-from beepwatch.train.teaching.fitting import Taught
+from beepwatch.train.teaching.fitting import Shelved, Taught
 from tests.classify.pitched import pitched
 from tests.train.beeper import RATE_HZ, beeping, shipped
 
@@ -102,13 +105,15 @@ def test_a_second_sound_is_taught_against_the_first(
     [
         (["beep", "CLIP"], 2, "shipped model's own"),
         (["../washer", "CLIP"], 2, "the name"),
-        (["washer"], 2, "0 examples"),
+        (["washer"], 2, "there is nothing to teach washer from"),
+        (["generation", "CLIP"], 2, "can have the name 'generation'"),
         (["washer", *["CLIP"] * 21], 2, "21 examples"),
         (["washer", "CLIP", "SILENT"], 1, "is silent"),
         (["washer", "NOISE"], 1, "no beep was found"),
         (["washer", "NOTHING"], 1, "does not exist"),
         (["washer", "TEXT"], 1, "TEXT"),
         (["washer", "CLIP", "--listen"], 2, "both files and --listen"),
+        (["washer", "--listen", "--source", "stdin"], 2, "nobody can answer there"),
         (["washer", "CLIP", "--room", "SILENT"], 2, "digital silence"),
         (["washer", "CLIP", "--room", "LATE"], 2, "digital silence"),
     ],
@@ -137,6 +142,128 @@ def test_what_cannot_be_taught_is_one_line_and_leaves_the_shelf_alone(
     assert said[0].startswith("beepwatch: ")
     assert reason in said[0]
     assert shelf.digests() == {}
+
+
+def test_a_recording_that_is_given_twice_is_no_second_example(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A head that was made of its twin would be said to have caught it."""
+    words = [wav(tmp_path / name, beeping(2_960)) for name in ("1.wav", "2.wav")]
+    assert run_command_line(["teach", "washer", *words, words[0]]) == 0
+    said = capsys.readouterr()
+    assert "washer: would have caught 1 of 1" in said.out
+    assert "2 recordings left out" in said.err
+    assert len(shelf.examples("washer")) == 1
+
+
+def test_a_sound_is_taught_again_from_what_is_kept_of_it(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after another network was shipped, when its recordings on the phone are long gone."""
+    shelf.put(pitched("washer", 2_000.0, model_id="0" * 12), NOW, [beeping(2_960)])
+    assert run_command_line(["teach", "washer"]) == 0
+    assert "washer: again from its 1 example" in capsys.readouterr().out
+    assert shelf.head("washer").model_id == shipped().model_id
+    assert len(shelf.versions("washer")) == 1
+    (shelf.directory / "washer" / "head.json").write_text("{")
+    assert run_command_line(["teach", "washer"]) == 0
+    assert shelf.head("washer").model_id == shipped().model_id
+    capsys.readouterr()
+    shelf.put(pitched("toy", 2_000.0, kind="veto"), NOW, [beeping(2_960)])
+    assert run_command_line(["teach", "toy"]) == 2
+    assert "--from-feedback" in capsys.readouterr().err
+    shelf.put(pitched("oven", 2_000.0), NOW)
+    assert run_command_line(["teach", "oven"]) == 2
+    assert "oven has no examples left" in capsys.readouterr().err
+
+
+def test_what_a_friend_taught_another_network_is_taught_again_here(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "washer.zip"
+    friends = Shelf(tmp_path / "friend")
+    friends.put(pitched("washer", 2_000.0, model_id="0" * 12), NOW, [beeping(2_960)])
+    assert export(friends, "washer", file) == 1
+    assert run_command_line(["teach", "--import", str(file)]) == 0
+    assert "washer is there, taught again from its 1 example" in capsys.readouterr().out
+    assert shelf.head("washer").model_id == shipped().model_id
+    assert shelf.versions("washer") == []
+    friends.put(pitched("noise", 2_000.0, model_id="0" * 12), NOW, [beeping(2_960, level=0)])
+    export(friends, "noise", tmp_path / "noise.zip")
+    assert run_command_line(["teach", "--import", str(tmp_path / "noise.zip")]) == 0
+    said = capsys.readouterr()
+    assert "noise could not be taught again from its examples: no beep was found" in said.err
+    assert "it was taught for the model 000000000000" in said.out
+
+
+def test_a_sound_that_is_taught_meanwhile_is_compared_with(
+    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another terminal: neither has heard of the other until one of them is there."""
+    rivals: list[list[str]] = []
+
+    def teach(
+        name: str, examples: list[Example], *_: object, others: list[Shelved], **_named: object
+    ) -> Taught:
+        if not rivals:
+            shelf.put(pitched("dryer", 2_100.0), NOW, [beeping(2_100)])
+        rivals.append([one.name for one in others])
+        return Taught(head=pitched(name, 2_960.0), examples=tuple(examples))
+
+    monkeypatch.setattr(lessons, "teach", teach)
+    monkeypatch.setattr(lessons, "taken_for", lambda *_: False)
+    assert run_command_line(["teach", "washer", wav(tmp_path / "a", beeping(2_960))]) == 0
+    assert rivals == [[], ["dryer"]]
+    assert list(shelf.digests()) == ["dryer", "washer"]
+
+
+def test_examples_that_are_gone_or_closed_keep_nobody_from_teaching_another(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.put(pitched("oven", 2_100.0), NOW)
+    shelf.put(pitched("dryer", 2_100.0), NOW, [beeping(2_100)])
+    shelf.put(pitched("toy", 2_100.0, kind="veto"), NOW, [beeping(2_100)])
+    shelf.examples("toy")[0].write_text("not even looked at: there may be hundreds of them")
+    (path,) = shelf.examples("dryer")
+    path.unlink()
+    path.symlink_to("x" * 300)
+    assert run_command_line(["teach", "washer", wav(tmp_path / "a", beeping(2_960))]) == 0
+    said = capsys.readouterr().err
+    assert "oven was not compared with: it has no examples left." in said
+    assert f"dryer was not compared with: {path} cannot be read: " in said
+    assert "toy" not in said
+
+
+def test_where_nothing_can_be_kept_nobody_has_to_sit_and_listen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").write_text("a file, where a directory should be")
+    live = wav(tmp_path / "1.wav", beeping(2_960, length_s=5))
+    assert run_command_line(["teach", "washer", "--listen", "--source", f"file:{live}"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "cannot change the taught sounds" in said[0]
+
+
+def test_who_has_enough_at_a_question_keeps_what_was_taken(
+    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """^C there is typer's Abort; afterwards it ends the verb again, as anywhere."""
+    live = wav(tmp_path / "live.wav", np.concatenate([beeping(2_960, length_s=5)] * 3))
+    room = wav(tmp_path / "room.wav", beeping(1_000, level=0))
+    answers = iter(["y"])
+
+    def prompt(*_: object, **_named: object) -> str:
+        if answer := next(answers, ""):
+            return answer
+        raise typer.Abort
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("typer.prompt", prompt)
+    words = ["teach", "washer", "--listen", "--room", room, "--source", f"file:{live}"]
+    assert run_command_line([*words, "--speed", "max"]) == 0
+    assert len(shelf.examples("washer")) == 1
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_examples_are_taken_from_what_is_heard(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,6 +68,51 @@ def test_a_fan_is_learned_from_files_and_its_worn_bearing_heard(
     (row,) = map(json.loads, said(capsys, "fan", "--judge", worn, "--json").splitlines())
     assert 62 <= row["unusual_at_s"][0] <= 76
     assert row["difference"]["kind"] == "tone"
+
+
+def test_a_fault_that_recordings_were_labelled_with_is_named(
+    machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is unusual without being like a fault keeps its description alone."""
+    for label, whine_hz in (("normal", None), ("bearing", 3_100), ("coil", 6_050)):
+        (tmp_path / "fans" / label).mkdir(parents=True)
+        for number in range(3):
+            sound = fan(10 + number, 10, whine_hz=whine_hz)
+            write_wav(tmp_path / "fans" / label / f"{number}.wav", sound, RATE_HZ)
+    said(capsys, "fan", "--normal", write_wav(tmp_path / "well.wav", fan(1, 60), RATE_HZ))
+    worn = write_wav(tmp_path / "worn.wav", fan(4, 80, whine_hz=3_100), RATE_HZ)
+    well = write_wav(tmp_path / "still_well.wav", fan(5, 20), RATE_HZ)
+    before = said(capsys, "fan", "--judge", worn)
+    assert "most like: 3.1 kHz whine that was not there" in before
+
+    answer = said(capsys, "fan", "--faults", tmp_path / "fans")
+    assert "9 recordings (72 s): bearing (3), coil (3), normal (3)." in answer
+    assert "Of 9 recordings that were held back, 9 were given the right name." in answer
+    named, as_ever = said(capsys, "fan", "--judge", worn, well).splitlines()
+    assert re.search(r"most like: bearing \(\d+ %\): 3\.1 kHz whine that was not there", named)
+    assert as_ever.startswith(f"{well}: as when it was well, strangeness ")
+    first, second = map(json.loads, said(capsys, "fan", "--judge", worn, well, "--json").split())
+    assert first["fault"]["label"] == "bearing"
+    assert first["fault"]["probability"] > 0.5
+    assert second["fault"] is None
+    (row,) = map(json.loads, said(capsys, "--list", "--json").splitlines())
+    assert row["faults"] == ["bearing", "coil", "normal"]
+
+
+def test_what_cannot_be_used_of_labelled_recordings_is_said_and_the_rest_learned(
+    machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines.put(well(), NOW)
+    for label, whine_hz in (("normal", None), ("bearing", 3_100)):
+        (tmp_path / "fans" / label).mkdir(parents=True)
+        write_wav(tmp_path / "fans" / label / "1.wav", fan(1, 5, whine_hz=whine_hz), RATE_HZ)
+    (tmp_path / "fans" / "bearing" / "text.wav").write_text("no sound at all\n" * 20)
+    answer = said(capsys, "fan", "--faults", tmp_path / "fans", exit_code=1)
+    assert f"beepwatch: {tmp_path}/fans/bearing/text.wav holds no sound" in answer
+    assert "2 recordings could not be tried" in answer
+    faults = machines.faults("fan")
+    assert faults is not None
+    assert faults.labels == ("bearing", "normal")
 
 
 def test_a_file_that_cannot_be_judged_is_said_and_the_rest_done(
@@ -139,6 +185,12 @@ def test_enough_is_enough_and_is_learned_from(machines: Machines) -> None:
         (["fan", "--judge"], 2, "nothing to judge"),
         (["fan", "--judge", "--listen"], 2, "both --judge and --listen"),
         (["fan", "--judge", "WELL"], 2, "there is no learned machine 'fan'"),
+        (["fan", "--faults", "."], 2, "there is no learned machine 'fan'"),
+        (["fan", "--faults"], 2, "found 'nothing' beside --faults, expected one directory"),
+        (["fan", "--faults", "WELL"], 2, "WELL' beside --faults, expected one directory"),
+        (["fan", "--faults", "--listen", "."], 2, "both --faults and --listen"),
+        (["fan", "--faults", "--judge", "."], 2, "both --faults and --judge"),
+        (["fan", "--faults", ".", "--room", "WELL"], 2, "--room is for sounds"),
         (["--normal", "--listen"], 2, "found 0 things to do"),
     ],
 )

@@ -1,8 +1,8 @@
-"""Numbers of things read as people say them."""
+"""Numbers of things read as people say them, and no name breaks out of its line."""
 
 import pytest
 
-from beepwatch.wording import counted
+from beepwatch.wording import counted, printable
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,16 @@ from beepwatch.wording import counted
 )
 def test_one_is_singular_and_none_is_no(count: int, said: str) -> None:
     assert counted(count, "pulse") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Küche, 3 kHz", "Küche, 3 kHz"),
+        ("a\nall is well", "a\\nall is well"),
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("a\u2028b\udcff", "a\\u2028b\\udcff"),
+    ],
+)
+def test_what_would_end_a_line_or_steer_a_terminal_is_escaped(text: str, said: str) -> None:
+    assert printable(text) == said

@@ -1,5 +1,6 @@
 """What is given by mistake: a number that is none, a name like an option, a place without room."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import pytest
 
 from beepwatch.__main__ import main
 from beepwatch.cli import run_command_line
-from tests.verbs import own_home  # noqa: F401 - a fixture
+from tests.verbs import RECORDING, own_home, program  # noqa: F401 - a fixture
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *words: str, exit_code: int = 2) -> str:
@@ -72,6 +73,26 @@ def test_output_without_room_is_no_mistake_of_the_program() -> None:
     assert done.stderr == (
         "beepwatch: output cannot be written: No space left on device. Make room first.\n"
     )
+
+
+@pytest.mark.slow
+def test_who_closes_the_standard_streams_is_served_all_the_same(tmp_path: Path) -> None:
+    """The daemon's children too, as by `<&- >&- 2>&-` in a shell."""
+    run = '"$0" -m beepwatch run --source "file:$1" --speed max <&- >&- 2>&-'
+    command = ["sh", "-c", run, sys.executable, str(RECORDING)]
+    assert subprocess.run(command, timeout=100, check=False).returncode == 0
+    events = [json.loads(line) for line in program("events", "--json").stdout.splitlines()]
+    states = [alert["state"] for event in events for alert in event["alerts"]]
+    assert states
+    assert set(states) == {"sent"}
+
+
+def test_without_a_standard_error_the_exit_code_tells(tmp_path: Path) -> None:
+    scan = '"$0" -m beepwatch scan "$1" 2>&-'
+    for file, exit_code in ((RECORDING, 0), (tmp_path / "none.wav", 1)):
+        command = ["sh", "-c", scan, sys.executable, str(file)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=100, check=False)
+        assert (done.returncode, done.stdout.count(b"beep") > 0) == (exit_code, not exit_code)
 
 
 def test_a_file_in_place_of_the_demo_s_folder_is_named(

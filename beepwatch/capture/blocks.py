@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from beepwatch.errors import SourceError, UnreadableAudio
+from beepwatch.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +75,8 @@ def frames_of(text: str, *, block_s: float, rate_hz: int, channels: int) -> int:
     lowest_hz, highest_hz = _RATES_HZ
     if not (lowest_hz <= rate_hz <= highest_hz and 1 <= channels <= _MOST_CHANNELS):
         raise UnreadableAudio(
-            f"{text} is said to have {channels} channels at {rate_hz} Hz; up to {_MOST_CHANNELS} "
+            f"{text} is said to have {counted(channels, 'channel')} at {rate_hz} Hz; "
+            f"up to {_MOST_CHANNELS} "
             f"at {lowest_hz} to {highest_hz} Hz can be read. Record or copy it again."
         )
     widest = SIZE_BYTES["int32"] * channels

@@ -125,7 +125,7 @@ def _first_bytes(path: Path) -> bytes:
         raise UnreadableAudio(f"{path} does not exist. Check the path.") from None
     except OSError as error:
         raise UnreadableAudio(
-            f"{path} cannot be read: {error.strerror}. Check its permissions."
+            f"{path} cannot be read: {error.strerror}. Check the path and its permissions."
         ) from None
 
 

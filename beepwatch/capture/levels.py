@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 FULL_SCALE = 32_768.0  # int16
 _METER_FROM_DBFS = -70.0
-_METER_WIDTH = 30
+_METER_WIDTH = 20  # with what stands behind it, on a terminal of 80 columns
 
 
 def level_dbfs(
@@ -26,5 +26,6 @@ def level_dbfs(
 
 def meter(level: float) -> str:
     """A level in dBFS as a bar and a number."""
-    filled = round(_METER_WIDTH * (1 - max(level, _METER_FROM_DBFS) / _METER_FROM_DBFS))
+    shown = min(0.0, max(level, _METER_FROM_DBFS))
+    filled = round(_METER_WIDTH * (1 - shown / _METER_FROM_DBFS))
     return f"{'█' * filled}{'░' * (_METER_WIDTH - filled)} {level:6.1f} dBFS"

@@ -5,12 +5,14 @@ import os
 import resource
 import select
 import shutil
+import signal
 import struct
 import subprocess
 from pathlib import Path
 
 from beepwatch.capture.blocks import Block, EndOfSound, frames_of
 from beepwatch.clock import Clock
+from beepwatch.config import environment_of_children
 from beepwatch.errors import SourceError, UnreadableAudio
 from beepwatch.secrecy import without_secrets
 
@@ -27,6 +29,8 @@ FORMATS = (
 )
 _ALLOCATION_BYTES = 64_000_000  # the most that ffmpeg may ask for at once
 _NO_AUDIO = "matches no streams"  # what ffmpeg says of a video without sound
+# They reach all that was started from a terminal or by systemd; whoever reads ends it in time.
+_NOT_FOR_DECODERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIMITS = {
     resource.RLIMIT_DATA: 300_000_000,
     resource.RLIMIT_FSIZE: 0,  # it only writes into its pipe
@@ -87,7 +91,9 @@ class Stdin:
         self._descriptor = descriptor
 
     def open(self) -> PcmPipe:
-        """Nothing can fail before the first read."""
+        """Raises UnreadableAudio for a terminal: what is typed is no sound."""
+        if os.isatty(self._descriptor):
+            raise UnreadableAudio("stdin is a terminal. Pipe raw s16le mono into it.")
         return PcmPipe(self._descriptor, self._rate_hz, "stdin")
 
 
@@ -136,6 +142,8 @@ class Ffmpeg:
             *("-map", "0:a:0", "-map_metadata", "-1", "-fflags", "+bitexact"),
             *("-c:a", "pcm_s16le", "-f", "wav", "pipe:1"),
         ]
+        # It inherits what is blocked; else ^C would end the sound before whoever reads has stopped.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_DECODERS)
         try:
             self._process = subprocess.Popen(
                 command,
@@ -143,11 +151,14 @@ class Ffmpeg:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                env=environment_of_children(),
             )
         except OSError as error:
             raise SourceError(
                 f"{program} cannot be started: {error.strerror}. Install ffmpeg again."
             ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for limit, value in _LIMITS.items():
             with contextlib.suppress(OSError, ValueError):  # it has ended, or a limit is lower
                 resource.prlimit(self._process.pid, limit, (value, value))

@@ -30,12 +30,12 @@ from beepwatch.capture.sessions import (
     left_by_earlier,
 )
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound
+from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound, SourceError
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
 from beepwatch.validation import made
 
-_FORBIDDEN_IN_LABELS = set('/\\:*?"<>|\0')
+_FORBIDDEN_IN_LABELS = set('/\\:*?"<>|')
 _LONGEST_NAME = 80
 _BYTES_PER_KB = 1_000
 _LAST_JUDGEMENTS_S = 10.0  # for those of what was recorded last
@@ -122,9 +122,12 @@ class _Session:
                         break
                     if self._reached(until_bytes):
                         break
-        except MicrophoneNotFound:
-            self._end()
-            self._json.unlink(missing_ok=True)  # nothing has begun
+        except SourceError:
+            summary = self._end()
+            if self._rate_hz is None:  # nothing has begun
+                self._json.unlink(missing_ok=True)
+            else:
+                self._say_what_there_is(summary)
             raise
         except BaseException:
             self._say_what_there_is(self._end())
@@ -218,7 +221,9 @@ class _Session:
         return Text(
             f"{meter(self._listener.level_dbfs)}  {len(self._files)} files, "
             f"{self._bytes / _BYTES_PER_KB:,.0f} kB, "
-            f"{counts.quiet_windows} silent, {counts.lost_samples} samples lost"
+            f"{counts.quiet_windows:,} silent, {counts.lost_samples:,} lost",
+            no_wrap=True,
+            overflow="ellipsis",
         )
 
     def _write_json(self, stopped: datetime | None) -> RecordingSummary:
@@ -256,7 +261,8 @@ class _Session:
 
 
 def _folder(out: Path, label: str) -> Path:
-    if not label.strip(". ") or _FORBIDDEN_IN_LABELS & set(label):
+    usable = label.isprintable() and label == label.strip() and label.strip(".")
+    if not usable or _FORBIDDEN_IN_LABELS & set(label):
         raise ConfigurationError(
             f"the label {label!r} cannot be the name of a folder. "
             "Use letters, digits, - and _, for example: beep"

@@ -5,6 +5,7 @@ pipe, and no program has to be started for each file; the same samples come out 
 no dependency: without it, and for what it cannot open, ffmpeg decodes.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,7 @@ def open_sound_file(path: Path, head: bytes, *, block_s: float) -> SoundFile | N
     except (ImportError, OSError):  # OSError: the package without its library
         return None
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # it encodes names of text only
     except soundfile.LibsndfileError:
         return None  # ffmpeg reads more formats, and words what is wrong with a file
     try:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import math
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,8 @@ _RATES_HZ = (8_000, 48_000)
 _LONGEST_S = 60.0
 _MOST_STEP_FRAMES = 3_000
 _LONGEST_NAME = 64  # it is said in messages and stands in the names of clips
-_EXTERNAL_DATA = b"\x0a\x08location"  # an ONNX tensor that is kept in another file says so
+# An ONNX tensor that is kept in another file says so; key and length may be longer than they need.
+_EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -184,7 +186,7 @@ def _files_problem(directory: Path, info: BundleInfo) -> str | None:
     if info.model_id != info.files[GRAPH][:12]:
         said = shortened(info.model_id)
         return f"model_id {said} is not that of {GRAPH}, {info.files[GRAPH][:12]}"
-    if _EXTERNAL_DATA in content_of(directory / GRAPH):
+    if _EXTERNAL_DATA.search(content_of(directory / GRAPH)):
         return f"{GRAPH} wants to read weights from another file"
     found_parameters = count_parameters(directory / WEIGHTS)
     if found_parameters != info.parameters:

@@ -2,6 +2,7 @@
 
     FOLDER/NAME/FILE                what is used
     FOLDER/NAME/versions/UTC.json   what was used before, the newest few
+    FOLDER/NAME/versions/UTC/       and what was made with it, where that was replaced
     FOLDER/generation               another file after every change: what a running daemon watches
 
 The supervisor reads names and digests, so nothing here imports numpy.
@@ -34,6 +35,11 @@ _OWNER_ONLY_FILE = 0o600
 _MOST_NAMED = 10
 
 Thing = TypeVar("Thing")
+
+
+def kept_with(version: Path) -> Path:
+    """The folder of what belongs to a version beside its file; there or not."""
+    return version.with_suffix("")
 
 
 class Contents(NamedTuple):
@@ -131,8 +137,12 @@ class Cabinet:
             content = content_of(versions[-1], self._contents.most_bytes)
             found = decode(content)
             self._write(self._file(self.directory / name), content)
+            self._went_back(self.directory / name, versions[-1])
             versions[-1].unlink()
         return found
+
+    def _went_back(self, home: Path, version: Path) -> None:
+        """The version's file is in use again: so is what else was kept with it."""
 
     def _check_free(self, name: str) -> None:
         if name == GENERATION:
@@ -216,19 +226,26 @@ class Cabinet:
         """A name under which a directory goes when the change is done."""
         return self.directory / f"{_ASIDE}{secrets.token_hex(4)}"
 
-    def _keep_version(self, home: Path, now: datetime) -> None:
+    def _keep_version(self, home: Path, now: datetime) -> Path | None:
+        """The file in use becomes a version; None if there is none that anybody could go back to.
+
+        The oldest goes, with what is kept with it, when there are too many.
+        """
         try:
             content = content_of(self._file(home), self._contents.most_bytes)
         except OSError:
-            return  # there is none, or none that anybody could go back to
+            return None
         self._make(home / VERSIONS)
         kept = self.versions(home.name)
         stem = f"{now:%Y%m%dT%H%M%S.%fZ}"
         if kept and stem <= kept[-1].stem:  # the clock was set back
             stem = f"{kept[-1].stem}+"
-        self._write(home / VERSIONS / f"{stem}.json", content)
+        version = home / VERSIONS / f"{stem}.json"
+        self._write(version, content)
         for old in self.versions(home.name)[:-KEPT_VERSIONS]:
             old.unlink()
+            shutil.rmtree(kept_with(old), ignore_errors=True)
+        return version
 
     def _make(self, directory: Path) -> None:
         """The directory, and those above it, for the owner alone."""

@@ -2,8 +2,10 @@
 
 import io
 import wave
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beepwatch.classify.bundle import content_of
 from beepwatch.errors import ModelError
 from beepwatch.wording import counted
 
@@ -28,6 +30,16 @@ def decode(content: bytes) -> "NDArray[np.int16]":
     import numpy as np
 
     return np.frombuffer(_samples(content), dtype="<i2").astype(np.int16)
+
+
+def read(path: Path) -> "NDArray[np.int16]":
+    """The samples of a kept file. Raises ModelError, also for one that cannot be read."""
+    try:
+        return decode(content_of(path, MOST_BYTES))
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror}. Mend its permissions, or take it away."
+        ) from error
 
 
 def cleaned(content: bytes) -> bytes:

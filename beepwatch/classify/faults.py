@@ -17,8 +17,10 @@ from beepwatch.validation import shortened
 
 FORMAT = 1
 MOST_LABELS = 200
+NORMAL = "normal"  # the label of recordings in which the machine is well
+LIKELY = 0.5  # more than all other labels together
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
-_MOST_BYTES = 4_000_000
+MOST_BYTES = 4_000_000
 _LARGEST = 1e6
 
 
@@ -31,6 +33,13 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     weights: bytes  # [labels, BANDS]
     biases: bytes  # [labels]
     learned_s: float
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """The fault that a machine most likely has, of those that were learned."""
+
+    label: str
+    probability: float
 
 
 class Diagnostician:
@@ -47,6 +56,24 @@ class Diagnostician:
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)
 
+    def likeliest(self, spectra: Floats) -> Named:
+        """The label of steady spectra [windows, BANDS], one at least, as a whole."""
+        together = self.probabilities(spectra).mean(axis=0)
+        place = int(together.argmax())
+        return Named(label=self.labels[place], probability=float(together[place]))
+
+    def fault(self, spectra: Floats) -> Named | None:
+        """The same of a machine that sounds strange; None if it is like no fault in particular."""
+        found = self.likeliest(spectra)
+        return found if found.label != NORMAL and found.probability > LIKELY else None
+
+
+def fault_text(fault: Named | None, difference: str) -> str:
+    """Such as "bearing (97 %): 3.1 kHz whine that was not there"; without a name, the rest."""
+    if fault is None:
+        return difference
+    return f"{fault.label} ({100 * fault.probability:.0f} %): {difference}"
+
 
 def encode(faults: Faults) -> bytes:
     """As `decode` reads it: JSON, arrays in base64."""
@@ -55,8 +82,8 @@ def encode(faults: Faults) -> bytes:
 
 def decode(content: bytes) -> Faults:
     """Faults whose every number is one that it may have; ModelError says which is not."""
-    if len(content) > _MOST_BYTES:
-        raise _unusable(f"they have {len(content)} bytes, more than {_MOST_BYTES}")
+    if len(content) > MOST_BYTES:
+        raise _unusable(f"they have {len(content)} bytes, more than {MOST_BYTES}")
     try:
         faults = msgspec.json.decode(content, type=Faults)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

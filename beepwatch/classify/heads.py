@@ -35,6 +35,7 @@ HIGHEST_HZ = LOWEST_HZ + BANDS * BAND_HZ
 PLAIN = 16  # features beside the deep ones
 FEATURES = PLAIN + DEEP
 _MOST_BYTES = 100_000
+_DAYS = 30  # of a month
 _LARGEST = 1e4  # of a weight; what is taught has less than a hundred
 
 
@@ -46,6 +47,18 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nearest: str = ""  # what it is most likely to be mistaken for; empty if nothing is near
     false_alarms_per_month: float | None  # None where there was nothing to try it with
     advice: str = ""  # what to do about it; empty if nothing needs to be done
+
+    @property
+    def alarms(self) -> str:
+        """How many false alarms there will be, in words."""
+        per_month = self.false_alarms_per_month
+        if per_month is None:
+            return "not known without a bank"
+        if per_month <= 1:
+            return "fewer than 1 a month"
+        if per_month < 2 * _DAYS:
+            return f"at most {per_month:.0f} a month"
+        return f"at most {per_month / _DAYS:.0f} a day"
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -68,6 +68,7 @@ class MachineEntry(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""  # why it is left out; empty if it is used
     learned_s: float | None = None
     states: int | None = None  # ways of running
+    faults: tuple[str, ...] = ()  # that it can name
 
 
 def machine_inventory(machines: Machines) -> list[MachineEntry]:
@@ -82,10 +83,15 @@ def _machine_entry(machines: Machines, name: str) -> MachineEntry:
         taught_at=machines.taught_at(name),
     )
     try:
-        normal = machines.normal(name)
+        normal, faults = machines.normal(name), machines.faults(name)
     except ModelError as error:
         return msgspec.structs.replace(entry, problem=str(error))
-    return msgspec.structs.replace(entry, learned_s=normal.learned_s, states=len(normal.states))
+    return msgspec.structs.replace(
+        entry,
+        learned_s=normal.learned_s,
+        states=len(normal.states),
+        faults=faults.labels if faults else (),
+    )
 
 
 def json_lines(entries: Iterable[Entry | MachineEntry]) -> str:
@@ -113,7 +119,7 @@ def table(entries: Iterable[Entry], zone: tzinfo | None = None) -> Table:
 def machine_table(entries: Iterable[MachineEntry]) -> Table:
     """The same of machines."""
     shown = Table(box=None, pad_edge=False)
-    for heading in ("machine", "learned from", "taught", "ways of running", "state"):
+    for heading in ("machine", "learned from", "taught", "ways of running", "names", "state"):
         shown.add_column(heading)
     for entry in entries:
         shown.add_row(
@@ -121,6 +127,7 @@ def machine_table(entries: Iterable[MachineEntry]) -> Table:
             "" if entry.learned_s is None else f"{entry.learned_s / 60:.1f} min",
             f"{entry.taught_at.astimezone():%Y-%m-%d %H:%M}",
             "" if entry.states is None else str(entry.states),
+            Text(", ".join(entry.faults)),
             Text(f"unusable: {entry.problem}" if entry.problem else "in use"),
         )
     return shown
@@ -130,14 +137,8 @@ def _expected_words(expected: Expected | None) -> str:
     if expected is None:
         return ""
     nearest = f", nearest: {expected.nearest}" if expected.nearest else ""
-    alarms = _alarms_words(expected.false_alarms_per_month)
-    return f"catches {expected.caught} of {expected.examples}{nearest}, false alarms: {alarms}"
-
-
-def _alarms_words(per_month: float | None) -> str:
-    if per_month is None:
-        return "not known"
-    return "fewer than 1 a month" if per_month < 1 else f"at most {per_month:.0f} a month"
+    caught = f"catches {expected.caught} of {expected.examples}"
+    return f"{caught}{nearest}, false alarms: {expected.alarms}"
 
 
 def _state(entry: Entry) -> str:

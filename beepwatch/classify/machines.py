@@ -1,6 +1,7 @@
 """The learned machines of a state directory: read, put there, taken away, set back.
 
     machines/NAME/normal.json         how it sounds when it is well (`condition.py`)
+    machines/NAME/faults.json         which fault it has when it is not (`faults.py`), if learned
     machines/NAME/versions/UTC.json   what was learned before, the newest few
     machines/generation               another file after every change: what a running daemon watches
 
@@ -12,13 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beepwatch.classify.bundle import content_of
 from beepwatch.classify.cabinet import Cabinet, Contents
 from beepwatch.errors import ModelError
 
 if TYPE_CHECKING:
     from beepwatch.classify.condition import Normal
+    from beepwatch.classify.faults import Faults
 
-NORMAL = "normal.json"
+NORMAL, FAULTS = "normal.json", "faults.json"
 _MACHINES = Contents(
     folder="machines",
     file=NORMAL,
@@ -26,6 +29,7 @@ _MACHINES = Contents(
     one="learned machine",
     teach="To teach one: beepwatch teach NAME --normal FILES.",
 )
+_LEARN_FAULTS = "Learn them again: beepwatch teach NAME --faults DIR."
 
 
 class Machines(Cabinet):
@@ -72,3 +76,34 @@ class Machines(Cabinet):
         from beepwatch.classify.condition import decode
 
         return self._go_back(name, decode)
+
+    def faults(self, name: str) -> "Faults | None":
+        """What tells its faults apart, all of it checked; None if they were not learned."""
+        from beepwatch.classify.faults import MOST_BYTES, decode
+
+        path = self._home(name) / FAULTS
+        try:
+            content = content_of(path, MOST_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror}. {_LEARN_FAULTS}") from error
+        try:
+            faults = decode(content)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        if faults.name != name:
+            raise ModelError(
+                f"{path} is of a machine that is called {faults.name}. {_LEARN_FAULTS}"
+            )
+        return faults
+
+    def put_faults(self, faults: "Faults") -> None:
+        """Of a machine that is known, in the place of those that it had."""
+        from beepwatch.classify.faults import decode, encode
+
+        content = encode(faults)
+        decode(content)  # what could not be read again is not written
+        home = self._home(faults.name)
+        with self._changing():
+            self._write(home / FAULTS, content)

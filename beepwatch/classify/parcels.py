@@ -96,13 +96,17 @@ def open_parcel(file: Path) -> Parcel:
 
 def take_in(shelf: Shelf, parcel: Parcel, now: datetime, *, replace: bool) -> None:
     """Put it on the shelf. Raises ConfigurationError if one of its name is there and not to go."""
-    name = parcel.head.name
+    check_may_take_in(shelf, parcel.head.name, replace=replace)
+    shelf.put_files(parcel.head, now, parcel.files)
+
+
+def check_may_take_in(shelf: Shelf, name: str, *, replace: bool) -> None:
+    """Raises ConfigurationError if there is one of that name and it is not to go."""
     if name in shelf.digests() and not replace:
         raise ConfigurationError(
             f"there is a taught sound {name} already. To replace it, add --force; "
             f"to keep it, export it first: beepwatch teach --export {name} FILE."
         )
-    shelf.put_files(parcel.head, now, parcel.files)
 
 
 def _example(path: Path) -> bytes:

@@ -3,6 +3,7 @@
     taught/NAME/head.json           what the classifier uses
     taught/NAME/examples/*.wav      what it was made from, to teach it again for another network
     taught/NAME/versions/UTC.json   the heads before, the newest few
+    taught/NAME/versions/UTC/*.wav  the examples before, where a head came with others
     taught/room.wav                 the room's own background
     taught/generation               another file after every change: what a running daemon watches
 
@@ -20,7 +21,7 @@ import msgspec
 
 from beepwatch.classify import examples
 from beepwatch.classify.bundle import content_of
-from beepwatch.classify.cabinet import FRESH, Cabinet, Contents
+from beepwatch.classify.cabinet import FRESH, Cabinet, Contents, kept_with
 from beepwatch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -97,11 +98,21 @@ class Shelf(Cabinet):
         self._check_free(head.name)
         with self._changing():
             home = self.directory / head.name
-            self._make(home)
+            new = not self._has_file(home)
+            version, fresh = None, home / f"{EXAMPLES}{FRESH}"
+            try:
+                self._make(home)
+                if files is not None:
+                    self._write_examples(fresh, files)
+                version = self._keep_version(home, now)
+                self._write(home / HEAD, content)
+            except BaseException:  # a full disk needs the room, and who breaks off wants nothing
+                shutil.rmtree(home if new else fresh, ignore_errors=True)
+                if version is not None:
+                    version.unlink(missing_ok=True)
+                raise
             if files is not None:
-                self._put_examples(home, files)
-            self._keep_version(home, now)
-            self._write(home / HEAD, content)
+                self._use_examples(home, fresh, version)
 
     def put_room(self, pcm: "NDArray[np.int16]") -> None:
         """The room's own background, int16 [samples] at 16 kHz."""
@@ -114,20 +125,28 @@ class Shelf(Cabinet):
 
         return self._go_back(name, decode)
 
-    def _put_examples(self, home: Path, files: Sequence[bytes]) -> None:
-        fresh = home / f"{EXAMPLES}{FRESH}"
-        shutil.rmtree(fresh, ignore_errors=True)
+    def _write_examples(self, fresh: Path, files: Sequence[bytes]) -> None:
+        shutil.rmtree(fresh, ignore_errors=True)  # of a run that was broken off
         self._make(fresh)
-        try:
-            for number, content in enumerate(files, 1):
-                self._write(fresh / f"{number:03}.wav", content)
-        except OSError:
-            shutil.rmtree(fresh, ignore_errors=True)  # a full disk needs the room
-            raise
+        for number, content in enumerate(files, 1):
+            self._write(fresh / f"{number:03}.wav", content)
+
+    def _use_examples(self, home: Path, fresh: Path, version: Path | None) -> None:
+        """Those of before stay with the version that was made from them."""
         before = home / EXAMPLES
         if before.exists():
-            before.rename(self._aside())
+            before.rename(self._aside() if version is None else kept_with(version))
         fresh.rename(before)
+
+    def _went_back(self, home: Path, version: Path) -> None:
+        """Whatever is made of the examples from now on is made of those that its head was."""
+        kept = kept_with(version)
+        if not kept.is_dir():
+            return  # it was made from those that are in use
+        examples_now = home / EXAMPLES
+        if examples_now.exists():
+            examples_now.rename(self._aside())
+        kept.rename(examples_now)
 
 
 class _Asked(msgspec.Struct):

@@ -180,9 +180,10 @@ def usable_heads(
 def unusable_because(head: Head, model_id: str, labels: Iterable[str]) -> str | None:
     """Why a head is no use to the network that gives these labels; None if it is."""
     if head.model_id != model_id:
+        how = "--from-feedback" if head.kind == "veto" else head.name
         return (
             f"it was taught for the model {head.model_id}, and the one in use is {model_id}. "
-            f"Teach it again: beepwatch teach {head.name} FILES."
+            f"Teach it again from what was recorded: beepwatch teach {how}."
         )
     if head.name in labels:
         return (

@@ -1,6 +1,7 @@
 """The verbs. Each one's body lives in the station it belongs to and is loaded only when used."""
 
 import errno
+import os
 import sys
 import traceback
 from importlib import import_module
@@ -14,6 +15,7 @@ from beepwatch.cli.app import app
 from beepwatch.cli.options import state
 from beepwatch.errors import BeepwatchError
 from beepwatch.secrecy import without_secrets
+from beepwatch.wording import printable
 
 __all__ = ["app", "run_command_line"]
 
@@ -36,6 +38,7 @@ for _verbs in _GROUPS:  # as the help shows them
 
 def run_command_line(arguments: list[str] | None = None) -> int:
     """Run one verb; the exit code. An error is one line, and a traceback only with --debug."""
+    _open_what_is_closed()
     given = sys.argv[1:] if arguments is None else arguments
     state["debug"] = "--debug" in given
     try:
@@ -47,6 +50,15 @@ def run_command_line(arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last place that can word it
         return _complain(error, given)
     return result if isinstance(result, int) else 0
+
+
+def _open_what_is_closed() -> None:
+    """A standard stream that is closed leads nowhere; else what is opened next takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode)  # noqa: SIM115 - for as long as the process
+            os.set_inheritable(nowhere.fileno(), True)
+            setattr(sys, name, nowhere)
 
 
 def _complain(error: Exception, given: list[str]) -> int:
@@ -74,7 +86,7 @@ def _complain(error: Exception, given: list[str]) -> int:
         text = f"this should not happen: {name}: {error}. Please report it, with --debug."
         exit_code = 1
     if text:  # typer has said the help itself
-        typer.echo(f"beepwatch: {without_secrets(' '.join(text.split()))}", err=True)
+        typer.echo(f"beepwatch: {without_secrets(printable(' '.join(text.split())))}", err=True)
     return exit_code
 
 

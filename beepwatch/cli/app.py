@@ -2,8 +2,11 @@
 
 import typer
 
+from beepwatch.cli.options import example
+
 app = typer.Typer(
     help="Listens for the beeps of household appliances and tells your phone.",
+    epilog=example("beepwatch demo"),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -6,7 +6,11 @@ from beepwatch.cli.app import app
 from beepwatch.cli.options import ConfigFile, example, load_settings, reachable_state
 from beepwatch.config import display_values, telegram_token
 
-config_app = typer.Typer(help="See where each setting comes from.", no_args_is_help=True)
+config_app = typer.Typer(
+    help="See where each setting comes from.",
+    no_args_is_help=True,
+    epilog=example("beepwatch config show"),
+)
 app.add_typer(config_app, name="config")
 
 

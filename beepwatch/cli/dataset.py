@@ -12,7 +12,11 @@ from beepwatch.errors import ConfigurationError, UnreadableAudio
 if TYPE_CHECKING:
     from beepwatch.train.datasets.impressions import Impression
 
-dataset_app = typer.Typer(help="Turn recordings into training data.", no_args_is_help=True)
+dataset_app = typer.Typer(
+    help="Turn recordings into training data.",
+    no_args_is_help=True,
+    epilog=example("beepwatch dataset label recordings"),
+)
 app.add_typer(dataset_app, name="dataset")
 
 _LABELS = "beep,spin,wash,human"
@@ -27,6 +31,16 @@ def dataset_label(
     labels: Annotated[
         str, typer.Option("--labels", metavar="A,B,…", help="In the order of keys 1 to 9.")
     ] = _LABELS,
+    clusters: Annotated[
+        Path | None,
+        typer.Option(
+            "--clusters",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Group by group what `dataset cluster --out DIR` put together, and nothing else.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="BUNDLE", help="What groups them. Default: model.bundle."),
@@ -48,9 +62,13 @@ def dataset_label(
     start_logging()
     catalogue = Catalogue(directory)
     others = sorted(set(catalogue.labels().values()) - set(names))
+    groups = None
+    if clusters is not None:
+        record = of_extra("train", "beepwatch.train.kinds.record", "naming clusters")
+        groups = record.clips_by_cluster(clusters)
     with listen(host, port) as listening:  # first, as it takes no time
-        heard, failed = _heard(directory, model or settings.model.bundle)
-        clips = labelling.Clips(directory, [*names, *others], heard)
+        heard, failed = _heard(directory, model or settings.model.bundle, groups)
+        clips = labelling.Clips(directory, [*names, *others], heard, groups)
 
         def say_where() -> None:
             typer.echo(f"{len(heard)} clips in {len(clips.groups)} groups: {address_of(listening)}")
@@ -78,8 +96,10 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _heard(directory: Path, model: str) -> "tuple[list[Impression], bool]":
-    """What can be heard, and whether there is more that cannot, which is told."""
+def _heard(
+    directory: Path, model: str, groups: list[list[str]] | None
+) -> "tuple[list[Impression], bool]":
+    """What can be heard, of these groups if not of all, and whether more cannot, which is told."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -90,7 +110,11 @@ def _heard(directory: Path, model: str) -> "tuple[list[Impression], bool]":
     from beepwatch.train.datasets.impressions import Impression, hear
 
     closed: list[str] = []
-    paths = clips_below(directory, lambda _folder, problem: closed.append(problem))
+    paths = (
+        clips_below(directory, lambda _folder, problem: closed.append(problem))
+        if groups is None
+        else [path for group in groups for path in group]
+    )
     if not paths:
         raise UnreadableAudio(
             " ".join(closed)

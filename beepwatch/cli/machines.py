@@ -1,4 +1,4 @@
-"""Machines, among the verbs of teaching: how one sounds when it is well, and how strange now."""
+"""Machines, among the verbs of teaching: how one sounds well, its faults, and how strange now."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,19 +81,58 @@ def _listened(loaded: "Loaded", name: str, wanted_s: float, speed: str) -> "Coll
     return heard
 
 
+def learn_faults(loaded: "Loaded", name: str, directories: list[Path]) -> int:
+    """Which of the faults it has that recordings are labelled with, when it sounds strange."""
+    from rich.console import Console
+
+    from beepwatch.classify.machines import Machines
+    from beepwatch.daemon.scan import quiet_decoders
+    from beepwatch.train.display import rated
+    from beepwatch.train.machines import diagnosing
+
+    if len(directories) != 1 or not directories[0].is_dir():
+        found = " ".join(map(str, directories)) or "nothing"
+        raise ConfigurationError(
+            f"found {found!r} beside --faults, expected one directory of recordings, in folders "
+            "by fault or with a dataset.csv."
+        )
+    machines = Machines(loaded.config.store.path)
+    machines.normal(name)
+    cases, failed = [], False
+    with quiet_decoders(), rated(Console(stderr=True)) as bar:
+        task = bar.add_task("listening", total=None, unit="files/s")
+        for one in diagnosing.collect(
+            directories[0], lambda done, of: bar.update(task, completed=done, total=of)
+        ):
+            if isinstance(one, str):
+                failed = True
+                typer.echo(f"beepwatch: {one}", err=True)
+            else:
+                cases.append(one)
+    faults = diagnosing.learn(name, directories[0], cases)
+    tried = diagnosing.try_out(name, cases)
+    machines.put_faults(faults)
+    for line in diagnosing.report(faults, cases, tried):
+        typer.echo(line)
+    return 1 if failed else 0
+
+
 def judge(loaded: "Loaded", name: str, files: list[Path], *, as_json: bool) -> int:
     """Say of each recording how strange the machine sounds in it."""
     import msgspec
 
+    from beepwatch.classify.faults import Diagnostician
     from beepwatch.classify.machines import Machines
     from beepwatch.errors import BeepwatchError
     from beepwatch.train.machines import lessons
 
     if not files:
         raise ConfigurationError(f"there is nothing to judge. Give recordings of {name}.")
-    normal = Machines(loaded.config.store.path).normal(name)
+    machines = Machines(loaded.config.store.path)
+    normal, faults = machines.normal(name), machines.faults(name)
+    doctor = None if faults is None else Diagnostician(faults)
     failed = False
-    for _, heard in lessons.judge_files(normal, files, loaded.config.machines.enough_s):
+    for _, heard in lessons.judge_files(normal, files, loaded.config.machines.enough_s, doctor):
         if isinstance(heard, BeepwatchError):
             failed = True
             typer.echo(f"beepwatch: {heard}", err=True)

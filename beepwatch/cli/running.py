@@ -27,7 +27,11 @@ from beepwatch.cli.options import (
 if TYPE_CHECKING:
     from beepwatch.daemon.service import Service
 
-service_app = typer.Typer(help="Let systemd keep the daemon running.", no_args_is_help=True)
+service_app = typer.Typer(
+    help="Let systemd keep the daemon running.",
+    no_args_is_help=True,
+    epilog=example("beepwatch service status"),
+)
 app.add_typer(service_app, name="service")
 
 

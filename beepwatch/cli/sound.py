@@ -23,6 +23,7 @@ from beepwatch.cli.options import (
     stop_on_signals,
 )
 from beepwatch.errors import StoreError
+from beepwatch.wording import printable
 
 
 @app.command(epilog=example("beepwatch record --label beep --device washer --until-kb 20000"))
@@ -135,7 +136,7 @@ def scan(
         ):
             if scanned.problem is not None:
                 failed = True
-                typer.echo(f"beepwatch: {scanned.problem}", err=True)
+                typer.echo(f"beepwatch: {printable(scanned.problem)}", err=True)
             for found in scanned.found:
                 typer.echo(found.as_json() if json else found.as_line())
             write(scanned)

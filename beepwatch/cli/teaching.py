@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from beepwatch.cli import machines
+from beepwatch.cli import machines, taught_sounds
 from beepwatch.cli.app import app
 from beepwatch.cli.options import (
     ConfigFile,
@@ -19,8 +19,8 @@ from beepwatch.cli.options import (
     reachable_state,
     speed_of,
     start_logging,
-    stop_on_signals,
 )
+from beepwatch.cli.taught_sounds import NOTICED
 from beepwatch.errors import ConfigurationError, ModelError
 from beepwatch.wording import counted
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from beepwatch.classify.machines import Machines
     from beepwatch.classify.shelf import Shelf
     from beepwatch.config import Loaded
-    from beepwatch.train.teaching.examples import Example
-    from beepwatch.train.teaching.lessons import School
 
 Action = Callable[["Loaded"], int | None]  # its exit code, if it is not 0
 
@@ -45,11 +43,9 @@ class Lesson(NamedTuple):
     wanted: int
     speed: str
     normal: bool  # it is how a machine sounds when it is well
+    faults: bool  # it is which faults a machine may have
     judge: bool  # nothing is: recordings of a machine are judged
     json: bool
-
-
-_NOTICED = "A running beepwatch takes note by itself."
 
 
 @app.command(epilog=example("beepwatch teach washer clip1.wav clip2.m4a clip3.mp3"))
@@ -61,14 +57,22 @@ def teach(
         list[Path] | None,
         typer.Argument(
             metavar="[FILES]...|TIME",
-            help="1 to 20 recordings of it, of any format; best 3. "
-            "With --normal --listen, how long: 30m.",
+            help="1 to 20 recordings of it, of any format; best 3. Without any: those of before. "
+            "With --normal --listen, how long: 30m; with --faults, a directory.",
         ),
     ] = None,
     normal: Annotated[
         bool,
         typer.Option(
             "--normal", help="It is a machine: learn how it sounds while it is well, to watch it."
+        ),
+    ] = False,
+    faults: Annotated[
+        bool,
+        typer.Option(
+            "--faults",
+            help="Learn to name the faults of a learned machine, from recordings in folders by "
+            "fault, or with a dataset.csv: `teach fan --faults DIR`.",
         ),
     ] = False,
     judge: Annotated[
@@ -124,6 +128,7 @@ def teach(
         wanted=examples,
         speed=speed,
         normal=normal,
+        faults=faults,
         judge=judge,
         json=json,
     )
@@ -135,14 +140,17 @@ def teach(
         (remove is not None, lambda loaded: _remove(loaded, remove or "")),
         (rollback is not None, lambda loaded: _roll_back(loaded, rollback or "")),
         (export is not None, lambda loaded: _export(loaded, *(export or ("", Path())))),
-        (given is not None, lambda loaded: _import(loaded, given or Path(), replace=force)),
+        (
+            given is not None,
+            lambda loaded: taught_sounds.take_in(loaded, given or Path(), replace=force),
+        ),
     ]
     actions = [action for wanted, action in possible if wanted]
     if len(actions) != 1:
         raise ConfigurationError(
             f"found {len(actions)} things to do, expected one of NAME FILES, NAME --listen, "
-            "NAME --normal, NAME --judge, --from-feedback, --list, --remove, --rollback, --export, "
-            "--import. See: beepwatch teach --help."
+            "NAME --normal, NAME --faults, NAME --judge, --from-feedback, --list, --remove, "
+            "--rollback, --export, --import. See: beepwatch teach --help."
         )
     loaded = load_settings(config, overrides_of(source))
     reachable_state(loaded.config, loaded.file)
@@ -150,78 +158,31 @@ def teach(
 
 
 def _lesson(loaded: "Loaded", lesson: Lesson) -> int | None:
-    if not lesson.normal and not lesson.judge:
-        _teach(loaded, lesson)
+    ways = {"--normal": lesson.normal, "--faults": lesson.faults, "--judge": lesson.judge}
+    given = [option for option, wanted in ways.items() if wanted]
+    if not given:
+        taught_sounds.learn(
+            loaded,
+            lesson.name,
+            lesson.files,
+            room=lesson.room,
+            listen=lesson.listen,
+            wanted=lesson.wanted,
+            speed=lesson.speed,
+        )
         return None
-    if lesson.normal and lesson.judge:
-        raise ConfigurationError("found both --normal and --judge; give one of them.")
+    if len(given) > 1:
+        raise ConfigurationError(f"found both {' and '.join(given)}; give one of them.")
     if lesson.room is not None:
         raise ConfigurationError("--room is for sounds; a machine is learned with its room.")
     if lesson.normal:
         machines.learn(loaded, lesson.name, lesson.files, listen=lesson.listen, speed=lesson.speed)
         return None
     if lesson.listen:
-        raise ConfigurationError("found both --judge and --listen; give recordings to judge.")
+        raise ConfigurationError(f"found both {given[0]} and --listen; give recordings.")
+    if lesson.faults:
+        return machines.learn_faults(loaded, lesson.name, lesson.files)
     return machines.judge(loaded, lesson.name, lesson.files, as_json=lesson.json)
-
-
-def _teach(loaded: "Loaded", lesson: Lesson) -> None:
-    from beepwatch.classify.bundle import find_bundle, load_bundle
-    from beepwatch.classify.engines import open_engine
-    from beepwatch.classify.machines import Machines
-    from beepwatch.classify.shelf import Shelf
-    from beepwatch.clock import SystemClock
-    from beepwatch.train.teaching import lessons
-    from beepwatch.train.teaching.examples import read_example
-
-    if lesson.listen and lesson.files:
-        raise ConfigurationError("found both files and --listen; give one of them.")
-    start_logging()
-    bundle = load_bundle(find_bundle(loaded.config.model.bundle))
-    engine = open_engine(bundle)
-    shelf = Shelf(loaded.config.store.path)
-    school = lessons.School(bundle, engine, shelf, lambda line: typer.echo(line, err=True))
-    school.check_name(lesson.name)
-    Machines(loaded.config.store.path).check_not_here(lesson.name)
-    if not lesson.listen:
-        lessons.check_count(lesson.name, len(lesson.files))
-    if lesson.room is not None:
-        school.put_room_file(lesson.room)
-    if lesson.listen:
-        found = _listened(loaded, school, lesson)
-    else:
-        found = [read_example(file, engine) for file in lesson.files]
-        for one in found:
-            typer.echo(lessons.found_line(one, engine.frame_s))
-    taught = school.learn(lesson.name, found, SystemClock().utc())
-    for line in lessons.report(taught.head):
-        typer.echo(line)
-    typer.echo(_NOTICED)
-
-
-def _listened(loaded: "Loaded", school: "School", lesson: Lesson) -> list["Example"]:
-    from rich.console import Console
-
-    from beepwatch.errors import BeepwatchError
-    from beepwatch.train.teaching.auditions import Audition
-
-    audition = Audition(
-        loaded.config.capture,
-        school.engine,
-        console=Console(stderr=True),
-        ask=lambda question: str(typer.prompt(question, default="n", prompt_suffix="")),
-        stop=stop_on_signals(),
-        speed=speed_of(lesson.speed),
-    )
-    if school.room() is None and (room := audition.room()) is not None:
-        school.put_room(room)
-    found = audition.examples(lesson.wanted)
-    if not found:
-        raise BeepwatchError(
-            f"no example of {lesson.name!r} was taken. Move the microphone nearer and try again, "
-            f"or record it with your phone: beepwatch teach {lesson.name} FILES."
-        )
-    return found
 
 
 def _learn_from_feedback(loaded: "Loaded") -> int:
@@ -235,7 +196,7 @@ def _learn_from_feedback(loaded: "Loaded") -> int:
     for line in outcome.refused:
         typer.echo(f"beepwatch: {line}", err=True)
     if outcome.told:
-        typer.echo(_NOTICED)
+        typer.echo(NOTICED)
     elif not outcome.refused:
         typer.echo(outcome.summary)
     return 1 if outcome.refused else 0
@@ -276,14 +237,14 @@ def _remove(loaded: "Loaded", name: str) -> None:
             "sound beepwatch does not start. Take the rule out first."
         )
     holder.remove(name)
-    typer.echo(f"{name} is taken away. {_NOTICED}")
+    typer.echo(f"{name} is taken away. {NOTICED}")
 
 
 def _roll_back(loaded: "Loaded", name: str) -> None:
     holder = _holder(loaded, name)
     holder.rollback(name)
     left = len(holder.versions(name))
-    typer.echo(f"{name} is as it was; {counted(left, 'earlier version')} left. {_NOTICED}")
+    typer.echo(f"{name} is as it was; {counted(left, 'earlier version')} left. {NOTICED}")
 
 
 def _holder(loaded: "Loaded", name: str) -> "Shelf | Machines":
@@ -315,27 +276,6 @@ def _export(loaded: "Loaded", name: str, file: Path) -> None:
         )
     count = export(holder, name, file)
     typer.echo(f"{file} has {name} with {counted(count, 'example')}: sound from your room.")
-
-
-def _import(loaded: "Loaded", file: Path, *, replace: bool) -> None:
-    from beepwatch.classify import parcels
-    from beepwatch.classify.machines import Machines
-    from beepwatch.classify.shelf import Shelf
-    from beepwatch.classify.taught import unusable_because
-    from beepwatch.clock import SystemClock
-
-    parcel = parcels.open_parcel(file)
-    Machines(loaded.config.store.path).check_not_here(parcel.head.name)
-    shelf = Shelf(loaded.config.store.path)
-    parcels.take_in(shelf, parcel, SystemClock().utc(), replace=replace)
-    info = _model(loaded)
-    problem = unusable_because(parcel.head, info.model_id, info.labels)
-    name = parcel.head.name
-    silences = " It tells nothing: it silences beeps that sound like them."
-    typer.echo(
-        f"{name} is there, with {counted(len(parcel.files), 'example')}."
-        f"{silences if parcel.head.kind == 'veto' else ''} {problem or _NOTICED}"
-    )
 
 
 def _model(loaded: "Loaded") -> "BundleInfo":

@@ -9,7 +9,9 @@ from beepwatch.cli.options import ConfigFile, example, load_settings, settings_a
 from beepwatch.config import TOKEN_VARIABLE, telegram_token
 from beepwatch.errors import ConfigurationError
 
-telegram_app = typer.Typer(help="Connect a Telegram bot.", no_args_is_help=True)
+telegram_app = typer.Typer(
+    help="Connect a Telegram bot.", no_args_is_help=True, epilog=example("beepwatch telegram pair")
+)
 app.add_typer(telegram_app, name="telegram")
 
 

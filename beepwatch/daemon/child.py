@@ -24,7 +24,7 @@ STARTING_S = 60.0  # a Pi Zero loads ONNX Runtime for half a minute
 FIRST_BACKOFF_S = 0.2  # of the second death within `STORM_S`; after the first it lives at once
 LONGEST_BACKOFF_S = 30.0
 KILLED_BACKOFF_S = 0.5  # the longest for one that somebody killed: it would have lived
-STORM_DEATHS, STORM_S = 5, 60.0
+STORM_S = 60.0
 MESSAGE_WITHIN_S = 5  # what has begun to come or go; a child that stops in its middle is cut off
 REAPED_WITHIN_S = 2.0  # a killed process that a driver holds is left to the system
 
@@ -213,10 +213,6 @@ class Child:
         earlier = len(self._deaths_s) - 1
         backoff_s = min(longest_backoff_s, FIRST_BACKOFF_S * 2 ** (earlier - 1)) if earlier else 0.0
         self._restart_at_s = now_s + backoff_s
-
-    def storming(self, now_s: float) -> bool:
-        """Whether it died `STORM_DEATHS` times within the last `STORM_S`."""
-        return sum(now_s - death_s <= STORM_S for death_s in self._deaths_s) >= STORM_DEATHS
 
     def kill(self) -> None:
         """End it, and what it has started, as soon as the system can; `bury` follows."""

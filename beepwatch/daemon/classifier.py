@@ -89,8 +89,10 @@ class Classifier:
         self._link = link
         self._clock = clock
         self._live = settings.live
-        self._writer = NoteWriter(ground.outbox, settings.channels, ground.last_alerts)
-        self._faulty_since: datetime | None = None
+        self._writer = NoteWriter(ground.outbox, settings.channels, ground.last_alerts, link.beat)
+        # Of what a life before has told; this one says it once more, since it may be another.
+        self._faulty_since = next((fault.since for fault in settings.faults), None)
+        self._reported = False
         self._pipeline = Pipeline(
             engine,
             thresholds=engine.thresholds,
@@ -206,17 +208,18 @@ class Classifier:
             self._link.send(Poke())
         if self._writer.clips_wait_for is not None:
             self._report(self._writer.clips_wait_for)
-        elif self._store_watch is None:
+        elif self._store_watch is None and (wrote or self._reported):
             self._clear_fault()
 
     def _clear_fault(self) -> None:
         if self._faulty_since is not None:
             self._link.send(_disk_fault("the store can be written again", self._faulty_since, True))
-            self._faulty_since = None
+            self._faulty_since, self._reported = None, False
 
     def _report(self, error: StoreError) -> None:
-        if self._faulty_since is None:
-            self._faulty_since = self._clock.utc()
+        if not self._reported:
+            self._faulty_since = self._faulty_since or self._clock.utc()
+            self._reported = True
             self._link.send(_disk_fault(str(error), self._faulty_since, False))
 
 
@@ -233,8 +236,12 @@ class NoteWriter:
         outbox: Outbox,
         channels: tuple[str, ...],
         last_alerts: Mapping[str, int] = MappingProxyType({}),
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """`last_alerts` are those of an earlier life, by label."""
+        """`last_alerts` are those of an earlier life, by label; `alive` is called for each note,
+        each of which a slow disk may take seconds to sync.
+        """
+        self._alive = alive
         self._outbox = outbox
         self._channels = channels
         self._event_ids: dict[EpisodeKey, int] = {}
@@ -275,6 +282,7 @@ class NoteWriter:
         while self._unwritten:
             self._put(self._unwritten[0])
             self._unwritten.popleft()
+            self._alive()
         self._unwritten_since_s = None
         self._handed_over.clear()
         return self._put_clips() or wrote
@@ -356,6 +364,7 @@ class NoteWriter:
                 self._make_sure_of_room(clip)
                 self._outbox.write(event=event, clip=clip)
                 del self._clips[event_id]
+                self._alive()
                 wrote = True
         except StoreError as error:
             self.clips_wait_for = error

@@ -46,13 +46,14 @@ class Hearing:
         self._reading = threading.Lock()
         self._handed_out = 0
         self._read = False
+        self._broken = False
         self._problem: str | None = None
         self._deciding = threading.Lock()
         self._scored: dict[int, tuple[Answers, Stretch]] = {}  # by number, not decided
         self._decided = 0
         self._frames = 0
         self._recent = RecentSound(engine.rate_hz)
-        self._tracker = EpisodeTracker(thresholds, context_s=0.0, ask=self._recent.opinion)
+        self._tracker = EpisodeTracker(thresholds, context_s=0.0, ear=self._recent)
         self._found: list[Found] = []
         self._answer: Scanned | None = None
 
@@ -73,7 +74,8 @@ class Hearing:
     def answer(self) -> Scanned | None:
         """What was found, to who asks first after all of it is read, scored and decided."""
         with self._deciding:
-            if self._answer is not None or not self._read or self._decided < self._handed_out:
+            done = self._read and not self._broken and self._decided == self._handed_out
+            if self._answer is not None or not done:
                 return None
             self._keep(self._tracker.finish())
             self._answer = Scanned(
@@ -92,7 +94,11 @@ class Hearing:
         with self._reading:
             if self._read:
                 return None
-            stretch = next(self._stretches, None)
+            try:
+                stretch = next(self._stretches, None)
+            except BaseException:
+                self._broken = True  # whoever asks on finds nothing left: that is no end
+                raise
             if stretch is None:
                 self._read = True
                 return None

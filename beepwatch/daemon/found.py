@@ -11,7 +11,7 @@ import msgspec
 from beepwatch.decide.episodes import Episode
 from beepwatch.errors import ConfigurationError
 from beepwatch.train.datasets.remote import Location
-from beepwatch.wording import counted
+from beepwatch.wording import counted, printable
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         """For people."""
         pulses = counted(self.pulses, "pulse")
         return (
-            f"{self.file}  {self.onset_s:9.2f} s  {self.label}  "
+            f"{printable(self.file)}  {self.onset_s:9.2f} s  {self.label}  "
             f"{pulses} in {self.offset_s - self.onset_s:.1f} s  score {self.score:.2f}"
         )
 

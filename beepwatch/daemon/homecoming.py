@@ -3,8 +3,8 @@
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def bring_home(
         if not _is_left(memory):
             continue
         try:
-            with claimed(memory):
+            with claimed(memory), _private():
                 moved = _move(_Moving(memory, database.directory, alive), database, channels, now)
             shutil.rmtree(memory)
         except (OSError, shutil.Error, StoreError) as error:
@@ -109,6 +109,16 @@ def bring_home(
             dedupe_key=f"home:{now.isoformat()}",
         )
     return None
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """What is made meanwhile is for its owner alone from its beginning on."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _mount_of(disk: Path) -> Mount:

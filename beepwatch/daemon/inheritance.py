@@ -1,15 +1,17 @@
-"""What the recorder's next life has to know of those before it."""
+"""What a child's next life has to know of those before it."""
 
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from beepwatch.daemon.settings import RecorderSettings
+from beepwatch.daemon.settings import ClassifierSettings, MessengerSettings, RecorderSettings
 from beepwatch.messages import Fault, FaultKind, Place, Quiet, Window
 
 # A life that has not told of them cannot call them over.
-_INHERITED = frozenset({FaultKind.NO_DEVICE, FaultKind.STALLED, FaultKind.ALL_ZERO})
+_INHERITED = frozenset(
+    {FaultKind.NO_DEVICE, FaultKind.STALLED, FaultKind.ALL_ZERO, FaultKind.DISK_FULL}
+)
 _AWAY = frozenset({FaultKind.NO_DEVICE, FaultKind.STALLED})
 
 
@@ -26,8 +28,8 @@ def with_place(settings: RecorderSettings, span: Window | Quiet) -> RecorderSett
     return msgspec.structs.replace(settings, resume=place)
 
 
-def with_fault(settings: RecorderSettings, fault: Fault) -> RecorderSettings:
-    """What was told to be wrong with the source, until it is told to be over."""
+def with_fault(settings: Any, fault: Fault) -> Any:  # noqa: ANN401 - each child has its own
+    """What was told to be wrong, until it is told to be over."""
     if fault.kind not in _INHERITED:
         return settings
     others = tuple(known for known in settings.faults if known.kind is not fault.kind)
@@ -49,17 +51,29 @@ def hang(settings: RecorderSettings, now: datetime) -> Fault | None:
 
 def as_planned(settings: Any) -> Any:  # noqa: ANN401 - each child has its own
     """Without what was inherited, which is no part of the configuration."""
-    if not isinstance(settings, RecorderSettings):
-        return settings
-    return msgspec.structs.replace(settings, resume=None, faults=(), keepsake=None)
+    match settings:
+        case RecorderSettings():
+            return msgspec.structs.replace(settings, resume=None, faults=(), keepsake=None)
+        case ClassifierSettings():
+            return msgspec.structs.replace(settings, faults=())
+        case MessengerSettings():
+            return msgspec.structs.replace(settings, faults=(), memo=None)
+        case _:
+            return settings
 
 
 def inheriting(settings: Any, before: Any) -> Any:  # noqa: ANN401 - each child has its own
-    """New settings, with what was heard and told of the source before: its end is still to be told,
+    """New settings, with what was heard and told before: the end of a fault is still to be told,
     and no recording is to be heard twice.
     """
-    if not isinstance(settings, RecorderSettings):
-        return settings
-    return msgspec.structs.replace(
-        settings, resume=before.resume, faults=before.faults, keepsake=before.keepsake
-    )
+    match settings:
+        case RecorderSettings():
+            return msgspec.structs.replace(
+                settings, resume=before.resume, faults=before.faults, keepsake=before.keepsake
+            )
+        case ClassifierSettings():
+            return msgspec.structs.replace(settings, faults=before.faults)
+        case MessengerSettings():
+            return msgspec.structs.replace(settings, faults=before.faults, memo=before.memo)
+        case _:
+            return settings

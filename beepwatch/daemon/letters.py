@@ -8,7 +8,7 @@ from beepwatch.clock import Clock
 from beepwatch.daemon.child import Child
 from beepwatch.messages import Alert, AlertKind, Noted
 
-KEPT = 100  # while the messenger is away; the oldest go
+KEPT = 1_000  # while the messenger is away, or has no store; hours of beeps; the oldest go
 
 _log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ class Letters:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._unsent: deque[Alert] = deque()
-        self._unanswered: deque[Alert] = deque(maxlen=KEPT)
+        self._unanswered: dict[str, Alert] = {}  # by dedupe_key
 
     @property
     def all_sent(self) -> bool:
@@ -40,19 +40,24 @@ class Letters:
     def post(self, messenger: Child) -> None:
         """Send what waits, as far as somebody takes it."""
         while self._unsent and messenger.send(self._unsent[0]):
-            self._unanswered.append(self._unsent.popleft())
+            alert = self._unsent.popleft()
+            self._unanswered[alert.dedupe_key] = alert
+            self._drop_oldest()
 
     def noted(self, noted: Noted) -> None:
         """One is in the outbox."""
-        kept = [one for one in self._unanswered if one.dedupe_key != noted.dedupe_key]
-        self._unanswered = deque(kept, maxlen=KEPT)
+        self._unanswered.pop(noted.dedupe_key, None)
 
     def take_back(self) -> None:
         """The messenger died: what it has not answered may be lost, and is sent again."""
-        self._unsent.extendleft(reversed(self._unanswered))
+        self._unsent.extendleft(reversed(self._unanswered.values()))
         self._unanswered.clear()
         self._drop_oldest()
 
     def _drop_oldest(self) -> None:
+        """An unanswered one is in the messenger's hands, and lost only with that."""
         while len(self._unsent) > KEPT:
             _log.error("letter_dropped", text=self._unsent.popleft().text)
+        while len(self._unanswered) > KEPT:
+            text = self._unanswered.pop(next(iter(self._unanswered))).text
+            _log.error("letter_forgotten", text=text)

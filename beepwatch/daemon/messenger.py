@@ -3,15 +3,18 @@
 import asyncio
 import sys
 from collections.abc import Awaitable
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from beepwatch.clock import LocalZone, SystemClock
 from beepwatch.daemon.heap import keep_apart_what_is_large, settle
 from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
+from beepwatch.daemon.memo import Memo
 from beepwatch.daemon.nightly import Nightly
 from beepwatch.daemon.recollection import LanesOutbox, Recollection
 from beepwatch.daemon.settings import MessengerSettings
@@ -33,6 +36,7 @@ from beepwatch.messages import (
     Poke,
     Ready,
 )
+from beepwatch.notify.backoff import Waits
 from beepwatch.notify.channels import Channel, ConsoleChannel
 from beepwatch.notify.clips import Encoder
 from beepwatch.notify.dispatcher import Dispatcher
@@ -104,11 +108,13 @@ class Messenger:
             clock=self._clock,
             room=settings.notify.room,
             zone=LocalZone(),
-            noted=lambda key: link.send(Noted(dedupe_key=key)),
+            noted=self._note,
             written=self._poke,
         )
         lanes = LanesOutbox(database, self._unwritten.has_in_hand, self._unwritten.write_all)
-        self._recollection = Recollection(lanes, self._channels, self._unwritten.write)
+        self._recollection = Recollection(
+            lanes, self._channels, self._unwritten.write, Memo(settings.memo)
+        )
         self._dispatcher = Dispatcher(
             lanes,
             self._library,
@@ -141,6 +147,9 @@ class Messenger:
         if self._settings.alone:
             settle()
         self._link.send(Ready())
+        for fault in self._settings.faults:  # told by a life that had no store
+            text = "the store can be opened again"
+            self._link.send(msgspec.structs.replace(fault, text=text, cleared=True))
         try:
             ends: set[asyncio.Future[Any]] = {delivering, self._finish}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -162,6 +171,10 @@ class Messenger:
         if finish.for_good:
             jobs.append(self._unwritten.tell_all(finish.within_s))
         await asyncio.gather(*jobs)
+
+    def _note(self, key: str) -> None:
+        self._link.send(Noted(dedupe_key=key))
+        self._recollection.told(key)
 
     def _beat(self) -> None:
         self._link.beat(self._counts)
@@ -260,7 +273,8 @@ class Messenger:
 
     async def _tidy(self) -> None:
         """Keep the clips within their limits: every hour, and whenever the disk gets full. Before
-        that, and after a correction, those of corrected events are kept apart.
+        that, and after a correction, those of corrected events are kept apart. What waits for a
+        channel that is gone ends here.
         """
         store = self._settings.store
         tidied_s = float("-inf")
@@ -280,9 +294,17 @@ class Messenger:
                         min_free_mb=store.min_free_mb,
                     )
                     tidied_s = now_s
+                if overdue:
+                    await asyncio.to_thread(self._give_up_elsewhere)
             except (StoreError, OSError) as error:  # of a file that cannot even be looked at
                 _log.warning("not_tidied", error=str(error))
             await asyncio.sleep(LOOK_FOR_ROOM_S)
+
+    def _give_up_elsewhere(self) -> None:
+        """A chat may come back into the configuration, but not after so long."""
+        before = self._clock.utc() - timedelta(seconds=Waits().keep_trying_s)
+        if given_up := self._outbox.expire_elsewhere(self._channels, before):
+            _log.warning("alerts_of_no_channel_expired", deliveries=given_up)
 
 
 def _open_channels(settings: MessengerSettings) -> list[Channel]:

@@ -118,7 +118,8 @@ class Nightly:
 
 def main(state: Path, bundle: Path) -> None:
     """Learn, and print what came of it as JSON."""
-    os.nice(NICE)
+    with contextlib.suppress(OSError):  # where a sandbox forbids it
+        os.nice(NICE)
     with contextlib.suppress(OSError):  # where memory is short, this goes and not the daemon
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S))

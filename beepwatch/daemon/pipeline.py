@@ -9,15 +9,13 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from beepwatch.classify.engines import Engine
 from beepwatch.daemon.resuming import Earlier, EpisodeKey
 from beepwatch.decide import deadman
-from beepwatch.decide.counting import recounted, span_to_count_in
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
-from beepwatch.decide.opinion import opinion, span_to_ask_of
-from beepwatch.decide.pulses import Opinion, Pulse
+from beepwatch.decide.hindsight import Cut, Hindsight, Span
+from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
 from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Watch, Window
 from beepwatch.sections import Rule
@@ -46,6 +44,22 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     ends: str | None = None  # the machine whose open event is over
 
 
+class TrailedSound(Hindsight):
+    """What the trail holds, on the clock of pulses."""
+
+    def __init__(self, trail: AudioTrail, rate_hz: int) -> None:
+        super().__init__(rate_hz)
+        self._trail = trail
+
+    def cut(self, span: Span, pulse: Pulse) -> Cut | None:
+        """What there is of a span, without sound where the gate dropped a window."""
+        clip = self._trail.cut(*span)
+        if clip is None:
+            return None
+        start_s = pulse.onset_s - (pulse.onset - clip.started_at).total_seconds()
+        return np.frombuffer(clip.pcm, dtype=np.int16), start_s
+
+
 class Pipeline:
     """Classify, decide, and cut the clips of one stream after another.
 
@@ -70,7 +84,9 @@ class Pipeline:
     ) -> None:
         told_s = last_told_s or {}
         self._engine = engine
-        self._tracker = EpisodeTracker(thresholds, context_s=context_s, ask=self._opinion)
+        self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
+        self._hindsight = TrailedSound(self._trail, engine.rate_hz)
+        self._tracker = EpisodeTracker(thresholds, context_s=context_s, ear=self._hindsight)
         self._rules = [
             RuleMachine(rule, zone=zone, last_told_s=told_s.get(number))
             for number, rule in enumerate(rules)
@@ -84,7 +100,6 @@ class Pipeline:
         self._earlier = earlier or Earlier()
         self._stream_id = ""
         self._heard_until_s = since_s
-        self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
         self._covered: set[EpisodeKey] = set()
         self._open: dict[EpisodeKey, float] = {}  # monotonic start of the clips to come
         self._full_clips: dict[EpisodeKey, Clip | None] = {}  # of episodes longer than a clip
@@ -222,7 +237,7 @@ class Pipeline:
         )
 
     def _closed(self, closed: Closed) -> list[Note]:
-        episode = self._counted_in_its_sound(closed.episode)
+        episode = self._hindsight.recounted(closed.episode)
         key = (episode.label, episode.onset)
         covered = key in self._covered
         self._covered.discard(key)
@@ -238,21 +253,6 @@ class Pipeline:
         if self._lost_beginning(episode):
             clip = None
         return [Note(event=event, episode=key, clip=clip, covered=covered)]
-
-    def _opinion(self, pulse: Pulse) -> Opinion | None:
-        span = span_to_ask_of(pulse)
-        clip = None if span is None else self._trail.cut(*span)
-        if clip is None:
-            return None
-        return opinion(pulse, _samples(clip), clip.rate_hz, _start_s(clip, pulse))
-
-    def _counted_in_its_sound(self, episode: Episode) -> Episode:
-        span = span_to_count_in(episode)
-        clip = None if span is None else self._trail.cut(*span)
-        if clip is None:
-            return episode
-        start_s = _start_s(clip, episode.pulses[0])
-        return recounted(episode, _samples(clip), clip.rate_hz, start_s)
 
     def _keep_full_clips(self) -> None:
         """Cut the longest clip as soon as it is whole: the trail does not last for ever."""
@@ -271,15 +271,6 @@ class Pipeline:
             final=episode.closed,
         )
         return self._earlier.join(event, episode)
-
-
-def _samples(clip: Clip) -> NDArray[np.int16]:
-    return np.frombuffer(clip.pcm, dtype=np.int16)
-
-
-def _start_s(clip: Clip, pulse: Pulse) -> float:
-    """When a clip begins, on the clock that a pulse's seconds are of."""
-    return pulse.onset_s - (pulse.onset - clip.started_at).total_seconds()
 
 
 def told_keys(rules: Sequence[Rule]) -> list[str]:

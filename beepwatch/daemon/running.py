@@ -16,9 +16,11 @@ from beepwatch.config import service_manager, tell_libraries
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.homecoming import HomeWatch, bring_home
 from beepwatch.daemon.inheritance import inheriting
+from beepwatch.daemon.memo import open_memo
 from beepwatch.daemon.planning import Planner, Read, Reloader, channel_names
 from beepwatch.daemon.refuge import refuge_from
-from beepwatch.daemon.settings import RecorderSettings
+from beepwatch.daemon.settings import MessengerSettings, RecorderSettings
+from beepwatch.daemon.signals import Signals
 from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.watching import ShelfWatch
@@ -62,10 +64,14 @@ def run(
     planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
     configure_logging(planner.logs(token))
     recorder: Child | None = None  # of the life before
-    with closing(ServiceManager(*service_manager())) as manager:
+    hangup_reloads = read_again is not None and not hangup_ends
+    with (
+        Signals(hangup_reloads=hangup_reloads) as signals,
+        closing(ServiceManager(*service_manager())) as manager,
+    ):
         while True:
-            wiring = functools.partial(_wiring, planner, recorder, hangup_ends=hangup_ends)
-            supervisor, exit_code = _live(wiring, manager, config, token, read_again)
+            wiring = functools.partial(_wiring, planner, recorder)
+            supervisor, exit_code = _live(wiring, manager, signals, config, token, read_again)
             if not supervisor.moving or supervisor.failure is not None:
                 break
             recorder = supervisor.recorder
@@ -80,6 +86,7 @@ def run(
 def _live(
     wiring: Callable[..., Wiring],
     manager: ServiceManager,
+    signals: Signals,
     config: Config,
     token: Secret | None,
     read_again: Read | None,
@@ -100,7 +107,7 @@ def _live(
             channels = channel_names(config.notify, token)
             alive = functools.partial(manager.alive, starting=not made.again)
             _prepare_store(config.store.path, channels, clock, news, alive)
-            supervisor = Supervisor(made, clock, manager)
+            supervisor = Supervisor(made, clock, manager, signals)
             return supervisor, supervisor.run()
 
 
@@ -111,7 +118,6 @@ def _wiring(
     token: Secret | None,
     read_again: Read | None,
     *,
-    hangup_ends: bool,
     home: HomeWatch | None,
     held_back: Callable[[], bool] | None,
     remark: str,
@@ -123,11 +129,10 @@ def _wiring(
     return Wiring(
         recorder=recorder_of(recorder),
         classifier=Child("classifier", "beepwatch.daemon.classifier", plan.settings["classifier"]),
-        messenger=Child("messenger", "beepwatch.daemon.messenger", plan.settings["messenger"]),
+        messenger=messenger_of(plan.settings["messenger"]),
         terms=plan.terms,
         state=config.store.path,
         reload=Reloader(read_again or (lambda: (config, token)), planner, config, token),
-        hangup_reloads=read_again is not None and not hangup_ends,
         shelf_changed=ShelfWatch(Shelf(config.store.path)).changed,
         home=home,
         held_back=held_back,
@@ -156,6 +161,13 @@ def recorder_of(settings: RecorderSettings) -> Child:
     memory = open_memory()
     settings = msgspec.structs.replace(settings, keepsake=memory)
     return Child("recorder", "beepwatch.daemon.recorder", settings, lent=(memory,))
+
+
+def messenger_of(settings: MessengerSettings) -> Child:
+    """The messenger, whose next life knows what the one before knew to be still to be told."""
+    memo = open_memo()
+    settings = msgspec.structs.replace(settings, memo=memo)
+    return Child("messenger", "beepwatch.daemon.messenger", settings, lent=(memo,))
 
 
 def _prepare_store(

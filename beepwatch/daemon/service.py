@@ -16,7 +16,8 @@ import msgspec
 from beepwatch.clock import Clock
 from beepwatch.config import SYSTEM_FILE, Loaded, default_file, load
 from beepwatch.daemon.units import NAME, own_installation, rendered, shipped
-from beepwatch.errors import BeepwatchError, ConfigurationError
+from beepwatch.errors import BeepwatchError, ConfigurationError, StoreError
+from beepwatch.secrecy import without_secrets
 from beepwatch.store.database import FILE_NAME, Database
 from beepwatch.store.standing import standing
 from beepwatch.wording import counted
@@ -86,6 +87,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     active_enter_timestamp_monotonic: str = "0"  # microseconds
     n_restarts: str = msgspec.field(name="NRestarts", default="0")
     load_state: str = "not-found"
+    fragment_path: str = ""  # its file, as far as systemd knows of one
+    need_daemon_reload: str = "no"  # whether the file is another by now
 
     @property
     def failing(self) -> bool:
@@ -114,7 +117,8 @@ class Service:
         text = rendered(shipped(user=self._scope.user), own_installation(), self._version())
         self._verify(text)
         changed = self._write(text)
-        if changed:
+        if changed or self.state().need_daemon_reload == "yes":  # a run before this was broken off
+            changed = True
             self._systemctl("daemon-reload")
         if self.state().unit_file_state != "enabled":
             self._systemctl("enable", NAME)
@@ -134,9 +138,13 @@ class Service:
             if not self._scope.user and not _holds_something(RUNTIME_DIRECTORY):
                 self._run("systemctl", "clean", "--what=runtime", NAME)
             self._file.unlink()
-            self._systemctl("daemon-reload")
-            self._run("systemctl", *self._scope.flags, "reset-failed", NAME)  # that it failed once
+            self._forget()
             self._say(f"stopped, disabled and removed {self._file}")
+        elif self._lost_its_file():
+            self._systemctl("stop", NAME)
+            self._run("systemctl", *self._scope.flags, "disable", NAME)  # its links
+            self._forget()
+            self._say(f"stopped {NAME}, though {self._file} is gone")
         else:
             self._say(f"{self._file} is not there: nothing to remove")
         system = [STATE_DIRECTORY, RUNTIME_DIRECTORY, SYSTEM_FILE.parent]
@@ -144,6 +152,15 @@ class Service:
         kept = [self._file.with_name(f"{NAME}.d"), *kept]
         if left := [str(path) for path in kept if path.exists()]:
             self._say(f"left as they are, since they are yours: {', '.join(left)}")
+
+    def _lost_its_file(self) -> bool:
+        """Whether it runs all the same; what somebody else has installed is no business of ours."""
+        state = self.state()
+        return state.active_state != "inactive" and state.fragment_path in ("", str(self._file))
+
+    def _forget(self) -> None:
+        self._systemctl("daemon-reload")
+        self._run("systemctl", *self._scope.flags, "reset-failed", NAME)  # that it failed once
 
     def state(self) -> State:
         """What systemd knows."""
@@ -194,7 +211,9 @@ class Service:
         if self._scope.user:
             return load()
         if not SYSTEM_FILE.exists():
-            SYSTEM_FILE.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not SYSTEM_FILE.parent.exists():
+                SYSTEM_FILE.parent.mkdir(parents=True)
+                SYSTEM_FILE.parent.chmod(0o755)  # whatever the umask
             SYSTEM_FILE.write_text(_STARTER, encoding="utf-8")
             SYSTEM_FILE.chmod(0o644)
             self._say(f"wrote {SYSTEM_FILE}")
@@ -290,25 +309,27 @@ class Service:
 
     def _told(self, clock: Clock) -> Iterator[tuple[str, str]]:
         """From the database, if there is one; it is not made by looking."""
-        loaded = (
-            load()
-            if self._scope.user
-            else (self._system_configuration() if SYSTEM_FILE.exists() else None)
-        )
-        directory = loaded.config.store.path if loaded else STATE_DIRECTORY
+        directory = STATE_DIRECTORY
         try:
-            directory = directory if self._scope.user else _in_use(directory)
+            directory = self._state_directory()
             found = (directory / FILE_NAME).is_file()
         except PermissionError:
             found = False
+        except ConfigurationError as error:
+            yield "settings", without_secrets(str(error))
+            return
         if not found and not self._scope.user and os.geteuid() != 0:
             yield "heard", f"only root can look: {self._again('status')}"
             return
         if not found:
             yield "heard", f"nothing yet; {directory} has no {FILE_NAME}"
             return
-        with closing(Database(directory)) as database:
-            now = standing(database)
+        try:
+            with closing(Database(directory)) as database:
+                now = standing(database)
+        except StoreError as error:
+            yield "heard", f"cannot be looked up: {error}"
+            return
         if now.heard is None:
             yield "heard", "nothing yet"
         else:
@@ -317,6 +338,13 @@ class Service:
             ago = _length((clock.utc() - now.heard.onset).total_seconds())
             yield "heard", f"{now.heard.label}, {pulses}, {_local(now.heard.onset)} ({ago} ago)"
         yield "waiting", f"{counted(now.waiting, 'alert')} to be told"
+
+    def _state_directory(self) -> Path:
+        """As it is configured by now. Raises ConfigurationError."""
+        if self._scope.user:
+            return load().config.store.path
+        configured = self._system_configuration() if SYSTEM_FILE.exists() else None
+        return _in_use(configured.config.store.path if configured else STATE_DIRECTORY)
 
     def _last_log_line(self) -> str:
         done = self._run(*self._scope.journal, "--lines=20", "--output=cat")

@@ -38,6 +38,7 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogSettings
     taught: dict[str, str] = {}  # digest of each sound on the shelf, by its name
     machines: Machines = Machines()
+    faults: tuple[Fault, ...] = ()  # of the disk, that earlier lives have told and not called over
 
 
 class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,3 +52,5 @@ class MessengerSettings(msgspec.Struct, frozen=True, kw_only=True):
     teaching: Teaching = Teaching()
     bundle: Path | None = None  # that is taught every night
     alone: bool = False  # in a process of its own, whose memory it lays out
+    memo: int | None = None  # a descriptor: what earlier lives knew to be still to be told
+    faults: tuple[Fault, ...] = ()  # of the disk, that earlier lives have told and not called over

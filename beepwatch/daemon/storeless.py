@@ -1,7 +1,8 @@
 """The messenger without a store: what comes is told from memory until the store can be opened.
 
 For a disk that is gone, or not ours any more, when the messenger has to be started: a death and a
-lost disk together would otherwise leave nobody who tells of either.
+lost disk together would otherwise leave nobody who tells of either. What the life before knew to be
+still to be told is told too.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import structlog
 
 from beepwatch.clock import Clock
 from beepwatch.daemon.link import Link, SupervisorGone
+from beepwatch.daemon.memo import Memo
 from beepwatch.daemon.settings import MessengerSettings
 from beepwatch.daemon.unwritten import Unwritten
 from beepwatch.errors import StoreError
@@ -56,6 +58,7 @@ class Storeless:
         self._clock = clock
         self._fault = Fault(kind=FaultKind.DISK_FULL, text=str(error), since=clock.utc())
         self._told = 0
+        self._memo = Memo(settings.memo)
         self._unwritten = Unwritten(
             AbsentOutbox(error),
             channels,
@@ -74,6 +77,9 @@ class Storeless:
         loop.add_reader(self._link.fileno(), self._on_message)
         trying = asyncio.create_task(self._try_again())
         _log.error("without_store", error=self._fault.text)
+        for one in self._memo.untold:
+            if waiting := [name for name in one.channels if name in self._settings.channels]:
+                self._unwritten.write(one.alert, waiting)
         try:
             for channel in self._channels:
                 await channel.open()
@@ -99,6 +105,7 @@ class Storeless:
     def _note(self, key: str) -> None:
         self._told += 1
         self._link.send(Noted(dedupe_key=key))
+        self._memo.write([one for one in self._memo.untold if one.alert.dedupe_key != key])
 
     def _on_message(self) -> None:
         try:

@@ -4,11 +4,7 @@ It never waits for a child: what is sent fits an empty socket (`queue.IN_FLIGHT_
 """
 
 import signal
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import wait
-from types import FrameType
+from multiprocessing.connection import Connection, wait
 
 import structlog
 
@@ -21,6 +17,7 @@ from beepwatch.daemon.letters import Letters
 from beepwatch.daemon.poison import Poison
 from beepwatch.daemon.queue import CRASHED, KILLED, WindowQueue
 from beepwatch.daemon.readiness import Readiness
+from beepwatch.daemon.signals import Signals
 from beepwatch.daemon.storms import Storms
 from beepwatch.daemon.switchboard import Switchboard
 from beepwatch.daemon.systemd import ServiceManager
@@ -54,7 +51,9 @@ _log = structlog.get_logger()
 class Supervisor:
     """The parent process's main loop."""
 
-    def __init__(self, wiring: Wiring, clock: Clock, manager: ServiceManager) -> None:
+    def __init__(
+        self, wiring: Wiring, clock: Clock, manager: ServiceManager, signals: Signals
+    ) -> None:
         self.failure: Failed | None = None
         self.moving = False  # the end is for the sake of another life on the disk
         self.queue = WindowQueue(wiring.terms.queue_windows)
@@ -79,27 +78,26 @@ class Supervisor:
         self._disk_told = ""  # what is wrong with it
         self._pinged_s = float("-inf")
         self._ending: Ending | None = None
-        self._signals_seen = 0
+        self._signals = signals
         self._stopping = False
-        self._reload_asked = False
-        self._wake, self._waker = socket.socketpair()
-        for end in (self._wake, self._waker):
-            end.setblocking(False)
 
     def run(self) -> int:
         """Run until the source has ended or a signal comes; the exit code."""
-        self._manager.status("loading the model and opening the source")
-        with self._signals():
-            try:
-                while not self._over:
-                    self._turn()
-            finally:
-                for child in self._children:
-                    child.kill()
-                for child in self._children:
-                    child.put_to_rest()
-                self._wake.close()
-                self._waker.close()
+        wanted = not self._signals.ends
+        if wanted:
+            self._manager.status("loading the model and opening the source")
+        else:
+            self._manager.stopping()
+        self._signals.attended = True
+        try:
+            while wanted and not self._over:
+                self._turn()
+        finally:
+            for child in self._children:
+                child.kill()
+            for child in self._children:
+                child.put_to_rest()
+            self._signals.attended = False
         counts = {child.name: child.counts for child in self._children}
         _log.info("stopped", dropped_windows=self.queue.dropped, **counts)
         return self.failure.exit_code if self.failure else 0
@@ -111,7 +109,7 @@ class Supervisor:
 
     @property
     def _over(self) -> bool:
-        return self._signals_seen > 1 or (self._ending is not None and self._ending.over)
+        return self._signals.ends > 1 or (self._ending is not None and self._ending.over)
 
     def _turn(self) -> None:
         self._start_dead(self._clock.mono_s())
@@ -137,7 +135,8 @@ class Supervisor:
     def _sleep(self) -> None:
         """Until a child speaks or dies, a signal comes, or the turn is over."""
         now_s = self._clock.mono_s()
-        waiting: list[object] = [self._wake]
+        signals = self._signals.fileno()
+        waiting: list[Connection | int] = [signals]
         for child in self._children:
             if not self._may_speak(child):
                 child.excuse(now_s)
@@ -147,8 +146,8 @@ class Supervisor:
             if child.sentinel is not None:
                 waiting.append(child.sentinel)
         turn_s = max(0.0, min([TURN_S, *(child.due_in_s(now_s) for child in self._children)]))
-        if self._wake in wait(waiting, turn_s):  # type: ignore[arg-type]  # a socket has fileno()
-            self._wake.recv(64)
+        if signals in wait(waiting, turn_s):
+            self._signals.clear()
 
     def _may_speak(self, child: Child) -> bool:
         """A patient source waits in its pipe while the queue is full: nothing is dropped."""
@@ -170,8 +169,7 @@ class Supervisor:
             case Noted():
                 self._letters.noted(message)
             case Fault():
-                if child is self._wiring.recorder:
-                    child.settings = with_fault(child.settings, message)
+                child.settings = with_fault(child.settings, message)
                 self._fault(message)
             case _:
                 self._note_progress(child, message)
@@ -228,8 +226,11 @@ class Supervisor:
 
     def _start_dead(self, now_s: float) -> None:
         for child in self._children:
-            if child.due(now_s) and not self._leaving(child):
-                child.start(now_s)
+            if not child.due(now_s) or self._leaving(child):
+                continue
+            child.start(now_s)
+            if child.pid is None:
+                self._fault(self._died(child, "it cannot be started", now_s))
 
     def _leaving(self, child: Child) -> bool:
         return self._ending is not None and self._ending.leaving(child)
@@ -242,7 +243,6 @@ class Supervisor:
             return
         if child is self._wiring.classifier:
             self._take_back(child, exit_code)
-        self._disk_told = self._disk_told and "by a life before"  # the next may say so again
         if child is self._wiring.messenger:
             self._letters.take_back()
             self._switchboard.messenger_died()
@@ -251,7 +251,13 @@ class Supervisor:
         if self._source_over(child, exit_code):
             return
         _log.error("process_died", process=child.name, exit_code=exit_code)
-        self._fault(self._storms.died(child, exit_code, now_s, self._clock.utc()))
+        if child.hung and child is self._wiring.recorder and not self._terms.patient:
+            return  # which is told of by itself
+        how = "it hung" if child.hung else f"exit code {exit_code}"
+        self._fault(self._died(child, how, now_s))
+
+    def _died(self, child: Child, how: str, now_s: float) -> Fault | None:
+        return self._storms.died(child.name, how, now_s, self._clock.utc())
 
     def _take_back(self, classifier: Child, exit_code: int) -> None:
         """Its next life hears again what was open; a window that kills it twice is put aside."""
@@ -296,10 +302,11 @@ class Supervisor:
     def _reload(self, now_s: float) -> None:
         """Children whose settings are others are replaced; meanwhile the queue keeps the sound."""
         if self._wiring.shelf_changed is not None and self._wiring.shelf_changed(now_s):
-            self._reload_asked = True
-        if not self._reload_asked or self._ending is not None or self._wiring.reload is None:
+            self._signals.reload_asked = True
+        asked = self._signals.reload_asked
+        if not asked or self._ending is not None or self._wiring.reload is None:
             return
-        self._reload_asked = False
+        self._signals.reload_asked = False
         plan = self._wiring.reload()
         if isinstance(plan, str):
             self._readiness.remark(settings=f"settings refused, the former ones go on: {plan}")
@@ -348,7 +355,7 @@ class Supervisor:
         )
 
     def _end(self, now_s: float) -> None:
-        if self._signals_seen and not self._stopping:
+        if self._signals.ends and not self._stopping:
             self._stopping, self.moving = True, False
             _log.info("stopping", reason="signal")
             if self._ending is not None:
@@ -369,23 +376,3 @@ class Supervisor:
     def _say_goodbye(self) -> None:
         if self._terms.notices and self._readiness.listened and not self.moving:
             self._letters.write(AlertKind.STOPPED, "beepwatch has stopped listening")
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the daemon in order, a second one at once; SIGHUP reloads."""
-        wakeup = signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        previous = {number: signal.signal(number, self._on_signal) for number in numbers}
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(wakeup)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        reloads = self._wiring.hangup_reloads and self._wiring.reload is not None
-        if number == signal.SIGHUP and reloads:
-            self._reload_asked = True
-        else:
-            self._signals_seen += 1

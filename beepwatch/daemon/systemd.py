@@ -3,6 +3,8 @@
 import contextlib
 import socket
 
+from beepwatch.secrecy import without_secrets
+
 
 class ServiceManager:
     """The socket of `NOTIFY_SOCKET`; an empty address says that there is no service manager."""
@@ -28,8 +30,8 @@ class ServiceManager:
         self._send("READY=1")
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
-        self._send(f"STATUS={' '.join(text.split())}")
+        """One line for `systemctl status`, which everybody on the machine may ask for."""
+        self._send(f"STATUS={' '.join(without_secrets(text).split())}")
 
     def alive(self, *, starting: bool = False) -> None:
         """All is well: put the watchdog off, or the end of the time that a start may take."""

@@ -22,6 +22,7 @@ from beepwatch.store.outbox import Outbox
 
 STORE_AGAIN_S = 1.0
 TELL_ANYWAY_S = 10.0  # a database that is locked is free again by then
+AT_ONCE_S = 1.0  # then the loop turns: a slow disk takes minutes for a thousand of them
 KEPT = 1_000  # hours of beeps; the oldest go
 WITHOUT_STORE = "told without the store, which cannot be written; it may come again"
 
@@ -92,26 +93,50 @@ class Unwritten:
         elif not known.untold:
             self._noted(alert.dedupe_key)
         while len(self._waiting) > KEPT:
-            del self._waiting[next(iter(self._waiting))]
+            dropped = self._waiting.pop(next(iter(self._waiting)))
+            _log.error("notice_dropped", text=dropped.alert.text, untold=dropped.untold)
         self.write_all()
 
-    def write_all(self) -> None:
-        """Write what waits, in order; what was told already is marked so before it can be sent."""
+    def write_all(self) -> bool:
+        """Write what waits, in order, as far as a moment reaches; what was told already is marked
+        so before it can be sent. Whether there is more that can be written.
+        """
         # What is on its way to a channel just now would be sent there a second time.
         at_rest = [one for one in self._waiting.values() if not one.on_its_way]
+        written = self._written_of(at_rest)
+        for one in written:
+            del self._waiting[one.alert.dedupe_key]
+            if one.untold:
+                self._noted(one.alert.dedupe_key)
+        if written:
+            self._written()
+        if self._waiting and (self._trying is None or self._trying.done()):
+            self._trying = asyncio.create_task(self._try())
+        return not self._reason and len(written) < len(at_rest)
+
+    def _written_of(self, at_rest: Sequence[Waiting]) -> list[Waiting]:
+        """Those that could be written just now."""
+        enough_s = self._clock.mono_s() + AT_ONCE_S
+        put: list[Waiting] = []
+        reason = ""
         try:
             for one in at_rest:
                 self._put(one)
+                put.append(one)
+                if self._clock.mono_s() >= enough_s:
+                    break
         except StoreError as error:
-            if str(error) != self._reason:  # once, and not every second for days
-                _log.warning("notice_not_written", error=str(error))
-            self._reason = str(error)
-        else:
-            self._reason = ""
-            if at_rest:
-                self._written()
-        if self._waiting and (self._trying is None or self._trying.done()):
-            self._trying = asyncio.create_task(self._try())
+            reason = str(error)
+        try:
+            # Of a pulled disk SQLite may know enough to find it there, and no more.
+            for name in {name for one in put for name in one.channels}:
+                self._outbox.tellable(name, self._clock.utc(), KEPT)
+        except StoreError as error:
+            reason, put = str(error), []
+        if reason and reason != self._reason:  # once, and not every second for days
+            _log.warning("notice_not_written", error=reason)
+        self._reason = reason
+        return put
 
     def has_in_hand(self, key: str, channel: str) -> bool:
         """Whether the channel has taken this alert, or is being told it, without the outbox."""
@@ -120,31 +145,26 @@ class Unwritten:
 
     async def tell_all(self, within_s: float) -> None:
         """At the end: what cannot be written is told now, since there is no later for it."""
-        self.write_all()
+        give_up_s = self._clock.mono_s() + within_s
+        while self.write_all() and self._clock.mono_s() < give_up_s:
+            await asyncio.sleep(0)
         now = self._clock.utc()
         untold = [one for one in self._waiting.values() if one.untold and not one.on_its_way]
         telling = [
             asyncio.create_task(self._tell(one)) for one in untold if one.alert.due_at <= now
         ]
         if telling:
-            await asyncio.wait(telling, timeout=within_s)
+            await asyncio.wait(telling, timeout=max(0.0, give_up_s - self._clock.mono_s()))
 
     def _put(self, one: Waiting) -> None:
-        key = one.alert.dedupe_key
-        self._outbox.write(alert=one.alert, channels=one.channels)
-        now = self._clock.utc()
-        for name in one.channels:
-            # Of a pulled disk SQLite may know enough to find it there, and no more.
-            listed = self._outbox.tellable(name, now, KEPT)
-            told = one.told.get(name)
-            for delivery in listed:
-                if told is not None and delivery.alert.dedupe_key == key:
-                    self._outbox.sent(
-                        delivery.id, reference=told.reference, revision=0, sent_at=told.at
-                    )
-        del self._waiting[key]
-        if one.untold:
-            self._noted(key)
+        written = self._outbox.write(alert=one.alert, channels=one.channels)
+        if not one.told:
+            return
+        for delivery in self._outbox.untold(written.alert_id):
+            if told := one.told.get(delivery.channel):
+                self._outbox.sent(
+                    delivery.id, reference=told.reference, revision=0, sent_at=told.at
+                )
 
     async def _try(self) -> None:
         """Until all is written: again and again, and tell meanwhile what has waited for too long.
@@ -166,6 +186,8 @@ class Unwritten:
                 task.cancel()
 
     def _overdue(self) -> list[Waiting]:
+        if not self._reason:
+            return []  # the store takes them, in their turn
         now_s, now = self._clock.mono_s(), self._clock.utc()
         return [
             one

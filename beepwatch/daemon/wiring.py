@@ -34,8 +34,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms
     state: Path  # the state directory
     reload: Callable[[], Plan | str] | None = None  # a plan, or why there is none
-    hangup_reloads: bool = True  # SIGHUP asks for that; else, or where nothing can, it ends all
-    shelf_changed: Callable[[float], bool] | None = None  # asks for it too; takes monotonic time
+    shelf_changed: Callable[[float], bool] | None = None  # asks for it; takes monotonic time
     home: Callable[[], bool] | None = None  # whether a state in memory can move to its disk
     held_back: Callable[[], bool] | None = None  # whether it can once somebody starts us anew
     remark: str = ""  # of the disk, for the service manager

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from math import fsum, log
+from math import fsum, inf, log
 from typing import NamedTuple
 
 import msgspec
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from beepwatch.decide.demodulation import STEP_S, demodulated, smoothed
 from beepwatch.decide.episodes import Episode
-from beepwatch.decide.pulses import KEPT, Pulse, is_same_pitch
-from beepwatch.decide.ranks import median, quantile
+from beepwatch.decide.loudness import Levels, during, loudest_near, loudness_of, voices_of
+from beepwatch.decide.opinion import AFTER_S
+from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.ranks import median
 
 MARGIN_S = 1.5  # of sound around an episode; no other of its label comes nearer than 3 s
 LONGEST_S = 30.0  # of an episode: a longer one's sound need not be there any more
@@ -31,67 +33,18 @@ SMOOTHED_STEPS = (7, 13)  # under a Hann window: 20 ms are told apart, or noise 
 FALLS_DB = (3.0, 4.0, 5.0, 6.5, 8.0)  # below the pulses' own level, from where it is a pause
 HYSTERESIS_DB = 2.0
 OVER_NOISE_DB = 5.0
-LEAST_CONTRAST_DB = 6.0  # between a pitch's pulses and its noise, for it to tell anything
-MOST_CONTRAST_DB = 30.0  # beyond this, what the gate left out is no more silent than a quiet room
-NEAR_S = 0.6  # the level of what sounds within this is a pulse's own, up to …
-OWN_LEVEL_DB = 6.0  # … so much from that of all
-MOST_VOICES = 6
+OWN_LEVEL_DB = 6.0  # from all pulses' level: up to so much near ones have one of their own
 HIGHEST_HZ = 7_400.0  # of a partial
 HIGHEST_SHARE = 0.46  # of the rate
-CLEAR = 0.6  # of the clearest tone's contrast: another has a say from there on
 GUARD_S = 0.05  # from a pulse to where there is only noise
 LEAST_STEPS = 20  # of noise, to compare with
-FAINTEST_POWER = 1e-7  # silence has no logarithm
 ALIKE = 1.3  # the longer over the shorter of two pulses that may be each other's likes
 SHORTEST_S = 0.03
 SHORTEST_PAUSE_S = 0.025
 CERTAIN_SCORE = 0.9
 
-Levels = NDArray[np.float64]  # dB
-Places = NDArray[np.intp]  # of steps
 Span = tuple[float, float]  # seconds
 Steps = tuple[int, int]  # from one to before another
-
-
-class Voice:
-    """Pulses that have pitches in common."""
-
-    def __init__(self) -> None:
-        self.pulses: list[Pulse] = []
-        self._lasting: dict[float, float] = {}  # by mean pitch, how long pulses have it
-
-    @property
-    def length_s(self) -> float:
-        """Of all its pulses."""
-        return sum(pulse.duration_s for pulse in self.pulses)
-
-    def sounds_at(self, pulse: Pulse) -> bool:
-        """Whether a pulse shares a pitch with it."""
-        return any(is_same_pitch(hz, known) for hz in pulse.pitches_hz for known in self._lasting)
-
-    def add(self, pulse: Pulse) -> None:
-        """One pulse more."""
-        self.pulses.append(pulse)
-        for hz in pulse.pitches_hz:
-            known = next((known for known in self._lasting if is_same_pitch(hz, known)), hz)
-            length_s = self._lasting.pop(known, 0.0) + pulse.duration_s
-            mean_hz = known + (hz - known) * pulse.duration_s / length_s
-            self._lasting[mean_hz] = length_s
-
-    def pitches_hz(self, highest_hz: float) -> list[float]:
-        """What sounds for long enough, and the next two partials of the lowest."""
-        kept = [hz for hz, length_s in self._lasting.items() if length_s >= KEPT * self.length_s]
-        for partial_hz in [min(kept) * order for order in (2, 3)] if kept else []:
-            if partial_hz < highest_hz and not any(is_same_pitch(partial_hz, hz) for hz in kept):
-                kept.append(partial_hz)
-        return kept
-
-
-class Loudness(NamedTuple):
-    """How loud an episode's own pitches are, a level a step, 0 dB being that of its pulses."""
-
-    level_db: Levels
-    contrast_db: float  # by how much the noise is below
 
 
 class Told(NamedTuple):
@@ -117,11 +70,37 @@ def recounted(episode: Episode, sound: NDArray[np.int16], rate_hz: int, start_s:
     ):
         return episode
     first, last = (max(round((time_s - start_s) * rate_hz), 0) for time_s in span)
-    counts = list(_counts(episode, sound[first:last], rate_hz, start_s + first / rate_hz))
+    counts = list(_counts(episode.pulses, sound[first:last], rate_hz, start_s + first / rate_hz))
     if not counts:
         return episode
     told = [(pulse.onset_s, pulse.offset_s) for pulse in episode.pulses]
     return msgspec.structs.replace(episode, counted=_likeliest(told, counts))
+
+
+def likeness(
+    pulses: Sequence[Pulse], sound: NDArray[np.int16], rate_hz: int, start_s: float
+) -> float | None:
+    """How much like an appliance's pulses their tone is, all of it from before the first on.
+
+    1 is for what every way of counting finds and is alike throughout, minus infinity for what does
+    not stand out from its own pauses; None if `sound`, from `start_s` on, does not hold them.
+    """
+    first_s, last_s = span_to_compare(pulses)
+    if start_s > pulses[0].onset_s or start_s + len(sound) / rate_hz < pulses[-1].offset_s:
+        return None
+    first, last = (max(round((time_s - start_s) * rate_hz), 0) for time_s in (first_s, last_s))
+    counts = list(_counts(pulses, sound[first:last], rate_hz, start_s + first / rate_hz))
+    told = [(pulse.onset_s, pulse.offset_s) for pulse in pulses]
+    agreeing = Counter(map(len, counts))
+    return max(
+        (agreeing[len(spans)] / len(counts) - _oddness(spans, told) for spans in counts),
+        default=-inf,
+    )
+
+
+def span_to_compare(pulses: Sequence[Pulse]) -> Span:
+    """From when to when the sound of pulses is needed to know their likeness, so far."""
+    return pulses[0].onset_s - MARGIN_S, pulses[-1].offset_s + AFTER_S
 
 
 def span_to_count_in(episode: Episode) -> Span | None:
@@ -133,29 +112,29 @@ def span_to_count_in(episode: Episode) -> Span | None:
 
 
 def _counts(
-    episode: Episode, sound: NDArray[np.int16], rate_hz: int, start_s: float
+    pulses: Sequence[Pulse], sound: NDArray[np.int16], rate_hz: int, start_s: float
 ) -> Iterator[list[Span]]:
     """The pulses as they are found in one way and another, where any are."""
     highest_hz = min(HIGHEST_HZ, HIGHEST_SHARE * rate_hz)
-    voices = _voices(episode.pulses)
+    voices = voices_of(pulses)
     several_hz = [voice.pitches_hz(highest_hz) for voice in voices]
     if not any(several_hz):
         return
     tones = demodulated(sound, [hz for pitches_hz in several_hz for hz in pitches_hz], rate_hz)
     at_s = np.asarray(start_s + (np.arange(tones.shape[1]) + 0.5) * STEP_S, dtype=np.float64)
     # What the gate left out is no noise: it is nothing.
-    quiet = ~_during(episode.pulses, at_s, GUARD_S) & tones.any(axis=0)
+    quiet = ~during(pulses, at_s, GUARD_S) & tones.any(axis=0)
     noise = np.flatnonzero(quiet)
     if len(noise) < LEAST_STEPS:
         return
-    sounding = [np.flatnonzero(_during(voice.pulses, at_s, 0.0)) for voice in voices]
+    sounding = [np.flatnonzero(during(voice.pulses, at_s, 0.0)) for voice in voices]
     parts = list(zip(map(len, several_hz), sounding, strict=True))
-    told = _told(episode, start_s)
+    told = _told(pulses, start_s)
     for steps in SMOOTHED_STEPS:
-        loudness = _loudness(np.abs(smoothed(tones, steps)) ** 2, parts, noise)
+        loudness = loudness_of(np.abs(smoothed(tones, steps)) ** 2, parts, noise)
         if loudness is None:
             return
-        near_db = np.clip(_loudest_near(loudness.level_db), -OWN_LEVEL_DB, OWN_LEVEL_DB)
+        near_db = np.clip(loudest_near(loudness.level_db), -OWN_LEVEL_DB, OWN_LEVEL_DB)
         for level_db in (loudness.level_db, loudness.level_db - near_db):
             for found in _steps_of_pulses(level_db, loudness.contrast_db):
                 if spans := _likely(found, level_db, told):
@@ -179,96 +158,12 @@ def _likeliest(told: Sequence[Span], counts: Sequence[Sequence[Span]]) -> int:
     return best
 
 
-def _voices(pulses: Sequence[Pulse]) -> list[Voice]:
-    """The longest first."""
-    voices: list[Voice] = []
-    for pulse in pulses:
-        if not pulse.pitches_hz:
-            continue
-        voice = next((voice for voice in voices if voice.sounds_at(pulse)), None)
-        if voice is None:
-            voice = Voice()
-            voices.append(voice)
-        voice.add(pulse)
-    return sorted(voices, key=lambda voice: -voice.length_s)[:MOST_VOICES]
-
-
-def _told(episode: Episode, start_s: float) -> Told:
-    pulses = episode.pulses
+def _told(pulses: Sequence[Pulse], start_s: float) -> Told:
     return Told(
         span=(pulses[0].onset_s, pulses[-1].offset_s),
         certain=[(p.onset_s, p.offset_s) for p in pulses if p.peak_score >= CERTAIN_SCORE],
         start_s=start_s,
     )
-
-
-def _loudness(
-    power: NDArray[np.float64], parts: Iterable[tuple[int, Places]], noise: Places
-) -> Loudness | None:
-    """Of whichever voice is the loudest, each beside its own pulses; None if none stands out.
-
-    `power` [tones, steps] has the voices' tones one after another; `parts` are how many each has
-    and the steps that it sounds in, `noise` those that nothing does.
-    """
-    level_db = 10 * np.log10(power + FAINTEST_POWER)
-    of_voices: list[Levels] = []
-    first = 0
-    for count, sounding in parts:
-        heard = _of_voice(level_db[first : first + count], sounding, noise)
-        first += count
-        if heard is not None:
-            of_voices.append(heard)
-    if not of_voices:
-        return None
-    loudest_db = np.maximum.reduce(of_voices)
-    return Loudness(loudest_db, -float(median(loudest_db[noise])))
-
-
-def _of_voice(level_db: Levels, sounding: Places, noise: Places) -> Levels | None:
-    """How loud its tones [tones, steps] are beside its pulses, 0 dB, the clearest tones most."""
-    if not (len(level_db) and len(sounding)):
-        return None
-    own_db = quantile(level_db.take(sounding, axis=1), 0.6)
-    over_noise_db = own_db - median(level_db.take(noise, axis=1))
-    contrasts_db = [min(max(one_db, 0.0), MOST_CONTRAST_DB) for one_db in over_noise_db.tolist()]
-    clearest_db = max(contrasts_db)
-    if clearest_db < LEAST_CONTRAST_DB:
-        return None
-    heard = np.zeros(level_db.shape[1])
-    weight = 0.0
-    for tone_db, tone_own_db, contrast_db in zip(level_db, own_db, contrasts_db, strict=True):
-        if contrast_db >= CLEAR * clearest_db:
-            heard += contrast_db * np.maximum(tone_db - tone_own_db, -contrast_db)
-            weight += contrast_db
-    return heard / weight
-
-
-def _during(
-    pulses: Sequence[Pulse], at_s: NDArray[np.float64], margin_s: float
-) -> NDArray[np.bool_]:
-    """[steps]: whether one of the pulses sounds at these times, which are in order."""
-    during = np.zeros(len(at_s), dtype=np.bool_)
-    firsts = at_s.searchsorted([pulse.onset_s - margin_s for pulse in pulses], "left")
-    ends = at_s.searchsorted([pulse.offset_s + margin_s for pulse in pulses], "right")
-    for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
-        during[first:end] = True
-    return during
-
-
-def _loudest_near(level_db: Levels) -> Levels:
-    """The highest level within `NEAR_S`, single steps aside."""
-    smooth = np.convolve(level_db, np.full(9, 1 / 9), "same")
-    block = 10  # steps: what is searched far around need not be known to 5 ms
-    blocks = np.maximum.reduceat(smooth, np.arange(0, len(smooth), block))
-    reach = round(NEAR_S / STEP_S / block)
-    beyond = np.full(reach, -np.inf)
-    highest = np.concatenate([beyond, blocks, beyond])
-    width = 1  # of what each is the highest of
-    while width < 2 * reach + 1:
-        further = min(width, 2 * reach + 1 - width)
-        highest = np.maximum(highest[:-further], highest[further:])
-        width += further
-    return np.asarray(np.repeat(highest, block)[: len(level_db)])
 
 
 def _steps_of_pulses(level_db: Levels, contrast_db: float) -> Iterator[list[Steps]]:

@@ -1,39 +1,28 @@
 """Pulses become episodes: what is believed, what belongs together, what is over.
 
-An appliance repeats itself exactly; nothing alive does. So a pulse that would not be believed by
-itself is held for a while, and if another comes that is its like in pitch and length, both are. And
-its sound is looked at once more as it ends: what holds its pitch as only a machine does needs less
-of a score, what does not needs more; and what comes again at equal intervals needs hardly any.
+A pulse that would not be believed by itself is held for a while, and if others come that are its
+like (`decide/believing.py`), all of them are.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from statistics import fmean
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from beepwatch.decide.believing import KNOWN_ODDS, Belief, Ear, lowered
 from beepwatch.decide.merging import FrameMerger, Frames
 from beepwatch.decide.pulses import (
     Moment,
-    Opinion,
     Pulse,
     PulseFinder,
     are_alike,
     have_same_pitch,
-    odds_of,
 )
-from beepwatch.decide.regularity import come_regularly
 from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
-ROUNDING = 1e-6  # of odds
-REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
-FAINT_ODDS = 40.0  # and of one that comes a third time
-KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
-REGULAR_SHARE = 0.25  # of what its sound says, for one that comes as a clock's do
-REGULAR_LEFT_DB = 9.0  # in the mean, over what is left of them: a motor's whine that wavers goes on
 ASKED_OF = "beep"  # whose sound the opinion was fitted to
 REMEMBERED_S = 10.0  # how long a pulse waits for its like
 
@@ -82,26 +71,17 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Change = Counted | Closed
-Ask = Callable[[Pulse], Opinion | None]  # what a pulse's sound says; None: it is not there
-
-
-def lowered(threshold: float, odds: float) -> float:
-    """The probability whose odds are so many times less than those of `threshold`."""
-    return threshold / (threshold + odds * (1 - threshold))
 
 
 class LabelTracker:
     """The state machine of one label: nothing, pulses not yet believed, an episode.
 
     Pulses of `min_pulse_s` and longer, with pauses of no more than `gap_s`, are a group. A group
-    is an episode from when one of its pulses reaches `threshold`, two that come near it (by
-    `REPEATED_ODDS`) are alike, or three faint ones (by `FAINT_ODDS`), or three that come at equal
-    intervals and leave silence behind. Pulses that are fainter still (by `KNOWN_ODDS`) count where
-    they sound at the pitch of those. What never gets so far is forgotten. An episode closes
-    `gap_s` after its last pulse, or once it is `longest_s` long.
-
-    Of a pulse that ends without being believed `ask` tells the opinion: its log odds are added to
-    those of the pulse's score.
+    is an episode from when one of its pulses reaches `threshold`, or one that has ended is
+    believed, for itself or for others alike (`decide/believing.py`; `ear` is asked what they sound
+    like). Pulses that are fainter still (by `KNOWN_ODDS`) count where they sound at the pitch of
+    those. What never gets so far is forgotten. An episode closes `gap_s` after its last pulse, or
+    once it is `longest_s` long.
     """
 
     def __init__(
@@ -112,14 +92,14 @@ class LabelTracker:
         min_pulse_s: float,
         gap_s: float,
         longest_s: float,
-        ask: Ask | None = None,
+        ear: Ear | None = None,
     ) -> None:
         self._label = label
         self._threshold = threshold
         self._min_pulse_s = min_pulse_s
         self._gap_s = gap_s
         self._longest_s = longest_s
-        self._ask = ask
+        self._belief = Belief(threshold, ear)
         self._finder = PulseFinder(lowered(threshold, KNOWN_ODDS))
         self._pulses: tuple[Pulse, ...] = ()  # of the group, long enough to count
         self._sounds = False  # whether the last of them still does
@@ -206,13 +186,10 @@ class LabelTracker:
             return
         yield from self._follow(pulse)
         if self._sounds and not self._believed:
-            asked = self._ask_of(pulse)
+            asked = self._belief.asked_of(pulse)
+            self._pulses = (*self._pulses[:-1], asked)
             alike = [one for one in self._pulses[:-1] if are_alike(one, asked)]
-            if (
-                self._reaches(asked, 1.0)
-                or self._is_repeated(asked, alike)
-                or self._is_regular([*alike, asked])
-            ):
+            if self._belief.holds(asked, alike):
                 yield from self._believe(asked)
         self._sounds = False
         if self._believed:
@@ -220,53 +197,15 @@ class LabelTracker:
             if self._pulses[-1].offset_s - self._pulses[0].onset_s >= self._longest_s:
                 yield from self._close()
 
-    def _ask_of(self, pulse: Pulse) -> Pulse:
-        """The group's last pulse, with what its sound says."""
-        said = None if self._ask is None else self._ask(pulse)
-        asked = msgspec.structs.replace(pulse, opinion=said)
-        self._pulses = (*self._pulses[:-1], asked)
-        return asked
-
-    def _reaches(self, pulse: Pulse, odds: float) -> bool:
-        """Whether its odds, with what its sound says, are at most so many times too small."""
-        return pulse.odds * odds * (1 + ROUNDING) >= odds_of(self._threshold)
-
-    def _is_near(self, pulse: Pulse) -> bool:
-        return self._reaches(pulse, REPEATED_ODDS)
-
-    def _is_faint(self, pulse: Pulse) -> bool:
-        """Or more than that."""
-        return self._reaches(pulse, FAINT_ODDS)
-
     def _remembered(self, pulse: Pulse) -> tuple[Pulse, ...]:
         if self._believed:
             return self._pulses
         oldest_s = pulse.onset_s - REMEMBERED_S
         return tuple(earlier for earlier in self._pulses if earlier.onset_s >= oldest_s)
 
-    def _is_repeated(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
-        """Whether two pulses before are its like, or one that comes near, as it does."""
-        if not self._is_faint(pulse):
-            return False
-        faint = [earlier for earlier in alike if self._is_faint(earlier)]
-        near = [one for one in (*faint, pulse) if self._is_near(one)]
-        return len(faint) >= 2 or len(near) >= 2
-
-    def _is_regular(self, alike: Sequence[Pulse]) -> bool:
-        """Whether they come as a clock's pulses do, each with silence after it."""
-        needed = odds_of(self._threshold) / KNOWN_ODDS
-        if any(one.odds_with(REGULAR_SHARE) * (1 + ROUNDING) < needed for one in alike):
-            return False
-        left_db = [one.opinion.left_db for one in alike if one.opinion is not None]
-        return (
-            len(left_db) == len(alike)
-            and fmean(left_db) >= REGULAR_LEFT_DB
-            and come_regularly(alike)
-        )
-
     def _belongs(self, pulse: Pulse, others: tuple[Pulse, ...]) -> bool:
         if not pulse.pitches_hz:
-            return self._is_near(pulse)
+            return self._belief.is_near(pulse)
         return pulse.peak_score >= self._threshold or any(
             have_same_pitch(pulse, other) for other in others
         )
@@ -293,7 +232,7 @@ class LabelTracker:
 
     def _last_offset_s(self) -> float:
         """What is faint does not keep together what may not be one."""
-        clear = [pulse for pulse in self._pulses if self._is_near(pulse)]
+        clear = [pulse for pulse in self._pulses if self._belief.is_near(pulse)]
         return (self._pulses if self._believed or not clear else clear)[-1].offset_s
 
     def _close(self) -> Iterator[Change]:
@@ -310,7 +249,7 @@ class EpisodeTracker:
 
     `thresholds` holds a probability per label, in any order; labels without one are not followed.
     The defaults are those of appliances: pulses from 60 ms, patterns with pauses up to 3 s.
-    `ask` tells what a beep's sound says of it, where the sound is at hand.
+    `ear` tells what a beep's sound says of it, where the sound is at hand.
     """
 
     def __init__(
@@ -321,7 +260,7 @@ class EpisodeTracker:
         min_pulse_s: float = 0.06,
         gap_s: float = 3.0,
         longest_s: float = 600.0,
-        ask: Ask | None = None,
+        ear: Ear | None = None,
     ) -> None:
         self._merger = FrameMerger(context_s)
         self._trackers = {
@@ -331,7 +270,7 @@ class EpisodeTracker:
                 min_pulse_s=min_pulse_s,
                 gap_s=gap_s,
                 longest_s=longest_s,
-                ask=ask if label == ASKED_OF else None,
+                ear=ear if label == ASKED_OF else None,
             )
             for label, threshold in thresholds.items()
         }

@@ -22,6 +22,7 @@ JUDGED_S = 1.0  # of a long pulse; it does not change any more
 AFTER_S = 0.12  # of sound after it
 LONGEST_S = 3.0  # of a pulse: what lasts longer needs no opinion
 
+GUARD_S = 0.05  # from a pulse to where it is over, or has not begun
 SMOOTHED_STEPS = 7  # under a Hann window: 20 ms
 BESIDE = 0.05  # of the pitch, where its noise is measured, but at least …
 LEAST_BESIDE_HZ = 140.0
@@ -81,8 +82,11 @@ def opinion(pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float
 
     `sound` [samples] begins at `start_s`; None if it does not hold the pulse and what is before it.
     """
-    seen = traits(pulse, sound, rate_hz, start_s)
-    return None if seen is None else Opinion(weighed(seen), seen.left_db)
+    looked_at = _looked_at(pulse, sound, rate_hz, start_s)
+    if looked_at is None:
+        return None
+    seen = _traits(*looked_at)
+    return Opinion(weighed(seen), seen.left_db, looked_at.tone.before())
 
 
 def weighed(seen: Traits) -> float:
@@ -106,6 +110,13 @@ def traits(pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float)
     """What a pulse's tone is like; None if `sound` does not hold what it takes to know, or it is so
     long that nobody needs to.
     """
+    looked_at = _looked_at(pulse, sound, rate_hz, start_s)
+    return None if looked_at is None else _traits(*looked_at)
+
+
+def _looked_at(
+    pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float
+) -> "_LookedAt | None":
     if pulse.duration_s > LONGEST_S:
         return None
     first = round((pulse.onset_s - start_s) * rate_hz)
@@ -119,8 +130,10 @@ def traits(pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float)
     spectra = _Spectra(heard, first, last, rate_hz)
     pitch_hz = spectra.pitch_hz(pulse.pitches_hz)
     tone = _Tone(heard, pitch_hz, first / rate_hz, last / rate_hz, rate_hz)
-    if tone.steps < LEAST_STEPS:
-        return None
+    return None if tone.steps < LEAST_STEPS else _LookedAt(tone, spectra, pitch_hz)
+
+
+def _traits(tone: "_Tone", spectra: "_Spectra", pitch_hz: float) -> Traits:
     wander, glide, unrest = tone.steadiness()
     return Traits(
         wander=wander,
@@ -153,7 +166,7 @@ class _Tone:
         self._level_db: Values = 10 * np.log10(power[0])
         self._noise_db: Values = 10 * np.log10((power[1] + power[2]) / 2)
         self._at_s = STEP_S * (np.arange(tones.shape[1]) + 0.5)
-        self._offset_s = offset_s
+        self._onset_s, self._offset_s = onset_s, offset_s
         self._start, self._end = self._longest(onset_s, offset_s)
         self.steps = self._end - self._start
         self._core = tones[0, self._start : self._end]
@@ -196,8 +209,13 @@ class _Tone:
 
     def left_db(self) -> float:
         """Over what is left of it after its end."""
-        after_db = self._level_db[self._at_s > self._offset_s + 0.05]
+        after_db = self._level_db[self._at_s > self._offset_s + GUARD_S]
         return self._own_db() - float(median(after_db)) if len(after_db) > 2 else 5.0
+
+    def before(self) -> float:
+        """Share of what is known before its onset in which it sounds about as loudly."""
+        before_db = self._level_db[self._at_s < self._onset_s - GUARD_S]
+        return float((before_db >= self._own_db() - FALLEN_DB).mean()) if len(before_db) else 0.0
 
     def rise_db(self) -> float:
         """How much it rises within 15 ms, where it does so most."""
@@ -268,6 +286,14 @@ class _Spectra:
             new[max(place - 2 * width, 0) : place + 2 * width + 1] = 0
         tone = float(self._pulse[round(pitch_hz / self._hz)])
         return float(10 * np.log10(new.max() / (tone + 1e-9) + 1e-4))
+
+
+class _LookedAt(NamedTuple):
+    """A pulse's sound, ready to be asked."""
+
+    tone: _Tone
+    spectra: _Spectra
+    pitch_hz: float
 
 
 def _unwrapped(angle: Values) -> Values:

@@ -26,6 +26,7 @@ class Opinion(NamedTuple):
 
     log_odds: float  # that it is a beep, beside its score
     left_db: float  # by how much it stands over what is left of it when it has ended
+    before: float  # share of the half second before it in which its tone sounded as well
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,25 +5,21 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.decide.counting import recounted, span_to_count_in
-from beepwatch.decide.episodes import Episode
-from beepwatch.decide.opinion import opinion, span_to_ask_of
-from beepwatch.decide.pulses import Opinion, Pulse
+from beepwatch.decide.hindsight import Cut, Hindsight, Span
+from beepwatch.decide.pulses import Pulse
 
 # The longest episode, its margins, the pause that ends it, a stretch of 28 s, what is read ahead.
 KEPT_S = 80.0
 
-Cut = tuple[NDArray[np.int16], float]  # sound [samples], and when it begins, s
 
-
-class RecentSound:
+class RecentSound(Hindsight):
     """The last minute of a recording: an episode is over within seconds, or a stretch, of it.
 
     Times are in seconds from the recording's beginning.
     """
 
     def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
+        super().__init__(rate_hz)
         self._blocks: deque[NDArray[np.int16]] = deque()
         self._ahead: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
         self._start = 0  # the first block's first sample's place in the recording
@@ -39,20 +35,8 @@ class RecentSound:
             self._start += dropped
             self._samples -= dropped
 
-    def opinion(self, pulse: Pulse) -> Opinion | None:
-        """What a pulse's sound says of it, as `decide/opinion.py` has it."""
-        cut = self._cut(span_to_ask_of(pulse))
-        return None if cut is None else opinion(pulse, cut[0], self._rate_hz, cut[1])
-
-    def recounted(self, episode: Episode) -> Episode:
-        """An episode that is over, with its pulses counted in its sound."""
-        cut = self._cut(span_to_count_in(episode))
-        return episode if cut is None else recounted(episode, cut[0], self._rate_hz, cut[1])
-
-    def _cut(self, span: tuple[float, float] | None) -> Cut | None:
+    def cut(self, span: Span, pulse: Pulse) -> Cut | None:
         """What there is of a span."""
-        if span is None:
-            return None
         first, last = (round(time_s * self._rate_hz) for time_s in span)
         kept: list[NDArray[np.int16]] = []
         begin = end = self._start

@@ -23,7 +23,7 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     late_after_s: float = 1_800.0  # since it was to be told; many such alerts go as one message
     few_late: int = 3  # so many are no crowd yet: each goes in full
     keep_trying_s: float = 30 * 86_400.0  # since the alert was written; clips are kept as long
-    least_attempts: int = 50  # before giving up: a clock that jumped a year is not a year of trying
+    least_attempts: int = 2_000  # before giving up: a day and a half of trying, or a week if shut
     longest_idle_s: float = 30.0  # between looks at the outbox, should a poke get lost
     beat_s: float = 1.0
     locked_s: float = 0.5  # before asking a locked database again
@@ -59,7 +59,7 @@ class Backoff(wait_base):
 
 
 def is_given_up(delivery: Delivery, attempts: int, now: datetime, waits: Waits) -> bool:
-    """Whether an alert was tried for long enough, by the clock and by the number of attempts.
+    """Whether an alert was tried for long enough, by its age and by the number of attempts.
 
     Either alone is wrong: a box that was off for a month has not tried, and a clock that starts
     in 1970 makes every alert old.

@@ -20,7 +20,7 @@ from beepwatch.notify.channels import NotSent, Outgoing, Refused
 from beepwatch.notify.clips import Encoder
 from beepwatch.notify.settings import with_telegram, write_again, write_private
 from beepwatch.notify.telegram import TelegramChannel, open_bot, redact
-from beepwatch.secrecy import Secret
+from beepwatch.secrecy import Secret, without_secrets
 from beepwatch.sections import Telegram, expanded
 
 _CODE_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # none that look like another
@@ -182,7 +182,7 @@ def _explained(error: TelegramError, token: Secret, base_url: str) -> BeepwatchE
             f"another program reads this bot's messages ({said}). Stop it, or make another bot."
         )
     return BeepwatchError(
-        f"Telegram does not answer at {base_url}: {said}. "
+        f"Telegram does not answer at {without_secrets(base_url)}: {said}. "
         "Check the network and notify.telegram.base_url."
     )
 
@@ -227,7 +227,7 @@ def _two_pulses(now: datetime) -> Clip:
 
 def _read(config_file: Path) -> str:
     try:
-        text = config_file.read_text(encoding="utf-8")
+        text = config_file.read_text(encoding="utf-8-sig")
         tomllib.loads(text)
     except FileNotFoundError:
         return ""

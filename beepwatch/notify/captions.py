@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 from beepwatch.messages import Alert, AlertKind, Event
-from beepwatch.wording import counted
+from beepwatch.wording import counted, printable
 
 _GAP = "  "
 _DOT = " · "
@@ -82,7 +82,7 @@ def console_line(
         score = f"score {_score(events):.2f}"
         parts = [f"{when:%H:%M:%S}", alert.text, _extent(events), score]
         parts.append(str(path) if path else "no clip")
-    return _GAP.join(parts)
+    return printable(_GAP.join(parts))
 
 
 def day_and_time(when: datetime) -> str:

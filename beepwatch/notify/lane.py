@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from itertools import takewhile
 from typing import TypeVar
@@ -135,10 +135,11 @@ class Lane:
 
     async def _deliver(self, delivery: Delivery) -> None:
         """Send, retrying until it is taken, refused or expired; raises Stopped in between."""
+        taken = self._clock.utc() - timedelta(seconds=self._clock.mono_s())
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_WORTH_ANOTHER_TRY),
             wait=Backoff(self._waits, delivery.attempts),
-            stop=lambda state: self._is_given_up(delivery, state),
+            stop=lambda state: self._is_given_up(delivery, taken, state),
             before_sleep=partial(self._record_failure, delivery),  # tenacity awaits no lambda
             sleep=self._wait_for_retry,
             reraise=True,
@@ -148,12 +149,7 @@ class Lane:
         except Refused as error:
             await self._record_refusal(delivery, str(error))
         except _WORTH_ANOTHER_TRY as error:
-            self._counts.expired += 1
-            text = f"given up after {timedelta(seconds=self._waits.keep_trying_s)}: {error}"
-            _log.error("alert_expired", channel=self._channel.name, alert=delivery.alert.id)
-            await self._marks.write(
-                lambda: self._outbox.expired(delivery.id, error=text), [delivery.id]
-            )
+            await self._record_end(delivery, taken, str(error))
 
     async def _send_due(self, head: Delivery) -> None:
         """The oldest alert, or all that are late by now in one message."""
@@ -286,6 +282,18 @@ class Lane:
             lambda: self._outbox.refused(delivery.id, error=reason), [delivery.id]
         )
 
+    async def _record_end(self, delivery: Delivery, taken: datetime, error: str) -> None:
+        """It was tried for too long, and so was its channel for what is as old behind it."""
+        tried_for = timedelta(seconds=self._waits.keep_trying_s)
+        old = taken + timedelta(seconds=self._clock.mono_s()) - tried_for
+        text = f"given up after {tried_for}: {error}"
+        _log.error("alert_expired", channel=self._channel.name, alert=delivery.alert.id)
+
+        def mark() -> None:
+            self._counts.expired += self._outbox.expired(delivery.id, error=text, and_before=old)
+
+        await self._marks.write(mark, [delivery.id])
+
     def _note_shut(self, cause: Shut, *, known: bool) -> None:
         """Report it once for each reason; `known`: an earlier life has done so."""
         text = f"{self._channel.name}: {cause}"
@@ -310,9 +318,11 @@ class Lane:
         self._fault = None
         self._report(self._channel.name, over)
 
-    def _is_given_up(self, delivery: Delivery, state: RetryCallState) -> bool:
+    def _is_given_up(self, delivery: Delivery, taken: datetime, state: RetryCallState) -> bool:
+        """By the monotonic clock: a wall clock that was set since makes nothing old."""
         attempts = delivery.attempts + state.attempt_number
-        return is_given_up(delivery, attempts, self._clock.utc(), self._waits)
+        now = taken + timedelta(seconds=self._clock.mono_s())
+        return is_given_up(delivery, attempts, now, self._waits)
 
     async def _edit(self, delivery: Delivery) -> None:
         """One try; a failure is written down and comes up again, after the alerts that are due."""

@@ -45,8 +45,8 @@ class OutboxReader(Protocol):
         """Never taken."""
         ...
 
-    def expired(self, delivery_id: int, *, error: str) -> None:
-        """Tried for too long."""
+    def expired(self, delivery_id: int, *, error: str, and_before: datetime) -> int:
+        """Tried for too long, with what is as old on its channel; how many those were."""
         ...
 
     def edit_due(self, channel: str, now: datetime) -> Delivery | None:

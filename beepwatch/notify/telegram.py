@@ -43,8 +43,9 @@ _TRIES_WITH_CLIP = 3  # that end without an answer; then the words go alone rath
 
 def redact(text: str, secret: Secret) -> str:
     """The text without the secret: httpx and the server's own words repeat the URL it sits in."""
-    revealed = secret.reveal()
-    return text.replace(revealed, "[token]") if revealed else text
+    for spelling in secret.spellings():
+        text = text.replace(spelling, "[token]")
+    return text
 
 
 def open_bot(

@@ -203,13 +203,31 @@ class Outbox:
             (error, delivery_id),
         )
 
-    def expired(self, delivery_id: int, *, error: str) -> None:
-        """It was tried for too long and is tried no more."""
-        self._update(
-            "UPDATE deliveries SET state = 'expired', last_error = ?, tried_at = NULL, "
-            "next_try_at = NULL WHERE id = ? AND state IN ('pending', 'muted')",
-            (error, delivery_id),
-        )
+    def expired(self, delivery_id: int, *, error: str, and_before: datetime) -> int:
+        """It was tried for too long and is tried no more, nor is what was written before then and
+        waits behind it; how many those were.
+        """
+        with self._database.transaction() as sql:
+            cursor = sql.execute(
+                "UPDATE deliveries SET state = 'expired', last_error = ?2, tried_at = NULL, "
+                "next_try_at = NULL WHERE id = ?1 AND state IN ('pending', 'muted') OR "
+                "state = 'pending' AND channel = (SELECT channel FROM deliveries WHERE id = ?1) "
+                "AND alert_id IN (SELECT id FROM alerts WHERE created_at < ?3)",
+                (delivery_id, error, stored_us(and_before)),
+            )
+        return cursor.rowcount
+
+    def expire_elsewhere(self, channels: Sequence[str], created_before: datetime) -> int:
+        """What waits for a channel that nobody serves any more is given up; how many those were."""
+        with self._database.transaction() as sql:
+            cursor = sql.execute(
+                "UPDATE deliveries SET state = 'expired', tried_at = NULL, next_try_at = NULL, "
+                "last_error = 'its channel is not configured any more' WHERE state = 'pending' "
+                "AND channel NOT IN (SELECT value FROM json_each(?)) "
+                "AND alert_id IN (SELECT id FROM alerts WHERE created_at < ?)",
+                (msgspec.json.encode(channels).decode(), stored_us(created_before)),
+            )
+        return cursor.rowcount
 
     def edit_due(self, channel: str, now: datetime) -> Delivery | None:
         """The oldest message on this channel that tells less of its events than is known now."""
@@ -296,6 +314,15 @@ class Outbox:
                 "GROUP BY channel ORDER BY channel"
             ).fetchall()
         return {row[0]: row[1] for row in rows}
+
+    def untold(self, alert_id: int | None) -> list[Delivery]:
+        """What is still to be told of one alert."""
+        with self._database.reading() as sql:
+            rows = sql.execute(
+                f"{_DELIVERY} WHERE alert_id = ? AND state = 'pending' ORDER BY deliveries.id",
+                (alert_id,),
+            ).fetchall()
+        return [delivery_from_row(row) for row in rows]
 
     def pending(self, channel: str, at_most: int) -> list[Delivery]:
         """What is still to be told, oldest first, whether or not it may be by now."""

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import Bundle, load_bundle
 from beepwatch.classify.engines import Engine, answers_of_stream, open_engine
-from beepwatch.decide.counting import recounted
 from beepwatch.decide.episodes import Closed, EpisodeTracker
-from beepwatch.decide.opinion import opinion
+from beepwatch.decide.hindsight import WholeSound
 from beepwatch.messages import Scores
 from beepwatch.train.dataset import read_manifest, read_pulses
 from beepwatch.train.judging import rivals
@@ -171,10 +170,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
     """What the daemon's own state machine makes of a stream's frames."""
     label = "beep"
-    ask = None
-    if answers.pcm is not None:
-        ask = partial(opinion, sound=answers.pcm, rate_hz=answers.rate_hz, start_s=0.0)
-    tracker = EpisodeTracker({label: threshold}, context_s=0.0, ask=ask)
+    ear = None if answers.pcm is None else WholeSound(answers.pcm, answers.rate_hz)
+    tracker = EpisodeTracker({label: threshold}, context_s=0.0, ear=ear)
     block = max(round(BLOCK_S / answers.frame_s), 1)
     changes = []
     for start in range(0, len(answers.probabilities), block):
@@ -194,8 +191,8 @@ def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
         changes += tracker.hear(scores)
     changes += tracker.finish()
     closed = [change.episode for change in changes if isinstance(change, Closed)]
-    if answers.pcm is not None:
-        closed = [recounted(episode, answers.pcm, answers.rate_hz, 0.0) for episode in closed]
+    if ear is not None:
+        closed = [ear.recounted(episode) for episode in closed]
     return [
         Heard(
             onset_s=episode.pulses[0].onset_s,

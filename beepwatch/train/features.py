@@ -22,6 +22,7 @@ from beepwatch.train.featuring.devices import opened
 from beepwatch.train.featuring.listing import Listed, Listing, list_recordings
 from beepwatch.train.featuring.provenance import PROCESSOR, versions_of
 from beepwatch.train.featuring.recipe import read_feature_recipe
+from beepwatch.train.featuring.sound import ffmpeg_version
 from beepwatch.train.featuring.spectra import column_names
 from beepwatch.train.featuring.stages import check_columns
 from beepwatch.train.featuring.store import (
@@ -109,7 +110,7 @@ def extract(
         run = _Run(store, plan, data, listing, int((now_s - _TOO_FRESH_S) * 1e9))
         crew = Crew(workers, cluster, batches, report)
         try:
-            run.look(crew)
+            run.look(crew, here=cluster is None)
             run.make(crew)
         except OSError as error:
             raise DiskFull(f"{out} cannot be written: {error.strerror}.") from error
@@ -137,11 +138,15 @@ class _Run:
         self._problems: dict[str, str] = {}
         self._made = 0
 
-    def look(self, crew: Crew) -> None:
-        """Find out which rows there are and what has become of the recordings."""
-        self._look_into_store()
+    def look(self, crew: Crew, *, here: bool) -> None:
+        """Find out which rows there are and what has become of the recordings.
+
+        Of those who decode elsewhere nobody knows what they decode with.
+        """
+        self._look_into_store(here=here)
         for done in self._store.journal(len(self._columns)):
-            self._learn(done)
+            kept = tuple(made for made in done.made if not here or _is_read_so(made.decoder))
+            self._learn(msgspec.structs.replace(done, made=kept))
         before, self._seen, self._sha256 = self._seen, {}, {}
         unknown: list[Job] = []
         for one in self._listed:
@@ -156,7 +161,7 @@ class _Run:
                 for done in answer:
                     self._learn(done)
 
-    def _look_into_store(self) -> None:
+    def _look_into_store(self, *, here: bool) -> None:
         meta = self._store.meta()
         if meta is None:
             return
@@ -166,6 +171,8 @@ class _Run:
             version = Version(name=entry.augmentation, place=-1, digest=digests[entry.augmentation])
             key = key_of(entry.sha256, version)
             self._keys_before.append(key)
+            if here and not _is_read_so(entry.decoder):
+                continue
             self._places.setdefault(key, _place_of(entry, key))
         wanted = {version.digest for version in self._plan.versions}
         if not wanted & set(digests.values()):
@@ -271,7 +278,9 @@ class _Run:
         )
 
     def _write(self, draft: Draft) -> None:
-        same_rows = self._keys_before == list(draft.keys)
+        # By another decoder a key's rows are others.
+        there = all(self._places[key].first_frame is not None for key in draft.keys)
+        same_rows = there and self._keys_before == list(draft.keys)
         try:
             self._store.write(draft, self._places, same_rows=same_rows)
         except OSError as error:
@@ -310,9 +319,21 @@ def _entry_of(one: Listed, version: Version, made: Made, first: int, sha256: str
         sha256=sha256,
         rate_hz=made.rate_hz,
         duration_s=made.duration_s,
+        decoder=made.decoder,
     )
 
 
+def _is_read_so(decoder: str) -> bool:
+    """Whether a recording would be decoded by the same again; if there is none, it was enough."""
+    return not decoder or ffmpeg_version() in ("", decoder)
+
+
 def _place_of(entry: Entry, key: str) -> Place:
-    made = Made(key=key, frames=entry.frames, duration_s=entry.duration_s, rate_hz=entry.rate_hz)
+    made = Made(
+        key=key,
+        frames=entry.frames,
+        duration_s=entry.duration_s,
+        rate_hz=entry.rate_hz,
+        decoder=entry.decoder,
+    )
     return Place(made=made, first_frame=entry.first_frame)

@@ -2,7 +2,8 @@
 
 Every label is in `dataset.csv` before the page is told that it is saved. A change says what label
 the page believed a clip to have, so that a page that has not yet seen another's label never
-overwrites it.
+overwrites it. A clip that this server does not know, as when it was started again without it,
+keeps none of the others from being saved.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from beepwatch.train.datasets.catalogue import (
     Relabelling,
     is_file_within,
 )
-from beepwatch.train.datasets.clustering import groups_of
+from beepwatch.train.datasets.clustering import LARGEST_GROUP, groups_of
 from beepwatch.train.datasets.impressions import Impression
 from beepwatch.web.pictures import picture_of, sound_of, wav_of
 
@@ -63,9 +64,18 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clips:
-    """A data set as the page has it: clips in groups, and the names of their labels."""
+    """A data set as the page has it: clips in groups, and the names of their labels.
 
-    def __init__(self, directory: Path, names: Sequence[str], heard: Sequence[Impression]) -> None:
+    What sounds alike is together, unless `groups` of paths say what is; then the rest is left out.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        names: Sequence[str],
+        heard: Sequence[Impression],
+        groups: Sequence[Sequence[str]] | None = None,
+    ) -> None:
         self.directory = directory
         self.names = tuple(names)
         shown = [
@@ -78,16 +88,31 @@ class Clips:
             )
             for one in heard
         ]
-        columns = list(zip(*(one.blocks for one in heard), strict=True))
-        scores = np.array([one.score for one in heard], dtype=np.float32)
-        numbers = groups_of([np.stack(column) for column in columns], scores)
-        self.groups = [[shown[number] for number in group] for group in numbers]
+        if groups is None:
+            columns = list(zip(*(one.blocks for one in heard), strict=True))
+            scores = np.array([one.score for one in heard], dtype=np.float32)
+            numbers = groups_of([np.stack(column) for column in columns], scores)
+            self.groups = [[shown[number] for number in group] for group in numbers]
+        else:
+            self.groups = _as_given(shown, groups)
+        shown = [clip for group in self.groups for clip in group]
         self.path_of = {clip.id: clip.path for clip in shown}
         self.id_of = {clip.path: clip.id for clip in shown}
 
     def by_id(self, labels: Mapping[str, str]) -> dict[str, str]:
         """Labels of these clips by their id, from those by path."""
         return {self.id_of[path]: label for path, label in labels.items() if path in self.id_of}
+
+
+def _as_given(shown: Sequence[Shown], groups: Sequence[Sequence[str]]) -> list[list[Shown]]:
+    """In that order, and no more at once than can be looked through; what was not heard is not."""
+    by_path = {clip.path: clip for clip in shown}
+    found = [[by_path[path] for path in group if path in by_path] for group in groups]
+    return [
+        group[first : first + LARGEST_GROUP]
+        for group in found
+        for first in range(0, len(group), LARGEST_GROUP)
+    ]
 
 
 def clip_id(path: str) -> str:
@@ -129,6 +154,7 @@ class _Page:
         return _json(
             {
                 "directory": self._clips.directory.resolve().name,
+                "key": clip_id(str(self._clips.directory.resolve())),  # of what a tab remembers
                 "names": self._clips.names,
                 "groups": self._clips.groups,
                 "labels": self._clips.by_id(labels),
@@ -140,17 +166,25 @@ class _Page:
             wanted = msgspec.json.decode(await _body(request), type=list[Change])
         except msgspec.DecodeError as error:
             raise HTTPException(400, str(error)) from error
+        known = self._clips.path_of
         changes = [
-            Relabelling(path=self._path(one.clip), seen=one.seen, label=_checked(one.label))
+            Relabelling(path=known[one.clip], seen=one.seen, label=_checked(one.label))
             for one in wanted
+            if one.clip in known
         ]
+        gone = [one.clip for one in wanted if one.clip not in known]
         try:
             refused = await run_in_threadpool(self._catalogue.relabel, changes)
         except CatalogueError as error:
             raise HTTPException(503, str(error)) from error
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        return _json({"refused": {self._clips.id_of[path]: now for path, now in refused.items()}})
+        return _json(
+            {
+                "refused": {self._clips.id_of[path]: now for path, now in refused.items()},
+                "gone": gone,
+            }
+        )
 
     async def changes(self, _request: Request) -> Response:
         return StreamingResponse(

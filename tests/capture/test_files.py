@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import subprocess
 import sys
 import wave
@@ -15,7 +16,7 @@ from beepwatch.capture import pipes
 from beepwatch.capture.blocks import Block, EndOfSound
 from beepwatch.capture.files import AudioFile, decode, open_audio
 from beepwatch.capture.levels import level_dbfs
-from beepwatch.capture.pipes import Stdin
+from beepwatch.capture.pipes import Stdin, decoded_file
 from beepwatch.errors import SourceError, UnreadableAudio
 from tests.capture.sounds import (
     DATA,
@@ -248,6 +249,16 @@ def test_stdin_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
+def test_a_terminal_is_no_sound() -> None:
+    ours, terminal = os.openpty()
+    try:
+        with pytest.raises(UnreadableAudio, match="stdin is a terminal"):
+            Stdin(16_000, terminal).open()
+    finally:
+        os.close(ours)
+        os.close(terminal)
+
+
 def test_stdin_that_was_closed_is_named() -> None:
     """As by `<&-` in a shell."""
     descriptor = os.open(os.devnull, os.O_RDONLY)
@@ -281,6 +292,25 @@ def test_a_file_can_be_closed_before_its_end(tmp_path: Path) -> None:
     stream.close()
 
     assert "ffmpeg" not in [program.name() for program in psutil.Process().children()]
+
+
+def test_signals_for_all_that_a_terminal_started_leave_a_recording_whole(tmp_path: Path) -> None:
+    """As by ^C: whoever reads says when the sound is over."""
+    path = write_wav(tmp_path / "a.wav", sine(1_000, 60.0, peak=0.5), RATE_HZ)
+    stream = decoded_file(path, block_s=1.0)
+    samples = 0
+    try:
+        while not isinstance(block := stream.read(1.0), EndOfSound):
+            if isinstance(block, Block) and not samples:
+                children = psutil.Process().children()
+                (ffmpeg,) = (child for child in children if child.name() == "ffmpeg")
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    ffmpeg.send_signal(number)
+            samples += block.frames if isinstance(block, Block) else 0
+    finally:
+        stream.close()
+
+    assert samples == 60 * RATE_HZ
 
 
 def test_wave_with_a_nonsense_rate_is_left_to_ffmpeg(tmp_path: Path) -> None:

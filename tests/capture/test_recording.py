@@ -46,6 +46,7 @@ def recorded(
     *,
     minutes: float | None = None,
     terminal: bool = False,
+    columns: int = 200,
     gate: bool = True,
     **more: Any,  # noqa: ANN401 - whatever `record` takes
 ) -> tuple[RecordingSummary, str]:
@@ -58,7 +59,7 @@ def recorded(
         **more,
         speed="max",
         stop=threading.Event(),
-        console=Console(file=output, force_terminal=terminal, width=200),
+        console=Console(file=output, force_terminal=terminal, width=columns),
         clock=ManualClock(NOON),
     )
     return summary, output.getvalue()
@@ -268,15 +269,32 @@ def test_the_meter_is_for_terminals(room: Path, tmp_path: Path) -> None:
     assert "dBFS" in drawn
 
 
-def test_a_broken_file_leaves_a_whole_json(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [80, 20])
+def test_the_meter_takes_one_line(columns: int, room: Path, tmp_path: Path) -> None:
+    """The cursor goes up a line once, to wipe it out at the end."""
+    _, drawn = recorded(room, tmp_path, terminal=True, columns=columns)
+
+    assert drawn.count("dBFS" if columns == 80 else "…") > 5
+    assert drawn.count("\x1b[1A") == 1
+
+
+def test_a_file_that_breaks_off_leaves_a_whole_json(room: Path, tmp_path: Path) -> None:
+    room.write_bytes(room.read_bytes()[:-100_000])
     with pytest.raises(UnreadableAudio):
-        recorded(tmp_path / "nothing.wav", tmp_path / "out")
+        recorded(room, tmp_path / "out")
 
     (told,) = (tmp_path / "out" / "beep").glob("*.json")
     assert json.loads(told.read_text())["complete"] is True
 
 
-@pytest.mark.parametrize("label", ["", "..", "a/b", " "])
+def test_of_a_file_that_cannot_be_opened_there_is_no_session(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableAudio):
+        recorded(tmp_path / "nothing.wav", tmp_path / "out")
+
+    assert list((tmp_path / "out" / "beep").iterdir()) == []
+
+
+@pytest.mark.parametrize("label", ["", "..", "a/b", " ", " beep", "two\nlines", "\udcff", "a\0b"])
 def test_a_label_must_be_a_folder_name(label: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="label"):
         record(

@@ -88,6 +88,17 @@ def test_what_it_cannot_open_is_left_to_ffmpeg(tmp_path: Path) -> None:
     assert samples_of(stream).size >= BURSTS.size
 
 
+def test_a_name_that_is_no_text_is_a_name(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.flac")
+    path.write_bytes((DATA / "fire_alarm.flac").read_bytes())
+
+    samples = samples_of(open_audio(path, block_s=1.0, libsndfile=True))
+
+    np.testing.assert_array_equal(
+        samples, samples_of(open_audio(DATA / "fire_alarm.flac", block_s=1.0, libsndfile=True))
+    )
+
+
 def test_a_name_that_promises_raw_samples_is_not_believed(tmp_path: Path) -> None:
     """libsndfile takes any bytes in a `.vox` or `.gsm` for sound."""
     path = tmp_path / "letter.vox"

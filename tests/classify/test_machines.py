@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.condition import Cloud, Normal, State, encode, packed
+from beepwatch.classify.faults import Faults
+from beepwatch.classify.faults import encode as encoded_faults
 from beepwatch.classify.machines import Machines
 from beepwatch.classify.spectra import BANDS, COARSE_BANDS
 from beepwatch.errors import ConfigurationError, ModelError, StoreError
@@ -167,3 +169,58 @@ def test_a_state_directory_that_cannot_be_written_is_one_line(tmp_path: Path) ->
     (tmp_path / "state").write_text("a file")
     with pytest.raises(StoreError, match="cannot change the learned machines"):
         Machines(tmp_path / "state").put(well(), NOW)
+
+
+def faults(name: str = "fan", learned_s: float = 60.0) -> Faults:
+    return Faults(
+        name=name,
+        labels=("bearing", "normal"),
+        weights=bytes(2 * BANDS * 4),
+        biases=bytes(8),
+        learned_s=learned_s,
+    )
+
+
+def test_faults_are_kept_beside_a_machine_until_it_goes(machines: Machines) -> None:
+    machines.put(well(), NOW)
+    assert machines.faults("fan") is None
+    before = machines.generation()
+    machines.put_faults(faults())
+    assert machines.generation() != before
+    machines.put_faults(faults(learned_s=90.0))
+    machines.put(well(learned_s=600.0), NOW)
+    machines.rollback("fan")
+    assert machines.faults("fan") == faults(learned_s=90.0)
+    assert stat.S_IMODE((machines.directory / "fan" / "faults.json").stat().st_mode) == 0o600
+    machines.remove("fan")
+    machines.put(well(), NOW)
+    assert machines.faults("fan") is None
+
+
+def test_faults_are_those_of_a_machine_that_is_known(machines: Machines) -> None:
+    with pytest.raises(ModelError, match="no learned machine 'fan'"):
+        machines.put_faults(faults())
+    machines.put(well(), NOW)
+    with pytest.raises(ModelError, match="learned_s"):
+        machines.put_faults(faults(learned_s=0.0))
+    assert machines.faults("fan") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "are no learned faults"),
+        (encoded_faults(faults("pump")), "is of a machine that is called pump"),
+        (b" " * 4_000_001, "more than 4000000"),
+    ],
+)
+def test_damaged_faults_are_one_line_that_names_their_file(
+    machines: Machines, content: bytes, said: str
+) -> None:
+    machines.put(well(), NOW)
+    file = machines.directory / "fan" / "faults.json"
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=said) as raised:
+        machines.faults("fan")
+    assert str(file) in str(raised.value)
+    assert "\n" not in str(raised.value)

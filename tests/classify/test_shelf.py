@@ -1,5 +1,6 @@
 """Taught sounds on the disk: there whole or not at all, and every change is noticed."""
 
+import errno
 import json
 import os
 import stat
@@ -88,6 +89,32 @@ def test_a_rollback_goes_back_version_by_version_and_then_says_that_there_is_non
     assert shelf.head("washer").threshold == pytest.approx(0.12)
     with pytest.raises(ModelError, match="washer has no version before the one in use"):
         shelf.rollback("washer")
+
+
+def counts(shelf: Shelf) -> list[int]:
+    """How long each of a sound's examples is."""
+    paths = shelf.examples("washer")
+    return [len(examples.decode(path.read_bytes())) for path in paths]
+
+
+def test_a_rollback_brings_the_examples_back_that_its_head_was_made_from(shelf: Shelf) -> None:
+    """Or whatever is made of it next is made of those that somebody has just turned down."""
+    shelf.put(pitched("washer", 2_000.0), NOW, [PULSE])
+    shelf.put(pitched("washer", 2_010.0), NOW, [PULSE[:100], PULSE[:200]])
+    shelf.put(pitched("washer", 2_020.0), NOW)
+    shelf.put(pitched("washer", 2_030.0), NOW, [PULSE[:300]])
+    seen = []
+    for _ in range(3):
+        shelf.rollback("washer")
+        seen.append(counts(shelf))
+    assert seen == [[100, 200], [100, 200], [len(PULSE)]]
+    assert [path.name for path in (shelf.directory / "washer" / "versions").iterdir()] == []
+
+
+def test_of_examples_no_more_is_kept_than_of_versions(shelf: Shelf) -> None:
+    for number in range(KEPT_VERSIONS + 3):
+        shelf.put(pitched("washer", 2_000.0 + number), NOW, [PULSE])
+    assert len(list(shelf.directory.rglob("*.wav"))) == KEPT_VERSIONS + 1
 
 
 @pytest.mark.parametrize("later_s", [-86_400, 0, 1])
@@ -215,6 +242,34 @@ def test_a_full_disk_leaves_the_sound_as_it_was(tmp_path: Path) -> None:
         assert shelf.head("washer").pitches_hz == (2_000.0,)
         assert len(shelf.examples("washer")) == 1
         assert disk.free_bytes > 7_000_000
+
+
+def no_room(path: Path, *_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+@pytest.mark.parametrize("there_already", [True, False])
+def test_no_room_for_the_head_changes_nothing_and_leaves_nothing(
+    shelf: Shelf, there_already: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The examples had room, what they were made for has none."""
+    if there_already:
+        shelf.put(pitched("washer", 2_000.0), NOW, [PULSE])
+    before = sorted(shelf.directory.rglob("*"))
+    written = Shelf._write
+
+    def write(self: Shelf, path: Path, content: bytes) -> None:
+        no_room(path) if path.name == "head.json" else written(self, path, content)
+
+    monkeypatch.setattr(Shelf, "_write", write)
+    with pytest.raises(DiskFull, match="Free some space"):
+        shelf.put(pitched("washer", 2_010.0), NOW, [PULSE, PULSE])
+    monkeypatch.undo()
+    left = {path for path in shelf.directory.rglob("*") if path.name not in (".lock", "versions")}
+    assert left == {path for path in before if path.name != ".lock"}
+    if there_already:
+        assert shelf.head("washer").pitches_hz == (2_000.0,)
+        assert counts(shelf) == [len(PULSE)]
 
 
 def test_a_head_is_written_as_it_is_read(shelf: Shelf) -> None:

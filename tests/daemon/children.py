@@ -173,6 +173,12 @@ def _hanging_classifier(link: Link, part: Part) -> None:
     threading.Event().wait()
 
 
+def _stuck_classifier(link: Link, _part: Part) -> None:
+    """In every life, says that it is there and nothing more."""
+    link.send(Ready())
+    threading.Event().wait()
+
+
 def _dying_classifier(link: Link, part: Part) -> None:
     """Dies at once until the test says that it is well."""
     if not part.sees("well"):
@@ -355,6 +361,7 @@ PLAYS = {
     "waiting_classifier": _waiting_classifier,
     "holding_classifier": _holding_classifier,
     "hanging_classifier": _hanging_classifier,
+    "stuck_classifier": _stuck_classifier,
     "dying_classifier": _dying_classifier,
     "failing_classifier": _failing_classifier,
     "babbling_classifier": _babbling_classifier,

@@ -11,7 +11,7 @@ from beepwatch.daemon import messenger, recorder
 from beepwatch.daemon.settings import MessengerSettings, RecorderSettings
 from beepwatch.errors import StoreError
 from beepwatch.logs import LogSettings
-from beepwatch.messages import AnyMessage, Heartbeat, Place, decode, encode
+from beepwatch.messages import AnyMessage, Fault, Heartbeat, Place, decode, encode
 from beepwatch.secrecy import Secret
 from beepwatch.sections import Capture, Console, Notify, Store, Telegram
 from beepwatch.store.outbox import Outbox, Written
@@ -87,6 +87,8 @@ def messaging(
     chat_ids: tuple[int, ...] = (7,),
     *,
     commands: bool = True,
+    memo: int | None = None,
+    faults: tuple[Fault, ...] = (),
 ) -> Conversation:
     """To the console; with a Bot API server, to chats there instead."""
     notify = Notify()
@@ -101,6 +103,8 @@ def messaging(
         token=Secret(api.token) if api else None,
         channels=channels,
         logs=QUIET_LOGS,
+        memo=memo,
+        faults=faults,
     )
     return Conversation(lambda connection: messenger.main(connection, settings))
 

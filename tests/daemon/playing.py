@@ -11,6 +11,7 @@ import beepwatch.daemon
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.planning import Planner, channel_names
+from beepwatch.daemon.signals import Signals
 from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.wiring import Wiring
@@ -76,16 +77,19 @@ def play(
         state=state,
     )
     manager = ServiceManager("", None)
-    supervisor = Supervisor(wiring, SystemClock(), manager)
-    acting = [threading.Thread(target=act, args=(wiring, supervisor), daemon=True) for act in acts]
-    for thread in acting:
-        thread.start()
-    try:
-        assert supervisor.run() == 0
-    finally:
-        manager.close()
+    with Signals() as signals:
+        supervisor = Supervisor(wiring, SystemClock(), manager, signals)
+        acting = [
+            threading.Thread(target=act, args=(wiring, supervisor), daemon=True) for act in acts
+        ]
         for thread in acting:
-            thread.join(30)
+            thread.start()
+        try:
+            assert supervisor.run() == 0
+        finally:
+            manager.close()
+            for thread in acting:
+                thread.join(30)
     return supervisor
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.child import Child
+from beepwatch.daemon.signals import Signals
 from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.wiring import Plan, Terms, Wiring
@@ -39,6 +40,7 @@ class Stage:
         patient: bool = True,
         notices: bool = False,
         reload: Callable[[], Plan | str] | None = None,
+        hangup_reloads: bool = True,
         **more: Any,  # noqa: ANN401 - of the wiring
     ) -> int:
         """The exit code."""
@@ -58,16 +60,17 @@ class Stage:
             **more,
         )
         manager = self.manager or ServiceManager("", None)
-        self.supervisor = Supervisor(wiring, SystemClock(), manager)
         acting = threading.Thread(target=self._act, args=(acts,))
-        self._playing = True
-        acting.start()
-        try:
-            exit_code = self.supervisor.run()
-        finally:
-            self._playing = False
-            acting.join()
-            manager.close()
+        with Signals(hangup_reloads=hangup_reloads and reload is not None) as signals:
+            self.supervisor = Supervisor(wiring, SystemClock(), manager, signals)
+            self._playing = True
+            acting.start()
+            try:
+                exit_code = self.supervisor.run()
+            finally:
+                self._playing = False
+                acting.join()
+                manager.close()
         if self._failed:
             raise self._failed[0]
         return exit_code
@@ -78,7 +81,7 @@ class Stage:
                 act()
         except BaseException as error:  # noqa: BLE001 - raised where the test sees it
             self._failed.append(error)
-            while self._playing:
+            for _ in range(2):  # the second one ends all at once
                 self.signal()
                 threading.Event().wait(0.2)
 

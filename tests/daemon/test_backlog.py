@@ -57,3 +57,19 @@ def test_dropped_sound_is_a_fault_until_all_is_caught_up_with(queue: WindowQueue
     assert over is not None
     assert (over.cleared, over.count, over.since) == (True, 10, NOON)
     assert after(backlog, 3.0)[0] is None
+
+
+def test_a_machine_that_is_slow_again_and_again_is_told_of_seldom(queue: WindowQueue) -> None:
+    """Every two minutes of a day, for a moment: each fault has its end, each loss is counted."""
+    backlog = Backlog(queue)
+    told: list[Fault] = []
+    for number in range(720):
+        for sequence in range(40):
+            queue.push(window(sequence))
+        told += filter(None, [backlog.watch(120.0 * number, NOON)])
+        clear(queue)
+        told += filter(None, [backlog.watch(120.0 * number + second, NOON) for second in range(90)])
+    told += filter(None, [backlog.watch(86_400.0 + second, NOON) for second in range(1_900)])
+    assert [fault.cleared for fault in told] == [False, True] * (len(told) // 2)
+    assert len(told) <= 18
+    assert sum(fault.count for fault in told if fault.cleared) == queue.dropped == 7_200

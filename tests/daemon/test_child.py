@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.daemon.child import FIRST_BACKOFF_S, STORM_S, Child
+from beepwatch.daemon.child import FIRST_BACKOFF_S, KILLED_BACKOFF_S, STORM_S, Child
 from beepwatch.messages import Failed, Poke
 from tests.daemon.children import Part
 
@@ -40,6 +40,16 @@ def test_one_that_keeps_dying_waits_longer_each_time_until_it_has_lived_for_a_wh
     assert child.due_in_s(101.0) == pytest.approx(2 * FIRST_BACKOFF_S)
     killed(child, 102.0 + STORM_S)
     assert child.due(102.0 + STORM_S)
+
+
+def test_one_that_somebody_kills_all_the_time_never_waits_for_longer_than_half_a_second(
+    child: Child,
+) -> None:
+    """It would have lived; with its start, it is back within two seconds."""
+    for number in range(8):
+        killed(child, 100.0 + number)
+        assert child.due(100.0 + number + KILLED_BACKOFF_S)
+    assert KILLED_BACKOFF_S == 0.5
 
 
 @pytest.mark.parametrize("unread", [False, True])

@@ -29,6 +29,7 @@ from beepwatch.messages import (
     Event,
     Failed,
     Fault,
+    FaultKind,
     Finish,
     Finished,
     Heartbeat,
@@ -236,6 +237,20 @@ def test_a_new_life_remembers_when_it_was_last_heard_and_told(
     database.close()
 
 
+def test_a_fault_of_the_disk_is_called_over_by_the_next_life_once_it_has_written(
+    tmp_path: Path, kitchen: list[Window | Quiet]
+) -> None:
+    """The life that had told of it is dead, and the disk well again."""
+    known = Fault(kind=FaultKind.DISK_FULL, text="the disk is full", since=START)
+    child = classifying(tmp_path, faults=(known,))
+    child.hear_until(Ready)
+    child.say(*kitchen, Finish(within_s=5.0))
+    heard = [one for one in child.hear() if isinstance(one, Poke | Fault)]
+    assert isinstance(heard[0], Poke)
+    (over,) = (one for one in heard if isinstance(one, Fault))
+    assert (over.kind, over.cleared, over.since) == (FaultKind.DISK_FULL, True, START)
+
+
 def test_a_missing_model_is_told_with_its_exit_code(tmp_path: Path) -> None:
     (failed,) = classifying(tmp_path, bundle=tmp_path / "none").hear()
     assert isinstance(failed, Failed)
@@ -283,14 +298,18 @@ def note(number: int, *, final: bool, covered: bool = False) -> Note:
 
 
 def test_what_cannot_be_written_is_kept_in_order(disk: FullDisk) -> None:
-    writer = NoteWriter(disk, ("console",))
+    """A slow disk takes longer for all of it than a child may be silent."""
+    signs: list[None] = []
+    writer = NoteWriter(disk, ("console",), alive=lambda: signs.append(None))
     disk.full = True
     for number in (1, 2):
         with pytest.raises(StoreError):
             writer.write([note(number, final=False), note(number, final=True)])
     assert writer.unwritten == 4
+    assert signs == []
     disk.full = False
     assert writer.write([])
+    assert len(signs) == 4
     assert writer.unwritten == 0
     assert not writer.write([])
     told = [disk.events_of(alert_id) for alert_id in (1, 2)]

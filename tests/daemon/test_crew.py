@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Generator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from beepwatch.classify.engines import Answers, Engine, open_engine
 from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
 from beepwatch.decide.episodes import Closed, EpisodeTracker
-from beepwatch.decide.opinion import opinion
+from beepwatch.decide.hindsight import WholeSound
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.datasets.remote import Location
 from tests.capture.sounds import recording
@@ -91,8 +90,8 @@ def test_stretches_find_what_the_daemons_overlapping_windows_find(
     engine: Engine, bundle: Bundle
 ) -> None:
     """The same episodes; times to 0.1 ms, scores to 1e-4, for both are rounded to so much."""
-    ask = partial(opinion, sound=EVENING, rate_hz=RATE_HZ, start_s=0.0)
-    tracker = EpisodeTracker(bundle.info.thresholds, context_s=engine.context_s, ask=ask)
+    ear = WholeSound(EVENING, RATE_HZ)
+    tracker = EpisodeTracker(bundle.info.thresholds, context_s=engine.context_s, ear=ear)
     changes = [
         change for scores in overlapping_scores(engine, EVENING) for change in tracker.hear(scores)
     ]
@@ -122,6 +121,23 @@ def test_a_broken_recording_keeps_what_was_found_and_stops_nobody(
     assert (before.problem, broken.problem, after.problem) == (None, "broken is cut short.", None)
     assert 0 < len(broken.found) < len(before.found)
     assert all(one.offset_s <= 16 for one in broken.found)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_an_error_that_nobody_foresaw_ends_the_scan_however_many_read_on(
+    engine: Engine, bundle: Bundle, workers: int
+) -> None:
+    """Who asks on after it finds nothing left to read: that is no recording without a beep."""
+
+    def decode(_path: Location, _rate_hz: int) -> Generator[NDArray[np.int16], None, None]:
+        yield EVENING[: 8 * RATE_HZ]
+        raise RuntimeError("unforeseen")
+
+    crew = Crew(
+        [given("evening")], lambda one: Hearing(one, engine, bundle.info.thresholds, decode)
+    )
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        list(crew.answers(workers))
 
 
 def test_who_asks_no_further_leaves_no_decoder_and_no_thread(

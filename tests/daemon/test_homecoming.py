@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -275,6 +276,45 @@ def test_a_daemon_that_starts_on_a_full_disk_tells_and_goes_home_when_there_is_r
         kinds = [alert.kind for row in event_rows(database) for alert in row.alerts]
         assert kinds == [AlertKind.HEARD]
         assert database.integrity() == []
+
+
+def test_an_end_that_is_asked_for_while_the_state_moves_comes_in_order_after_it(
+    state: Path, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the life in memory and the one on the disk, which nobody wants any more."""
+    monkeypatch.setattr(homecoming, "LOOKS_EVERY_S", 0.2)
+    moved: list[Alert] = []
+
+    def bring_and_be_stopped(*what: Any) -> Alert | None:  # noqa: ANN401 - as bring_home takes them
+        told = bring_home(*what)
+        if told is not None:
+            moved.append(told)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return told
+
+    monkeypatch.setattr(running, "bring_home", bring_and_be_stopped)
+    memory = memory_of(state, disk)
+    disk.fill()
+    with BotApi() as api:
+        config = Config(
+            capture=Capture(source="microphone:none of this name"),
+            store=Store(directory=str(state), min_free_mb=0),
+            notify=Notify(telegram=Telegram(chat_ids=(7,), base_url=api.base_url)),
+        )
+
+        def make_room() -> None:
+            wait_for(api, "is full: No space left")
+            disk.make_room()
+
+        acting = threading.Thread(target=make_room)
+        acting.start()
+        assert run(config, token=Secret(TOKEN)) == 0
+        acting.join()
+        told = len(api.messages)
+    assert len(moved) == 1
+    assert not memory.exists()
+    assert moved[0].dedupe_key in untold(state)
+    assert told == len(api.messages)
 
 
 @contextmanager

@@ -63,6 +63,22 @@ def test_of_too_many_letters_the_oldest_are_lost_and_each_is_said() -> None:
     assert len(reader.read) == 1 + KEPT
 
 
+def test_a_letter_that_can_be_sent_only_once_is_said() -> None:
+    """As to a messenger without a store, whose network is away too."""
+    letters, reader = Letters(ManualClock(NOON)), Reader()
+    with capture_logs() as logs:
+        for number in range(KEPT + 2):
+            letters.write(AlertKind.FAULT, str(number))
+            letters.post(reader)  # type: ignore[arg-type]
+    assert [(line["event"], line["text"]) for line in logs] == [
+        ("letter_forgotten", "0"),
+        ("letter_forgotten", "1"),
+    ]
+    letters.take_back()
+    letters.post(reader)  # type: ignore[arg-type]
+    assert len(reader.read) == KEPT + 2 + KEPT
+
+
 def test_a_letter_that_a_killed_messenger_had_in_its_hands_is_not_lost(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.play(

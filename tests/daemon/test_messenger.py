@@ -22,6 +22,7 @@ from beepwatch.messages import (
     AlertKind,
     Condition,
     Fault,
+    FaultKind,
     Finish,
     Finished,
     Heartbeat,
@@ -154,6 +155,17 @@ def test_without_a_store_the_messenger_ends_when_it_is_told_to_and_when_nobody_l
     assert [type(message) for message in child.hear()][-1] is Finished
     child = messaging(tmp_path / "state")
     child.hear_until(Ready)
+    assert child.close()
+
+
+def test_that_there_was_no_store_is_called_over_by_the_life_that_has_one(tmp_path: Path) -> None:
+    """The one that had told of it was killed."""
+    since = SystemClock().utc()
+    known = Fault(kind=FaultKind.DISK_FULL, text="it cannot be used", since=since)
+    child = messaging(tmp_path, faults=(known,))
+    (*_, over) = child.hear_until(Fault)
+    assert isinstance(over, Fault)
+    assert (over.cleared, over.since) == (True, since)
     assert child.close()
 
 

@@ -1,8 +1,9 @@
 """A disk that answers everything with EIO while children of the daemon have their store on it."""
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import beepwatch.daemon.footing
 import beepwatch.daemon.unwritten
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import SystemClock
+from beepwatch.daemon.memo import Memo, open_memo
 from beepwatch.daemon.recollection import LanesOutbox
 from beepwatch.daemon.unwritten import WITHOUT_STORE
 from beepwatch.daemon.watching import MachinesThere, ShelfWatch
@@ -68,10 +70,10 @@ def pending(state: Path) -> list[str]:
         return [one.alert.dedupe_key for one in Outbox(database).pending("telegram:7", 100)]
 
 
-def wait_until_pending(state: Path, count: int) -> None:
+def wait_until(true: Callable[[], bool], what: str) -> None:
     give_up_s = time.monotonic() + PATIENCE_S
-    while len(pending(state)) != count:
-        assert time.monotonic() < give_up_s, pending(state)
+    while not true():
+        assert time.monotonic() < give_up_s, f"waited in vain for {what}"
         threading.Event().wait(0.05)
 
 
@@ -105,11 +107,43 @@ def test_what_waits_for_the_network_is_told_though_it_cannot_be_read_any_more(
         api.always("sendMessage", None)
         api.wait_for_message(2, PATIENCE_S)
         disk.put_back()
-        wait_until_pending(state, 0)
+        wait_until(lambda: not pending(state), "nothing to be pending")
         finish(child)
     told = [one.text for one in api.messages]
     assert sorted(text[:4] for text in told) == ["beep", "boop"]
     assert any(WITHOUT_STORE in text for text in told)
+
+
+@pytest.fixture
+def descriptor() -> Iterator[int]:
+    one = open_memo()
+    yield one
+    os.close(one)
+
+
+def test_what_a_life_knew_to_be_untold_the_next_tells_though_nobody_can_read_it_any_more(
+    disk: BrokenDisk, state: Path, descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the messenger dies after its disk; and not a third life once more."""
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "TELL_ANYWAY_S", 0.2)
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "STORE_AGAIN_S", 0.05)
+    with BotApi() as api:
+        api.always("sendMessage", BAD_GATEWAY)
+        child = messaging(state, api, memo=descriptor)
+        child.hear_until(Ready)
+        child.say(BEEP, BOOP)
+        wait_until(lambda: len(Memo(descriptor).untold) == 2, "a memo of both")
+        disk.pull()
+        assert child.close()
+        api.always("sendMessage", None)
+        with closing(messaging(state, api, memo=descriptor)) as child:
+            api.wait_for_message(2, PATIENCE_S)
+            wait_until(lambda: not Memo(descriptor).untold, "a memo of neither")
+        with closing(messaging(state, api, memo=descriptor)) as child:
+            child.hear_until(Ready)
+            finish(child)
+    assert sorted(one.text[:4] for one in api.messages) == ["beep", "boop"]
+    assert all(WITHOUT_STORE in one.text for one in api.messages)
 
 
 @pytest.mark.parametrize("before", [True, False])

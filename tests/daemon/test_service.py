@@ -11,7 +11,7 @@ import pytest
 import beepwatch.daemon.service
 from beepwatch.clock import ManualClock
 from beepwatch.daemon.service import Scope, Service, user_scope
-from beepwatch.daemon.units import NAME
+from beepwatch.daemon.units import NAME, own_installation
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.messages import Event
 from beepwatch.store.database import Database
@@ -28,7 +28,7 @@ FAILING = (
     "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nExecMainStatus=3\n"
     "UnitFileState=disabled\nLoadState=loaded\n"
 )
-# Notes what it is told; after a restart it shows what lies in `next`.
+# Notes what it is told; after a restart it shows what lies in `next`, stopped what is in `absent`.
 SYSTEMCTL = """\
 #!/bin/sh
 cd "$(dirname "$0")" || exit
@@ -39,6 +39,7 @@ case $1 in
     --version) echo "systemd 252 (252.39-1)" ;;
     show) cat shown ;;
     restart) cp next shown ;;
+    disable | stop) cp absent shown ;;
 esac
 """
 
@@ -50,6 +51,7 @@ class Systemd:
         self.directory = directory
         self.will("shown", INACTIVE)
         self.will("next", ACTIVE)
+        self.will("absent", INACTIVE)
         self.program("systemctl", SYSTEMCTL)
         self.program("systemd-analyze", "#!/bin/sh\nexit 0\n")
         self.program("journalctl", "#!/bin/sh\necho 'beepwatch: no such model.'\necho 'Failed.'\n")
@@ -136,6 +138,41 @@ def test_an_update_restarts_it(service: Service, systemd: Systemd, tmp_path: Pat
     (tmp_path / "units" / NAME).write_text("[Service]\nExecStart=/old/beepwatch run\n")
     service.install()
     assert systemd.told() == ["daemon-reload", f"restart --no-block {NAME}"]
+
+
+@pytest.mark.usefixtures("as_root")
+def test_another_edition_of_the_program_is_started(
+    service: Service, systemd: Systemd, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What runs has the old one in its memory, and nothing else of the unit is another."""
+    service.install()
+    updated = msgspec.structs.replace(own_installation(), package=tmp_path / "bin")
+    monkeypatch.setattr(beepwatch.daemon.service, "own_installation", lambda: updated)
+    service.install()
+    assert systemd.told()[3:] == ["daemon-reload", f"restart --no-block {NAME}"]
+
+
+@pytest.mark.usefixtures("as_root")
+def test_what_a_run_before_has_only_written_is_carried_out(
+    service: Service, systemd: Systemd
+) -> None:
+    """It was broken off: systemd still has the unit of before."""
+    service.install()
+    systemd.will("shown", f"{ACTIVE}NeedDaemonReload=yes\n")
+    service.install()
+    assert systemd.told()[3:] == ["daemon-reload", f"restart --no-block {NAME}"]
+
+
+@pytest.mark.usefixtures("as_root")
+def test_the_service_can_read_its_settings_whatever_roots_umask(
+    service: Service, tmp_path: Path
+) -> None:
+    before = os.umask(0o077)
+    try:
+        service.install()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "etc").stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.usefixtures("as_root")
@@ -230,7 +267,7 @@ def test_a_program_that_cannot_be_run_is_named(
     service: Service, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(systemd.directory))
-    systemd.program("systemctl", "#!/nonexistent\n")
+    systemd.program("systemctl", f"#!{systemd.directory / 'none'}\n")
     with pytest.raises(BeepwatchError, match=r"systemctl could not be run: .*No such file"):
         service.state()
 
@@ -257,6 +294,23 @@ def test_removing_leaves_what_is_the_users(
     service.uninstall()
     assert systemd.told()[-4:] == removing
     assert "nothing to remove" in said[-2]
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize(
+    ("fragment", "removing"),
+    [
+        ("", [f"stop {NAME}", f"disable {NAME}", "daemon-reload", f"reset-failed {NAME}"]),
+        ("/usr/lib/systemd/system/beepwatch.service", []),
+    ],
+)
+def test_one_that_runs_without_its_file_is_stopped_unless_its_file_is_anothers(
+    service: Service, systemd: Systemd, said: list[str], fragment: str, removing: list[str]
+) -> None:
+    systemd.will("shown", f"{ACTIVE}FragmentPath={fragment}\n")
+    service.uninstall()
+    assert systemd.told() == removing
+    assert said[0].endswith("is not there: nothing to remove" if fragment else "is gone")
 
 
 @pytest.mark.usefixtures("as_root")
@@ -334,6 +388,25 @@ def test_only_root_can_look_into_the_state(
     systemd.will("shown", ACTIVE)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "only root can look: sudo" in _reported(service)["heard"]
+
+
+def test_what_cannot_be_looked_up_hides_nothing_else(
+    of_user: Service, systemd: Systemd, tmp_path: Path
+) -> None:
+    """A database of a later beepwatch; then settings that were changed for the worse."""
+    systemd.will("shown", ACTIVE)
+    with closing(Database(tmp_path / "state")) as database, database.transaction() as sql:
+        sql.execute("PRAGMA user_version = 99")
+    told = _reported(of_user)
+    assert "has version 99" in told["heard"]
+    (tmp_path / "config" / "beepwatch").mkdir(parents=True)
+    source = "stream:http://me:word@camera/\\u0007"
+    (tmp_path / "config" / "beepwatch" / "config.toml").write_text(
+        f'[capture]\nsource = "{source}"\n'
+    )
+    worse = _reported(of_user)
+    assert "capture.source is 'stream:http://…@camera/" in worse["settings"]
+    assert told["restarts"] == worse["restarts"] == "2"
 
 
 def test_an_empty_state_has_heard_nothing(

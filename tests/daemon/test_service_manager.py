@@ -89,6 +89,9 @@ def test_the_watchdog_is_put_off_only_while_all_children_are_well(
     )
     assert said.count("READY=1") == 1
     assert "STATUS=listening to test" in said
+    before = said[: said.index("READY=1")]
+    assert "EXTEND_TIMEOUT_USEC=150000" in before
+    assert "WATCHDOG=1" not in before
 
 
 @pytest.mark.parametrize("service_manager", ["path"], indirect=True)

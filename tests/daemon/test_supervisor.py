@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import beepwatch.daemon.child
+import beepwatch.daemon.storms
 import beepwatch.daemon.supervisor
 from tests.daemon.stage import Stage
 
@@ -94,13 +95,12 @@ def test_a_child_that_hangs_or_babbles_is_killed_and_started_again(
 def test_a_child_that_keeps_dying_is_told_once_and_so_is_its_recovery(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beepwatch.daemon.child, "STORM_DEATHS", 3)
+    monkeypatch.setattr(beepwatch.daemon.storms, "LIVES_S", (0.5,))
     monkeypatch.setattr(beepwatch.daemon.child, "FIRST_BACKOFF_S", 0.01)
     stage.play(
         lambda: stage.wait_for("fault: the classifier keeps dying"),
-        lambda: stage.wait_for("dying_classifier began", times=5),
+        lambda: stage.wait_for("dying_classifier began", times=7),
         lambda: stage.put("well"),
-        lambda: monkeypatch.setattr(beepwatch.daemon.child, "STORM_S", 0.0),  # it was a minute ago
         lambda: stage.wait_for("recovered: the classifier lives again"),
         lambda: stage.put("end"),
         classifier="dying_classifier",
@@ -110,6 +110,22 @@ def test_a_child_that_keeps_dying_is_told_once_and_so_is_its_recovery(
         "fault: the classifier keeps dying (exit code 1); its log says why",
         "recovered: the classifier lives again",
     ]
+
+
+def test_a_child_that_hangs_again_and_again_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far apart its deaths are."""
+    monkeypatch.setattr(beepwatch.daemon.child, "STALE_AFTER_S", 1.5)
+    monkeypatch.setattr(beepwatch.daemon.child, "STORM_S", 0.1)
+    monkeypatch.setattr(beepwatch.daemon.supervisor, "STOPS_WITHIN_S", 0.5)
+    stage.play(
+        lambda: stage.wait_for("fault: "),
+        stage.signal,
+        classifier="stuck_classifier",
+    )
+    told = [line for line in stage.journal if line.startswith("fault")]
+    assert told == ["fault: the classifier keeps dying (it hung); its log says why"]
 
 
 def test_faults_are_told_but_not_a_loud_beep(stage: Stage) -> None:

@@ -40,6 +40,16 @@ def test_a_status_cannot_smuggle_in_another_message(systemd: socket.socket) -> N
     manager.close()
 
 
+def test_a_status_that_everybody_can_read_holds_no_secret(systemd: socket.socket) -> None:
+    """As of settings that were refused: a token where a path belongs, a camera's password."""
+    manager = ServiceManager(systemd.getsockname(), None)
+    bots = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+    manager.status(f"settings refused: token_file is {bots}, not http://me:word@camera/")
+    said = "STATUS=settings refused: token_file is …, not http://…@camera/"
+    assert systemd.recv(1_000).decode() == said
+    manager.close()
+
+
 def test_without_a_service_manager_nothing_is_said_and_nothing_fails() -> None:
     manager = ServiceManager("", None)
     manager.alive(starting=True)

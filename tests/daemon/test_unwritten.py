@@ -172,3 +172,35 @@ async def test_none_overtakes_another_on_its_way_to_a_channel(tmp_path: Path) ->
         async with asyncio.timeout(PATIENCE_S):
             assert {await noted.get() for _ in keys} == set(keys)
     assert channel.told == keys
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("api")
+async def test_what_waits_is_written_a_moment_at_a_time_and_not_told_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand notes on a slow disk would keep the channels waiting for minutes."""
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "AT_ONCE_S", 0.0)
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "TELL_ANYWAY_S", 0.0)
+    channel = Dawdling()
+    noted: list[str] = []
+    keys = ["heard:1", "heard:2", "heard:3"]
+    with closing(Database(tmp_path)) as database:
+        unwritten = Unwritten(
+            FullDisk(database),
+            [channel],
+            clock=SystemClock(),
+            room="",
+            zone=None,
+            noted=noted.append,
+            written=lambda: None,
+        )
+        for key in keys:
+            unwritten.write(msgspec.structs.replace(BEEP, dedupe_key=key), [channel.name])
+        monkeypatch.setattr(FullDisk, "full", False)
+        assert [(unwritten.write_all(), len(noted))] == [(True, 1)]
+        async with asyncio.timeout(PATIENCE_S):
+            while noted != keys:
+                await asyncio.sleep(0.01)
+        assert Outbox(database).waiting() == {channel.name: 3}
+    assert channel.told == []

@@ -1,20 +1,21 @@
 """What the sound of a pulse adds to its score decides whether it is believed."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 
-from beepwatch.decide.episodes import (
+from beepwatch.decide.believing import (
     FAINT_ODDS,
     KNOWN_ODDS,
+    LEAST_LIKENESS,
     REGULAR_LEFT_DB,
     REGULAR_SHARE,
     REPEATED_ODDS,
-    Ask,
-    Episode,
-    EpisodeTracker,
+    SILENT_SHARE,
     lowered,
 )
+from beepwatch.decide.episodes import Episode, EpisodeTracker
 from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from tests.decide.streams import FRAME_S, START_S, episodes, scores
 
@@ -23,25 +24,49 @@ ALONE, NEAR, FAINT = (lowered(0.5, odds) for odds in (1.0, REPEATED_ODDS, FAINT_
 LEAST = lowered(0.5, KNOWN_ODDS) * 1.01  # from where on there is a pulse
 
 
-def heard(*pulses: Frames, said: Ask) -> list[Episode]:
+class Said:
+    """The same of every pulse, whatever was asked; without an opinion the sound is not there."""
+
+    def __init__(
+        self,
+        log_odds: float | None,
+        left_db: float = 0.0,
+        before: Sequence[float] = (0.0,),
+        likeness: float | None = None,
+    ) -> None:
+        self.asked_of: list[Pulse] = []
+        self.compared: list[int] = []  # so many pulses
+        self._log_odds, self._left_db = log_odds, left_db
+        self._before, self._likeness = before, likeness
+
+    def opinion(self, pulse: Pulse) -> Opinion | None:
+        """The next share that sounded before; the last of them from then on."""
+        self.asked_of.append(pulse)
+        if self._log_odds is None:
+            return None
+        before = self._before[min(len(self.asked_of), len(self._before)) - 1]
+        return Opinion(self._log_odds, self._left_db, before)
+
+    def likeness(self, pulses: Sequence[Pulse]) -> float | None:
+        self.compared.append(len(pulses))
+        return self._likeness
+
+
+def heard(*pulses: Frames, said: Said) -> list[Episode]:
     """Episodes at a threshold of 0.5, all pulses at one pitch, when their sound says that."""
     frames = [0.0] * 300
     for first, length, probability in pulses:
         frames[first : first + length] = [probability] * length
-    tracker = EpisodeTracker({"beep": 0.5}, context_s=0.0, ask=said)
+    tracker = EpisodeTracker({"beep": 0.5}, context_s=0.0, ear=said)
     window = scores(frames, 0, pitches_hz=[[2_000.0, 0.0]] * 300)
     return episodes(tracker.hear(window) + tracker.finish())
 
 
-def always(log_odds: float | None, left_db: float = 0.0) -> Ask:
-    return lambda _pulse: None if log_odds is None else Opinion(log_odds, left_db)
-
-
 def test_a_pulse_that_sounds_like_a_beep_needs_less_of_a_score() -> None:
     weak = (50, 5, ALONE / 2)
-    assert heard(weak, said=always(None)) == []
-    assert heard(weak, said=always(0.0)) == []
-    (episode,) = heard(weak, said=always(2.0))
+    assert heard(weak, said=Said(None)) == []
+    assert heard(weak, said=Said(0.0)) == []
+    (episode,) = heard(weak, said=Said(2.0))
     assert len(episode.pulses) == 1
     assert episode.peak_score == pytest.approx(ALONE / 2), "the network's own"
 
@@ -50,73 +75,99 @@ def test_an_opinion_adds_to_the_log_odds() -> None:
     """Believed from where score and opinion together reach the odds of `ALONE`."""
     probability = 0.1
     enough = math.log(ALONE / (1 - ALONE)) - math.log(probability / (1 - probability))
-    assert heard((50, 5, probability), said=always(enough - 0.01)) == []
-    assert len(heard((50, 5, probability), said=always(enough + 0.01))) == 1
+    assert heard((50, 5, probability), said=Said(enough - 0.01)) == []
+    assert len(heard((50, 5, probability), said=Said(enough + 0.01))) == 1
 
 
 def test_two_alike_are_not_believed_if_they_sound_like_no_beep() -> None:
     pair = (50, 5, 0.2), (70, 5, 0.2)
-    assert len(heard(*pair, said=always(None))) == 1
-    assert len(heard(*pair, said=always(-1.0))) == 1
-    assert heard(*pair, said=always(-3.5)) == []
+    assert len(heard(*pair, said=Said(None))) == 1
+    assert len(heard(*pair, said=Said(-1.0))) == 1
+    assert heard(*pair, said=Said(-3.5)) == []
 
 
 def test_three_faint_ones_are_believed_and_two_are_not() -> None:
     faint = (NEAR + FAINT) / 2
     pair = (50, 5, faint), (70, 5, faint)
-    assert heard(*pair, said=always(0.0)) == []
-    assert len(heard(*pair, (90, 5, faint), said=always(0.0))) == 1
+    assert heard(*pair, said=Said(0.0)) == []
+    assert len(heard(*pair, (90, 5, faint), said=Said(0.0))) == 1
 
 
 def test_three_at_equal_intervals_are_believed_however_faint_if_they_leave_silence() -> None:
     """No two come near the threshold, and none is faint: only that they are a clock's tells."""
     regular = (50, 5, LEAST), (75, 5, LEAST), (100, 5, LEAST)
-    (episode,) = heard(*regular, said=always(0.0, REGULAR_LEFT_DB + 1))
+    (episode,) = heard(*regular, said=Said(0.0, REGULAR_LEFT_DB + 1))
     assert len(episode.pulses) == 3
-    assert heard(*regular, said=always(0.0, REGULAR_LEFT_DB - 1)) == [], "a whine that wavers"
-    assert heard(*regular, said=always(None)) == [], "nobody knows what they leave"
-    assert heard(*regular[:2], said=always(0.0, 20.0)) == []
+    assert heard(*regular, said=Said(0.0, REGULAR_LEFT_DB - 1)) == [], "a whine that wavers"
+    assert heard(*regular, said=Said(None)) == [], "nobody knows what they leave"
+    assert heard(*regular[:2], said=Said(0.0, 20.0)) == []
     late = (50, 5, LEAST), (75, 5, LEAST), (108, 5, LEAST)
-    assert heard(*late, said=always(0.0, 20.0)) == []
+    assert heard(*late, said=Said(0.0, 20.0)) == []
 
 
 def test_of_what_comes_regularly_its_sound_counts_a_quarter() -> None:
     regular = (50, 5, 2 * LEAST), (75, 5, 2 * LEAST), (100, 5, 2 * LEAST)
     enough = math.log(odds_of(LEAST) / odds_of(2 * LEAST)) / REGULAR_SHARE
-    assert heard(*regular, said=always(enough - 0.1, 20.0)) == []
-    assert len(heard(*regular, said=always(enough + 0.1, 20.0))) == 1
+    assert heard(*regular, said=Said(enough - 0.1, 20.0)) == []
+    assert len(heard(*regular, said=Said(enough + 0.1, 20.0))) == 1
+
+
+TWO = (50, 5, 0.2), (70, 5, 0.2)
+THREE_REGULAR = (50, 5, LEAST), (75, 5, LEAST), (100, 5, LEAST)
+
+
+@pytest.mark.parametrize("pulses", [TWO, THREE_REGULAR], ids=["two alike", "three regular"])
+def test_what_a_tone_that_went_on_is_cut_into_has_to_look_like_an_appliances(
+    pulses: tuple[Frames, ...],
+) -> None:
+    went_on = [SILENT_SHARE + 0.01]
+    unlike, like = LEAST_LIKENESS - 0.01, LEAST_LIKENESS + 0.01
+    assert heard(*pulses, said=Said(0.0, 20.0, went_on, unlike)) == []
+    assert heard(*pulses, said=Said(0.0, 20.0, went_on, -math.inf)) == []
+    for likeness in (like, None):
+        (episode,) = heard(*pulses, said=Said(0.0, 20.0, went_on, likeness))
+        assert len(episode.pulses) == len(pulses)
+
+
+def test_after_silence_nothing_is_compared() -> None:
+    """Before one of them at least: the others may follow at once."""
+    said = Said(0.0, 20.0, [0.0, 0.9], likeness=-math.inf)
+    assert len(heard(*TWO, said=said)) == 1
+    assert said.compared == []
+
+
+def test_faint_ones_are_compared_without_those_that_are_fainter() -> None:
+    said = Said(0.0, 0.0, [0.5], likeness=0.0)
+    assert len(heard((30, 5, LEAST), *TWO, said=said)) == 1
+    assert said.compared == [2]
+
+
+def test_what_reaches_the_threshold_by_its_sound_needs_no_likeness() -> None:
+    said = Said(2.0, 0.0, [0.9], likeness=-math.inf)
+    assert len(heard((50, 5, ALONE / 2), said=said)) == 1
+    assert said.compared == []
 
 
 def test_what_reaches_the_threshold_is_believed_before_it_ends_whatever_its_sound() -> None:
-    asked: list[Pulse] = []
-
-    def never(pulse: Pulse) -> Opinion:
-        asked.append(pulse)
-        return Opinion(-9.0, 0.0)
-
-    assert len(heard((50, 5, 0.6), said=never)) == 1
-    assert asked == []
+    said = Said(-9.0)
+    assert len(heard((50, 5, 0.6), said=said)) == 1
+    assert said.asked_of == []
 
 
 def test_each_pulse_is_asked_of_once_as_it_ends() -> None:
-    asked: list[Pulse] = []
-
-    def indifferent(pulse: Pulse) -> Opinion:
-        asked.append(pulse)
-        return Opinion(0.0, 0.0)
-
-    heard((50, 5, 0.1), (80, 10, 0.1), said=indifferent)
-    onsets = [round((pulse.onset_s - START_S) / FRAME_S) for pulse in asked]
+    said = Said(0.0)
+    heard((50, 5, 0.1), (80, 10, 0.1), said=said)
+    onsets = [round((pulse.onset_s - START_S) / FRAME_S) for pulse in said.asked_of]
     assert onsets == [50, 80]
-    lengths = [pulse.duration_s / FRAME_S for pulse in asked]
+    lengths = [pulse.duration_s / FRAME_S for pulse in said.asked_of]
     assert lengths == pytest.approx([5, 10], abs=1.5)
 
 
 def test_of_other_labels_nothing_is_asked() -> None:
     """Of a taught sound it is known how it sounds."""
-    asked: list[Pulse] = []
-    tracker = EpisodeTracker({"washer": 0.5}, context_s=0.0, ask=asked.append)
+    said = Said(0.0)
+    tracker = EpisodeTracker({"washer": 0.5}, context_s=0.0, ear=said)
     frames = [0.0] * 20 + [0.3] * 10 + [0.0] * 20
     tracker.hear(scores(frames, 0, label="washer"))
     tracker.finish()
-    assert asked == []
+    assert said.asked_of == []

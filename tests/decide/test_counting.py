@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from beepwatch.decide.counting import LONGEST_S, recounted, span_to_count_in
+from beepwatch.decide.believing import LEAST_LIKENESS
+from beepwatch.decide.counting import LONGEST_S, likeness, recounted, span_to_count_in
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.recent import KEPT_S, RecentSound
@@ -269,3 +270,48 @@ def test_what_has_been_forgotten_cannot_be_counted() -> None:
     for _ in range(round(KEPT_S) + 1):
         recent.add(np.ones(RATE_HZ, np.int16))
     assert recent.recounted(told(SIX[1:])).counted is None
+
+
+@pytest.mark.parametrize("length_s", [0.08, 0.25])
+@pytest.mark.parametrize("pause_s", [0.1, 0.4, 1.0])
+def test_equal_pulses_are_like_an_appliances(length_s: float, pause_s: float) -> None:
+    spans = row(4, length_s, pause_s)
+    sound = in_noise(tones(spans), 20)
+    found = likeness(told(spans[1:]).pulses, sound, RATE_HZ, 0.0)
+    assert found is not None
+    assert found > 0.5 > LEAST_LIKENESS
+
+
+def test_three_that_are_alike_of_what_a_whine_is_cut_into_are_not() -> None:
+    """The network told those of 80 ms: the others are in the sound all the same."""
+    lengths_s = (0.08, 0.5, 0.12, 0.08, 0.9, 0.2, 0.08)
+    pauses_s = (0.1, 0.06, 0.3, 0.08, 0.2, 0.1, 0.1)
+    ends_s = 3.0 + np.cumsum([a + b for a, b in zip(lengths_s, pauses_s, strict=True)])
+    starts_s = [3.0, *ends_s[:-1].tolist()]
+    spans = [(at_s, at_s + length_s) for at_s, length_s in zip(starts_s, lengths_s, strict=True)]
+    three = [spans[0], spans[3], spans[6]]
+    found = likeness(told(three).pulses, in_noise(tones(spans), 20), RATE_HZ, 0.0)
+    assert found is not None
+    assert found < LEAST_LIKENESS
+
+
+def test_what_does_not_stand_out_from_its_pauses_is_like_nothing() -> None:
+    steady = in_noise(tones([(0.0, SECONDS)]), 20)
+    assert likeness(told(row(3, 0.1, 0.3)).pulses, steady, RATE_HZ, 0.0) == -np.inf
+
+
+def test_without_all_of_their_sound_pulses_have_no_likeness() -> None:
+    spans = row(3, 0.1, 0.3)
+    sound = in_noise(tones(spans), 20)
+    assert likeness(told(spans).pulses, sound[round(3.1 * RATE_HZ) :], RATE_HZ, 3.1) is None
+    assert likeness(told(spans).pulses, sound[: round(3.85 * RATE_HZ)], RATE_HZ, 0.0) is None
+    assert RecentSound(RATE_HZ).likeness(told(spans).pulses) is None
+
+
+def test_a_recording_that_goes_by_in_pieces_tells_the_same_likeness() -> None:
+    spans = row(3, 0.1, 0.3)
+    sound = in_noise(tones(spans), 6)
+    recent = RecentSound(RATE_HZ)
+    for piece in np.array_split(sound, 9):
+        recent.add(piece)
+    assert recent.likeness(told(spans).pulses) == likeness(told(spans).pulses, sound, RATE_HZ, 0.0)

@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beepwatch.decide.episodes import (
-    FAINT_ODDS,
-    KNOWN_ODDS,
-    REPEATED_ODDS,
-    Closed,
-    Counted,
-    Episode,
-    EpisodeTracker,
-    lowered,
-)
+from beepwatch.decide.believing import FAINT_ODDS, KNOWN_ODDS, REPEATED_ODDS, lowered
+from beepwatch.decide.episodes import Closed, Counted, Episode, EpisodeTracker
 from beepwatch.decide.pulses import FALL, MOST_ODDS, SAME_PITCH
 from tests.decide.streams import (
     FRAME_S,

@@ -125,6 +125,19 @@ def test_a_tone_stands_over_the_noise_beside_it_by_its_ratio() -> None:
     assert quiet.left_db - loud.left_db == pytest.approx(12, abs=2)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
+def test_how_long_a_tone_sounded_before_it_is_a_share_of_what_is_known(share: float) -> None:
+    """Known are 0.45 s, up to 50 ms before the onset."""
+    begin_s = ONSET_S - 0.05 - share * 0.45
+    time_s = np.arange(round(SECONDS * RATE_HZ)) / RATE_HZ
+    sounds = (time_s >= begin_s) & (time_s < ONSET_S - 0.05) if share else np.zeros_like(time_s)
+    said = opinion(
+        pulse(), in_hiss(BUZZER + sounds * np.sin(2 * np.pi * PITCH_HZ * time_s)), RATE_HZ, 0.0
+    )
+    assert said is not None
+    assert said.before == pytest.approx(share, abs=0.05)
+
+
 def test_another_new_tone_is_told_by_its_level_but_no_partial() -> None:
     assert seen(BUZZER + 0.1 * tone(1.37 * PITCH_HZ)).other_db == pytest.approx(-20, abs=1)
     assert seen(BUZZER + 0.5 * tone(3 * PITCH_HZ)).other_db < -25

@@ -17,7 +17,7 @@ from beepwatch.daemon.refuge import refuge_from
 from beepwatch.store.database import RESERVE, Database
 from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
-from tests.bot_api import BotApi, Posted
+from tests.bot_api import BAD_GATEWAY, BotApi, Posted
 from tests.classify.pitched import pitched
 from tests.end_to_end.daemon import CHAT_ID, Daemon, daemon
 from tests.end_to_end.sounds import BEEPS, with_silence
@@ -252,3 +252,26 @@ def test_what_sounds_after_the_disk_was_pulled_is_told_also_when_the_children_di
     assert [text.startswith("beep (") for text in texts(api)].count(True) == 1
     assert ["Input/output error" in text for text in texts(api)].count(True) == 1
     assert log.count("process_died") == (3 if dying else 0)
+
+
+@pytest.mark.slow
+def test_what_waited_for_the_network_when_the_disk_was_pulled_is_told_by_the_messengers_next_life(
+    tmp_path: Path,
+) -> None:
+    """All children die of the disk; what was still to be told cannot be read any more."""
+    sound = with_silence(BEEPS, tmp_path / "room.wav", 60.0, 180.0)
+    with BotApi() as api, broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
+        api.always("sendMessage", BAD_GATEWAY)
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure("[notify.console]\nenabled = false\n", api)
+        beepwatch.start(*file_source(sound))
+        beepwatch.wait_for_log('"alert_not_sent"', times=3)
+        disk.pull()
+        for child in beepwatch.children():
+            os.kill(child, signal.SIGBUS)
+        beepwatch.wait_for_log('"without_store"', times=2)
+        api.always("sendMessage", None)
+        told = wait_for(api, "beepwatch is listening")
+        assert beepwatch.stop() == 0
+    assert "told without the store" in told.text
+    assert ["is listening" in text for text in texts(api)].count(True) == 1

@@ -42,6 +42,6 @@ def delivery() -> Delivery:
 
 def test_an_alert_is_given_up_after_a_month_of_trying_only() -> None:
     month_s = 30 * 86_400
-    assert not is_given_up(delivery(), 2_000, at(month_s), WAITS)
-    assert not is_given_up(delivery(), 49, at(month_s + 1), WAITS)
-    assert is_given_up(delivery(), 50, at(month_s + 1), WAITS)
+    assert not is_given_up(delivery(), 30_000, at(month_s), WAITS)
+    assert not is_given_up(delivery(), 1_999, at(month_s + 1), WAITS)
+    assert is_given_up(delivery(), 2_000, at(month_s + 1), WAITS)

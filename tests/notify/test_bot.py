@@ -107,6 +107,21 @@ def test_no_network_is_named(person: Person, tmp_path: Path) -> None:
         person.pair(tmp_path / "config.toml", telegram)
 
 
+def test_the_password_of_a_server_is_not_named(person: Person, tmp_path: Path) -> None:
+    telegram = Telegram(base_url="http://me:Nightingale@127.0.0.1:9/bot")
+    with pytest.raises(BeepwatchError, match=r"127\.0\.0\.1:9/bot") as raised:
+        person.pair(tmp_path / "config.toml", telegram)
+    assert "Nightingale" not in str(raised.value)
+
+
+def test_a_configuration_with_a_byte_order_mark_is_written_as_it_is_read(
+    person: Person, tmp_path: Path
+) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xef\xbb\xbf[notify]\nroom = 'bath'\n")
+    assert person.pair(tmp_path / "config.toml").chat_id == CHAT
+    assert "room" in (tmp_path / "config.toml").read_text()
+
+
 def test_another_reader_of_the_bot_is_named(person: Person, tmp_path: Path) -> None:
     person.api.always("getUpdates", bot_api.CONFLICT)
     with pytest.raises(BeepwatchError, match="another program reads this bot's messages"):

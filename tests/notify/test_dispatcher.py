@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from beepwatch.clock import SystemClock
+from beepwatch.clock import ManualClock, SystemClock
 from beepwatch.errors import StoreError
 from beepwatch.messages import Clip
 from beepwatch.notify.channels import ConsoleChannel, Outgoing, Sound
@@ -114,18 +114,39 @@ async def test_a_message_that_is_refused_is_recorded_and_lets_the_next_one_go(
     assert office.reported == []
 
 
-async def test_what_was_tried_for_too_long_expires_and_lets_the_next_one_go(
+async def test_what_was_tried_for_too_long_expires_with_what_is_as_old_and_lets_the_next_go(
     office: Office,
 ) -> None:
-    impatient = msgspec.structs.replace(SHORT_WAITS, keep_trying_s=0.01, least_attempts=3)
+    """Or a chat that is gone for good would have ever more behind its oldest alert."""
+    impatient = msgspec.structs.replace(SHORT_WAITS, keep_trying_s=600, least_attempts=3)
     office.api.fail("sendMessage", *[bot_api.INTERNAL] * 3)
-    office.say("a")
-    office.say("b")
+    now = SystemClock().utc()
+    for key, minutes in (("a", 12), ("b", 11), ("c", 5)):
+        created_at = now - timedelta(minutes=minutes)
+        office.outbox.write(alert=notice(key, created_at), channels=[TELEGRAM])
     async with office.open(waits=impatient) as dispatcher:
         await office.until(lambda: len(office.api.messages) == 1)
         await dispatcher.drain(5)
-    assert office.states() == ["expired", "sent"]
-    assert dispatcher.counts["expired"] == 1
+    assert office.states() == ["expired", "expired", "sent"]
+    assert dispatcher.counts["expired"] == 2
+
+
+async def test_a_clock_that_is_set_while_an_alert_is_tried_does_not_end_the_trying(
+    office: Office,
+) -> None:
+    """As from 1970 to now, when the network that it waited for is there and not yet well."""
+    clock = ManualClock(NOW)
+    waits = msgspec.structs.replace(SHORT_WAITS, least_attempts=3)
+    office.api.always("sendMessage", bot_api.INTERNAL)
+    office.say("a")
+    async with office.open(waits=waits, clock=clock) as dispatcher:
+        await office.until(lambda: dispatcher.counts["failed"] >= 3)
+        clock.set_utc(NOW + timedelta(days=20_000))
+        failed = dispatcher.counts["failed"]
+        await office.until(lambda: dispatcher.counts["failed"] >= failed + 2)
+        office.api.always("sendMessage", None)
+        await office.until(lambda: office.states() == ["sent"])
+    assert dispatcher.counts["expired"] == 0
 
 
 async def test_a_burst_is_one_message_whose_caption_ends_with_the_whole_count(

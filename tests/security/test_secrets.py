@@ -24,6 +24,7 @@ from tests.capture.sounds import DATA
 from tests.daemon.playing import RECORDING
 from tests.end_to_end.daemon import Daemon, daemon
 from tests.security.watching import Seen, files_that_hold, watched
+from tests.web.inference.program import serving_program
 
 CANARY = "7654321098:CANARYbirdSingsInTheMine1234567890ab"  # as a bot's token looks
 TOKEN_WORD = CANARY.partition(":")[2].encode()
@@ -125,6 +126,28 @@ def test_a_token_in_the_environment_is_not_handed_on(tmp_path: Path) -> None:
     assert len(environments) >= 4  # ffmpeg decodes the recording
     assert {one["BEEPWATCH_NOTIFY__ROOM"] for one in environments} == {"laundry"}
     assert not any(CANARY in one.values() for one in environments)
+
+
+@pytest.mark.slow
+def test_the_pages_of_the_server_hold_neither_token_nor_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are in what it was started with; among the answers are refusals."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[capture]\nsource = "stream:http://me:{IN_A_URL}@127.0.0.1:9/a"\n')
+    monkeypatch.setenv("BEEPWATCH_TELEGRAM_TOKEN", CANARY)
+    words = ("--workers", "1", "--debug", "--config", str(config))
+    with serving_program(tmp_path / "state", *words) as server:
+        paths = ("/", "/metrics", "/openapi.json", "/nothing")
+        answers = [server.ask("GET", path) for path in paths]
+        answers += [server.ask("GET", "/", Accept="text/html"), server.post(b"no sound")]
+        (worker,) = psutil.Process(server.process.pid).children()
+        environment = worker.environ()
+        assert server.end() == 0
+    assert [answer.status for answer in answers] == [200, 200, 200, 404, 200, 400]
+    shown = b"".join(answer.content for answer in answers)
+    shown += f"{server.said}{server.complained}{environment}".encode()
+    assert not any(word in shown for word in (TOKEN_WORD, *PASSWORD_WORDS))
 
 
 # The password of a stream

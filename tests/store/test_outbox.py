@@ -1,6 +1,7 @@
 """The outbox, one behaviour at a time, on a real database file."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_what_was_sent_refused_or_expired_is_not_sent_again(outbox: Outbox) -> N
     for key in "abc":
         outbox.write(alert=notice(key), channels=[CHANNEL])
     ids.append(send(outbox))
-    for settle in (outbox.refused, outbox.expired):
+    for settle in (outbox.refused, partial(outbox.expired, and_before=at(-1))):
         delivery = outbox.due(CHANNEL, at(1))
         assert delivery is not None
         settle(delivery.id, error="chat not found")
@@ -289,3 +290,37 @@ def test_many_are_marked_by_one_message_whether_or_not_they_wait(outbox: Outbox)
     assert outbox.waiting() == {CHANNEL: 2}
     outbox.failed(first.id, error="late", tried_at=at(3), next_try_at=at(3))
     assert due_key(outbox, 4) == "c"
+
+
+def test_what_waits_for_a_channel_that_is_gone_is_given_up_after_a_while(
+    outbox: Outbox, database: Database
+) -> None:
+    """Or its clips would stay, and it would be counted as still to be told, for ever."""
+    for minute in (0, 1):
+        outbox.write(
+            alert=heard(f"{minute}", created_s=60 * minute), channels=["console", "telegram:9"]
+        )
+    assert outbox.expire_elsewhere(["console"], at(30)) == 1
+    assert outbox.waiting() == {"console": 2, "telegram:9": 1}
+    assert outbox.expire_elsewhere(["console"], at(30)) == 0
+    assert outbox.expire_elsewhere(["console", "telegram:9"], at(3_600)) == 0
+    with database.reading() as sql:
+        rows = sql.execute("SELECT channel, last_error FROM deliveries WHERE state = 'expired'")
+        assert [tuple(row) for row in rows] == [
+            ("telegram:9", "its channel is not configured any more")
+        ]
+
+
+def test_with_what_expired_goes_what_is_as_old_on_its_channel_and_nothing_else(
+    outbox: Outbox, database: Database
+) -> None:
+    for key, created_s in (("sent", 0), ("head", 1), ("old", 2), ("young", 60)):
+        alert = heard(key, created_s=created_s)
+        outbox.write(alert=alert, channels=[CHANNEL, "console"])
+    sent, head, *_ = outbox.pending(CHANNEL, 9)
+    outbox.sent(sent.id, reference=None, revision=0, sent_at=at(3))
+    assert outbox.expired(head.id, error="late", and_before=at(30)) == 2
+    with database.reading() as sql:
+        rows = sql.execute("SELECT state FROM deliveries WHERE channel = ? ORDER BY id", (CHANNEL,))
+        assert [row[0] for row in rows] == ["sent", "expired", "expired", "pending"]
+    assert len(outbox.pending("console", 9)) == 4

@@ -337,6 +337,36 @@ def test_a_person_labels_60_clips_with_few_keys_in_two_sittings(
     assert (first.presses + second.presses).total() <= 30
 
 
+def test_a_clip_that_is_gone_is_said_and_the_others_are_saved(
+    browser: Chromium, directory: Path
+) -> None:
+    """Both were labelled while the program was away; nothing of them is left to undo."""
+    program = LabellingProgram(directory, "--port", "0", "--labels", "beep,wash")
+    page = opened_page(browser, program.url)
+    os.kill(program.process.pid, signal.SIGKILL)
+    program.process.communicate()
+    gone = where(page)
+    page.press("1")
+    other = where(page)
+    page.press("1")
+    page.wait("document.getElementById('saved').textContent === 'Not saved'")
+    (directory / gone).unlink()
+    port = program.url.rstrip("/").rpartition(":")[2]
+    with labelling_program(directory, "--port", port, "--labels", "beep,wash"):
+        saved(page)
+        assert toast(page).startswith("1 clip cannot be labelled any more.")
+        assert labels(directory) == {other: "beep"}
+        page.value("window.before = true")
+        page.ask("Page.reload")
+        page.wait("!window.before && document.body?.dataset.ready === 'yes'")
+        page.press("u")
+        page.press("u")
+        assert toast(page) == "There is nothing to undo."
+        saved(page)
+        assert labels(directory) == {}
+        page.close()
+
+
 def test_keys_pressed_while_the_program_was_killed_are_saved_when_it_is_back(
     browser: Chromium, directory: Path
 ) -> None:

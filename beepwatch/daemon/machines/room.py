@@ -6,6 +6,7 @@ judges them is loaded with the first.
 
 from collections.abc import Callable
 from datetime import timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from beepwatch.messages import (
 from beepwatch.sections import Machines as Section
 
 if TYPE_CHECKING:
+    from beepwatch.classify.faults import Diagnostician
     from beepwatch.daemon.machines.watched import Ear, Machine, Told
 
 KEPT_EVERY_S = 600.0  # what is known of a machine
@@ -196,9 +198,20 @@ class MachineRoom:
             watch.recall(memory, self._clock.mono_s())
         if watch.unusual and name in self._over:
             self._over.remove(name)
-        self._machines[name] = Machine(normal, model_id, watch)
+        self._machines[name] = Machine(normal, model_id, watch, partial(self._doctor, name))
         self._ear = self._ear or Ear()
         _log.info("machine_listened_to", machine=name, normal=model_id, goes_on=memory is not None)
+
+    def _doctor(self, name: str) -> "Diagnostician | None":
+        """Read when there is something to name, so that those learned meanwhile count."""
+        from beepwatch.classify.faults import Diagnostician
+
+        try:
+            faults = self._shelf.faults(name)
+        except ModelError as error:
+            _log.warning("machine_faults_unusable", machine=name, error=str(error))
+            return None
+        return None if faults is None else Diagnostician(faults)
 
     def _check_rate(self) -> None:
         from beepwatch.classify.spectra import RATE_HZ

@@ -1,6 +1,7 @@
 """One machine that is listened to: from windows of sound to what is told of it. No I/O."""
 
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.condition import Listener, Normal
 from beepwatch.classify.differences import Change, change_of, difference_text
+from beepwatch.classify.faults import Diagnostician, fault_text
 from beepwatch.classify.novelties import Attention, Seen
 from beepwatch.classify.spectra import WINDOW_S, WINDOW_SAMPLES, Floats
 from beepwatch.decide.condition import Drifted, MachineWatch, Unusual, UsualAgain
@@ -54,15 +56,30 @@ class Ear:
         return window
 
 
-class Machine:
-    """What was learned of it, and what has been heard of it."""
+def unnamed() -> Diagnostician | None:
+    """No faults were learned."""
+    return None
 
-    def __init__(self, normal: Normal, model_id: str, watch: MachineWatch) -> None:
+
+class Machine:
+    """What was learned of it, and what has been heard of it.
+
+    `doctor` is asked when there is something to tell: who can name it.
+    """
+
+    def __init__(
+        self,
+        normal: Normal,
+        model_id: str,
+        watch: MachineWatch,
+        doctor: Callable[[], Diagnostician | None] = unnamed,
+    ) -> None:
         self.watch = watch
         self.model_id = model_id  # 12 hexadecimal digits of what was learned
         self._listener = Listener(normal)
         self._attention = Attention(self._listener)
         self._name = normal.name
+        self._doctor = doctor
         self._recent: deque[Seen] = deque(maxlen=_RECENT)
         self._heard_at: datetime | None = None
         self._off_since: datetime | None = None
@@ -98,7 +115,10 @@ class Machine:
             text = f"the {self._name} sounds as usual again, after {_length(news.after_s)}"
             return Told(alert=self._alert(AlertKind.RECOVERED, text, at))
         change = change_of(self._listener, self._recent)
-        text = f"{self._finding(news)}; most like: {difference_text(change.most)}"
+        doctor = self._doctor()
+        fault = None if doctor is None else doctor.fault(change.spectra)
+        like = fault_text(fault, difference_text(change.most))
+        text = f"{self._finding(news)}; most like: {like}"
         for_s = news.for_s if isinstance(news, Unusual) else WINDOW_S
         event = Event(
             label=self._name,

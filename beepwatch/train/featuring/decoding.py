@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from beepwatch.errors import BeepwatchError, UnreadableAudio
 from beepwatch.train.datasets.spreading import end_of
@@ -21,6 +22,13 @@ from beepwatch.train.featuring.sound import Floats, Recording
 _END_WITHIN_S = 5.0
 
 Serve = Callable[[Connection], None]
+
+
+class Ended(NamedTuple):
+    """What is known of a recording when all of it has come."""
+
+    rate_hz: int  # the file's own
+    decoder: str  # as `Recording` has it
 
 
 class Died(Exception):
@@ -84,8 +92,8 @@ class Turn:
         """Of that file. Its pieces raise Died too."""
         return _Apart(self, path, sound)
 
-    def read(self, path: Path, sound: SoundRecipe) -> Iterator[Floats | int]:
-        """Pieces, and the file's own rate last."""
+    def read(self, path: Path, sound: SoundRecipe) -> Iterator[Floats | Ended]:
+        """Pieces, and what is known of the file last."""
         assert self._decoder is not None  # noqa: S101 - each turn is for one recording
         yield from self._decoder.read(path, sound)
         self.end(reusable=True)
@@ -106,8 +114,8 @@ class _Apart(Recording):
 
     def pieces(self) -> Iterator[Floats]:
         for piece in self._turn.read(self._path, self._sound):
-            if isinstance(piece, int):
-                self.rate_hz = piece
+            if isinstance(piece, Ended):
+                self.rate_hz, self.decoder = piece
             else:
                 yield self._counted(piece)
 
@@ -123,11 +131,11 @@ class _Decoder:
         its_end.close()  # so that its death is the end of this file
         self.used = False  # and not read to the end
 
-    def read(self, path: Path, sound: SoundRecipe) -> Iterator[Floats | int]:
+    def read(self, path: Path, sound: SoundRecipe) -> Iterator[Floats | Ended]:
         self.used = True
         try:
             self._connection.send((path, sound))
-            while not isinstance(answer := self._connection.recv(), int):
+            while not isinstance(answer := self._connection.recv(), Ended):
                 if isinstance(answer, Exception):
                     self.used = False
                     raise answer
@@ -164,4 +172,4 @@ def serve_recordings(
                 words = " ".join(str(error).split())
                 connection.send(UnreadableAudio(f"{path}: {type(error).__name__}: {words}."))
             else:
-                connection.send(recording.rate_hz)
+                connection.send(Ended(recording.rate_hz, recording.decoder))

@@ -1,6 +1,9 @@
 """A recording as a recipe wants it: one channel of floats at the recipe's rate, in pieces."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 
 from beepwatch.capture.blocks import Block, EndOfSound
 from beepwatch.capture.files import open_audio
+from beepwatch.capture.pipes import Ffmpeg
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.featuring.recipe import SoundRecipe
 
@@ -16,6 +20,7 @@ Floats = NDArray[np.float32]
 
 _BLOCK_S = 10.0
 _WAIT_S = 0.5
+_VERSION_WITHIN_S = 10.0
 
 
 class Recording:
@@ -25,11 +30,13 @@ class Recording:
         self._path = path
         self._sound = sound
         self.rate_hz = 0  # the file's own
+        self.decoder = ""  # where it is none of this environment's packages
         self.samples = 0  # given so far, at the recipe's rate
 
     def pieces(self) -> Iterator[Floats]:
         """Float32 [samples], full scale ± 1. Raises UnreadableAudio, also after good pieces."""
         stream = open_audio(self._path, block_s=_BLOCK_S, libsndfile=True)
+        self.decoder = ffmpeg_version() if isinstance(stream, Ffmpeg) else ""
         resampler: soxr.ResampleStream | None = None
         try:
             while not isinstance(block := stream.read(_WAIT_S), EndOfSound):
@@ -74,3 +81,25 @@ class Recording:
             channels=1,
             rate_hz=block.rate_hz,
         ).mono()
+
+
+def ffmpeg_version() -> str:
+    """Such as "ffmpeg 5.1.6-0+deb12u1"; "" where there is none that could be asked."""
+    program = shutil.which("ffmpeg")
+    return "" if program is None else _version_of(program)
+
+
+@cache
+def _version_of(program: str) -> str:
+    try:
+        said = subprocess.run(
+            [program, "-version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_VERSION_WITHIN_S,
+            check=False,
+        ).stdout.decode("utf-8", "replace")
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    words = said.split()  # ffmpeg version 5.1.6-0+deb12u1 Copyright …
+    return f"ffmpeg {words[2]}" if words[:2] == ["ffmpeg", "version"] and len(words) > 2 else ""

@@ -23,7 +23,7 @@ from beepwatch.train.featuring.work import Done, Made, Stamp
 NPY, INDEX, META, INPUTS = "features.npy", "index.csv", "features.json", ".inputs.csv"
 COLUMNS = (
     *("path", "label", "session", "device", "split", "augmentation", "parent"),
-    *("first_frame", "frames", "sha256", "rate_hz", "duration_s"),
+    *("first_frame", "frames", "sha256", "rate_hz", "duration_s", "decoder"),
 )
 _WORK, _ROWS, _JOURNAL = ".work", "rows", "journal"
 _SWAPPED = (NPY, INDEX, INPUTS, META)  # in this order; the last one's draft vouches for the others
@@ -50,6 +50,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str  # of the recording
     rate_hz: int  # the recording's own
     duration_s: float
+    decoder: str = ""  # "" is one of the packages that `features.json` names
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -86,6 +86,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     frames: int
     duration_s: float
     rate_hz: int  # the recording's own
+    decoder: str = ""  # what read it, where its version is not that of a package
     rows: bytes | None = None  # if they lie in no file
 
 
@@ -205,7 +206,12 @@ def _worked_on(
         duration_s = round(counted.samples / plan.recipe.sound.rate_hz, 6)
         made.append(
             Made(
-                key=key, frames=frames, duration_s=duration_s, rate_hz=recording.rate_hz, rows=data
+                key=key,
+                frames=frames,
+                duration_s=duration_s,
+                rate_hz=recording.rate_hz,
+                decoder=recording.decoder,
+                rows=data,
             )
         )
     return Done(path=job.path, sha256=sha256, made=tuple(made))

@@ -129,6 +129,20 @@ def _fitting(kinds: Kinds) -> None:
         raise ValueError("its parts do not belong together")
 
 
+def clips_by_cluster(out: Path) -> list[list[str]]:
+    """Paths of the recordings of each cluster, nearest to its centre first.
+
+    Raises UnusableClusters if `out` holds none.
+    """
+    kinds = read_kinds(out)
+    if kinds is None:
+        raise UnusableClusters(
+            f"{out} holds no clusters. Make some: beepwatch dataset cluster STORE --out {out}."
+        )
+    clusters = range(1, kinds.partition.clusters + 1)
+    return [[kinds.recordings[n].path for n in kinds.members(one)] for one in clusters]
+
+
 def table_text(kinds: Kinds) -> str:
     """`clusters.csv`: recordings in the store's order, behind each its augmented rows."""
     text = io.StringIO(newline="")

@@ -3,6 +3,7 @@
 The bodies of `beepwatch teach NAME --normal` and of its report; files alone, no daemon.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 from beepwatch.capture.files import decode as decode_sound
 from beepwatch.classify.condition import Difference, Listener, Normal
 from beepwatch.classify.differences import change_of, difference_text
+from beepwatch.classify.faults import Diagnostician, Named, fault_text
 from beepwatch.classify.novelties import Attention, Seen
 from beepwatch.classify.portraits import portrait
 from beepwatch.classify.spectra import RATE_HZ, WINDOW_S
 from beepwatch.decide.condition import ENOUGH_S, MachineWatch, Unusual
 from beepwatch.errors import BeepwatchError
-from beepwatch.train.machines.collecting import Collection
-from beepwatch.train.machines.learning import HOP_S, learn_normal, windows_of
+from beepwatch.train.machines.collecting import MOST_WINDOWS, Collection, Cutter, Thinned
+from beepwatch.train.machines.learning import HOP_S, learn_normal
 
 GOOD_S = 290.0  # five minutes, whose last windows are not whole
 FAINT_DBFS = -80.0  # 21 dB more than what rounding to int16 makes
@@ -36,6 +38,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     strangeness: float | None  # median of the others; None if there are none
     unusual_at_s: tuple[float, ...]  # when it would have been told
     difference: Difference | None  # where it was told, or half of it was stranger than normal
+    fault: Named | None = None  # there, if faults were learned and it is like one of them
 
 
 def learn(name: str, heard: Collection) -> Normal:
@@ -66,26 +69,38 @@ def read(path: Path) -> NDArray[np.int16]:
 
 
 def judge_files(
-    normal: Normal, files: Iterable[Path], enough_s: float = ENOUGH_S
+    normal: Normal,
+    files: Iterable[Path],
+    enough_s: float = ENOUGH_S,
+    doctor: Diagnostician | None = None,
 ) -> Iterator[tuple[Path, Heard | BeepwatchError]]:
     """What is said of each recording, or why nothing can be."""
     listener = Listener(normal)
     for path in files:
         try:
-            yield path, judge(listener, str(path), read(path), enough_s)
+            yield path, judge(listener, str(path), decode_sound(path, RATE_HZ), enough_s, doctor)
         except BeepwatchError as error:
             yield path, error
 
 
 def judge(
-    listener: Listener, text: str, pcm: NDArray[np.int16], enough_s: float = ENOUGH_S
+    listener: Listener,
+    text: str,
+    sound: Iterable[NDArray[np.int16]],
+    enough_s: float = ENOUGH_S,
+    doctor: Diagnostician | None = None,
 ) -> Heard:
-    """A recording at 16 kHz, from its beginning, as a watch of its own would hear it."""
+    """A recording at 16 kHz, from its beginning, as a watch of its own would hear it.
+
+    In flat memory: what is said of a long one is taken from every so many of its windows.
+    """
     watch, attention = MachineWatch(enough_s=enough_s), Attention(listener)
     told: list[float] = []
-    seen: list[Seen] = []
+    seen, strangeness = Thinned[Seen](MOST_WINDOWS), array("d")
     off = drowned = windows = 0
-    for windows, window in enumerate(windows_of(pcm), 1):
+    cutter = Cutter()
+    each = (window for block in sound for window in cutter.windows(block))
+    for windows, window in enumerate(each, 1):
         now_s = (windows - 1) * HOP_S + WINDOW_S
         one = attention.hear(portrait(window), now_s)
         if one is None:
@@ -94,9 +109,12 @@ def judge(
         if isinstance(watch.step(one.evidence, now_s, drowned=one.drowned), Unusual):
             told.append(now_s)
         drowned += one.drowned and one.strangeness > 0
-        seen.append(one)
-    middle = float(np.median([one.strangeness for one in seen])) if seen else None
+        strangeness.append(one.strangeness)
+        if seen.wants_next():
+            seen.keep(one)
+    middle = float(np.median(strangeness)) if strangeness else None
     strange = middle is not None and middle > 1
+    change = change_of(listener, seen.kept) if told or strange else None
     return Heard(
         file=text,
         windows=windows,
@@ -104,7 +122,8 @@ def judge(
         drowned=drowned,
         strangeness=middle,
         unusual_at_s=tuple(told),
-        difference=change_of(listener, seen).most if told or strange else None,
+        difference=change.most if change else None,
+        fault=doctor.fault(change.spectra) if change and doctor else None,
     )
 
 
@@ -150,7 +169,7 @@ def heard_line(heard: Heard) -> str:
     line = f"{heard.file}: {_verdict(heard)}, strangeness {heard.strangeness:.2f}"
     if heard.difference is None:
         return line
-    return f"{line}, most like: {difference_text(heard.difference)}"
+    return f"{line}, most like: {fault_text(heard.fault, difference_text(heard.difference))}"
 
 
 def _verdict(heard: Heard) -> str:

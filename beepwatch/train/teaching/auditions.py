@@ -1,5 +1,6 @@
 """Listening for examples: the level as it is, every beep that comes, and a person's yes or no."""
 
+import math
 import shutil
 import subprocess
 import tempfile
@@ -14,20 +15,22 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from beepwatch.capture.blocks import Source
 from beepwatch.capture.levels import meter
 from beepwatch.capture.listening import Listener, Speed
 from beepwatch.classify.engines import Engine
 from beepwatch.classify.examples import encode
-from beepwatch.clock import SystemClock
+from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import MicrophoneNotFound
 from beepwatch.messages import Fault, FaultKind, Window
 from beepwatch.sections import Capture
-from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, runs
+from beepwatch.train.teaching.examples import LEAD_S, Example, NoBeepFound, find_example, runs
 from beepwatch.train.teaching.lessons import ROOM_S, found_line
 
 PIECE_S = 1.0
 KEPT_S = 12.0  # of sound in which a beep is looked for
-QUIET_S = 1.5  # after the last pulse: the beep is over
+ECHO_S = 0.5  # after the player's end: the room rings on, and a sound server keeps some back
+MOST_PLAYED_S = 60.0
 PLAYERS = ("paplay", "aplay")
 
 Ask = Callable[[str], str]
@@ -37,7 +40,8 @@ class Audition:
     """One sitting in front of an appliance.
 
     `ask` is given a question and gives the answer that was typed. A source that ends, ends the
-    sitting; no microphone at all is MicrophoneNotFound.
+    sitting; no microphone at all is MicrophoneNotFound, one that is lost later is waited for. A
+    `source` given here replaces the one that `capture` names.
     """
 
     def __init__(
@@ -49,17 +53,22 @@ class Audition:
         ask: Ask,
         stop: threading.Event,
         speed: Speed = 1.0,
+        clock: Clock | None = None,
+        source: Source | None = None,
     ) -> None:
         settings = msgspec.structs.replace(capture, window_s=PIECE_S, hop_s=PIECE_S, gate=False)
         self._engine = engine
         self._console = console
         self._ask = ask
+        self._clock = clock or SystemClock()
+        self._deaf_until_s = -math.inf  # monotonic: a person was played something
         self._listener = Listener(
             settings,
             rate_hz=engine.rate_hz,
-            clock=SystemClock(),
+            clock=self._clock,
             speed=speed,
             stop=stop,
+            source=source,
         )
         self._pieces = self._heard()
 
@@ -105,31 +114,42 @@ class Audition:
     def _complete(
         self, held: NDArray[np.int16], text: str, *, at_end: bool = False
     ) -> Example | None:
-        """What is in the sound held, once it is over."""
+        """What is in the sound held, once it is over, or before its beginning would be lost."""
         try:
             example = find_example(text, held, self._engine)
         except NoBeepFound:
             return None
-        if not example.by_network and not at_end:
-            # What only holds a pitch may be the house. It is offered if nothing better came.
-            return None if len(held) < KEPT_S * self._engine.rate_hz else example
-        after_s = (len(example.sounding) - runs(example.sounding)[-1][1]) * self._engine.frame_s
+        if at_end:
+            return example
         full = len(held) >= KEPT_S * self._engine.rate_hz
-        return example if at_end or full or after_s >= min(QUIET_S, 1.0) else None
+        if not example.by_network and not full:
+            # What only holds a pitch may be the house. It is offered if nothing better came.
+            return None
+        after = len(example.sounding) - runs(example.sounding)[-1][1]
+        lasts = full and len(example.pcm) > (KEPT_S - PIECE_S) * self._engine.rate_hz
+        return example if lasts or after >= round(LEAD_S / self._engine.frame_s) else None
 
     def _heard(self) -> Iterator[NDArray[np.int16]]:
-        """A second at a time, with the level on the screen."""
+        """A second at a time, with the level on the screen, and what is wrong below it."""
+        heard_any = False
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             for heard in self._listener:
                 if self._console.is_terminal:
                     live.update(Text(meter(self._listener.level_dbfs)), refresh=True)
                 match heard:
+                    case Window() if heard.started_mono_s < self._deaf_until_s:
+                        pass
                     case Window():
+                        heard_any = True
                         live.stop()  # a question is asked on a line of its own
                         yield heard.waveform()
                         live.start()
-                    case Fault() if heard.kind is FaultKind.NO_DEVICE:
+                    case Fault() if heard.kind is FaultKind.NO_DEVICE and not heard_any:
                         raise MicrophoneNotFound(heard.text)
+                    case Fault():
+                        self._console.print(
+                            heard.text, markup=False, highlight=False, soft_wrap=True
+                        )
                     case _:
                         pass
 
@@ -141,13 +161,27 @@ class Audition:
             if answer in ("y", "yes"):
                 return True
             if answer == "p" and player:
-                play(player, example)
+                self._play(player, example)
             elif answer in ("n", "no", ""):
                 return False
 
+    def _play(self, player: str, example: Example) -> None:
+        """The microphone hears it too: what came until then is no appliance's."""
+        try:
+            play(player, example)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self._console.print(
+                f"it cannot be played: {error}", markup=False, highlight=False, soft_wrap=True
+            )
+        if self._listener.source.live:
+            self._deaf_until_s = self._clock.mono_s() + ECHO_S
+
 
 def play(player: str, example: Example) -> None:
-    """Through the machine's loudspeaker; a player that fails is not our fault, and says so."""
+    """Through the machine's loudspeaker; a player that fails says so itself.
+
+    Raises OSError or TimeoutExpired where it does not even begin, or does not end.
+    """
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         Path(file.name).write_bytes(encode(example.pcm))
-        subprocess.run([player, file.name], check=False, timeout=60)
+        subprocess.run([player, file.name], check=False, timeout=MOST_PLAYED_S)

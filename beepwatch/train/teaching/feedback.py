@@ -6,6 +6,7 @@ it must hear what was right, take no more of the bank's events for its own, and 
 was wrong. What does not is refused, with one line, and all stays as it was.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -65,9 +66,15 @@ def learn(config: Config, now: datetime, say: Say) -> Outcome:
     school = School(bundle, open_engine(bundle), shelf, say)
     database = Database(directory)
     try:
-        return Feedback(school, bundle, shelf, database).learn(now)
+        while True:
+            with contextlib.suppress(TaughtMeanwhile):
+                return Feedback(school, bundle, shelf, database).learn(now)
     finally:
         database.close()
+
+
+class TaughtMeanwhile(BeepwatchError):
+    """What was learnt was compared with a shelf that is another one by now."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +91,7 @@ class Feedback:
         self._school = school
         self._shelf = shelf
         self._database = database
+        self._there = shelf.digests()
         labels, model_id = bundle.info.labels, bundle.info.model_id
         heads, _ = usable_heads(shelf, model_id, labels)
         self._labels = labels
@@ -96,7 +104,8 @@ class Feedback:
     def learn(self, now: datetime) -> Outcome:
         """Learn what is new, put it on the shelf, and note that it is learnt.
 
-        Asked again without a new tap it changes nothing. Raises StoreError.
+        Asked again without a new tap it changes nothing. Raises StoreError, and TaughtMeanwhile if
+        somebody else put something on the shelf; nothing has changed then.
         """
         everything = corrections(self._database)
         new = {one.label for one in everything if not one.used}
@@ -109,6 +118,8 @@ class Feedback:
             if head.kind == "sound" and head.name in new:
                 self._relearn(head, [one for one in everything if one.label == head.name])
         self._drop_unknown(everything)
+        if self._shelf.digests() != self._there:
+            raise TaughtMeanwhile("something was taught meanwhile. Learn from the taps again.")
         for change in self._changes:
             self._shelf.put(change.head, now, change.recordings)
         for name in self._taken_away:

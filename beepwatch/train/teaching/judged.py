@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 import msgspec
 import numpy as np
@@ -12,8 +11,9 @@ from beepwatch.capture.files import decode
 from beepwatch.classify.engines import Answers, Engine
 from beepwatch.classify.heads import EMBEDDING
 from beepwatch.classify.taught import TaughtEngine
-from beepwatch.decide.episodes import Closed, Episode, EpisodeTracker, lowered
-from beepwatch.decide.opinion import opinion
+from beepwatch.decide.believing import lowered
+from beepwatch.decide.episodes import Closed, Episode, EpisodeTracker
+from beepwatch.decide.hindsight import WholeSound
 from beepwatch.errors import ModelError, UnreadableAudio
 from beepwatch.messages import Scores
 from beepwatch.store.corrections import Correction
@@ -59,8 +59,8 @@ def episodes(
     Without `pcm`, its sound, only what the network is sure of.
     """
     named = engine.named(answers)
-    ask = None if pcm is None else partial(opinion, sound=pcm, rate_hz=engine.rate_hz, start_s=0.0)
-    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, ask=ask)
+    ear = None if pcm is None else WholeSound(pcm, engine.rate_hz)
+    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, ear=ear)
     block = max(round(BLOCK_S / engine.frame_s), 1)
     column = engine.labels.index(label)
     changes = []

@@ -12,7 +12,7 @@ from beepwatch.capture.files import decode
 from beepwatch.classify import examples as recordings
 from beepwatch.classify.bundle import Bundle
 from beepwatch.classify.engines import Engine
-from beepwatch.classify.heads import Expected, Head, name_problem
+from beepwatch.classify.heads import Head, name_problem
 from beepwatch.classify.shelf import Shelf
 from beepwatch.errors import BeepwatchError, ConfigurationError, ModelError
 from beepwatch.train.teaching.disguise import Sound
@@ -51,6 +51,19 @@ class School:
         """
         self.check_name(name)
         check_count(name, len(examples))
+        while True:
+            there = self._shelf.digests()
+            taught, again = self._compared(name, examples)
+            if self._shelf.digests() == there:  # or somebody has taught something meanwhile
+                break
+        self._shelf.put(taught.head, now, [example.pcm for example in taught.examples])
+        for head in again:
+            self._shelf.put(head, now)
+            self._say(f"{head.name} was taught again, to tell it from {name}.")
+        return taught
+
+    def _compared(self, name: str, examples: Sequence[Example]) -> tuple[Taught, list[Head]]:
+        """The sound, and the other heads that have to be others for it."""
         bank, room = self.bank(), self.room()
         others = self.others(name)
         taught = teach(name, examples, self.engine, bank=bank, others=others, room=room)
@@ -63,18 +76,14 @@ class School:
                     other.name, other.examples, self.engine, bank=bank, others=rest, room=room
                 )
                 again.append(once_more.head)
-        self._shelf.put(taught.head, now, [example.pcm for example in taught.examples])
-        for head in again:
-            self._shelf.put(head, now)
-            self._say(f"{head.name} was taught again, to tell it from {name}.")
-        return taught
+        return taught, again
 
     def room(self) -> Sound | None:
         """The room's own background, if it was recorded and can be used."""
         if not self._shelf.room.is_file():
             return None
         try:
-            return sound_of(self._shelf.room.read_bytes())
+            return sound_of(recordings.read(self._shelf.room))
         except ModelError as error:
             self._say(
                 f"{self._shelf.room} is not used: {error} Or record the room again, with --room."
@@ -116,18 +125,44 @@ class School:
                 continue
             try:
                 head = self._shelf.head(other)
+                if head.kind == "veto" or head.model_id != self.engine.model_id:
+                    continue
                 usable = self.examples(other)
             except BeepwatchError as error:
                 self._say(f"{other} was not compared with: {error}")
                 continue
-            if head.kind == "sound" and head.model_id == self.engine.model_id and usable:
+            if usable:
                 found.append(Shelved(name=other, examples=tuple(usable)))
+            else:
+                self._say(f"{other} was not compared with: it has no examples left.")
         return found
+
+    def kept(self, name: str) -> list[Example]:
+        """The examples of before, to teach it again from. Raises ConfigurationError if none are."""
+        if name not in self._shelf.digests():
+            raise ConfigurationError(
+                f"there is nothing to teach {name} from. Give 1 to {MOST_EXAMPLES} recordings, "
+                "best 3, or --listen."
+            )
+        is_veto = False
+        with contextlib.suppress(ModelError):  # one whose head is damaged can be taught again
+            is_veto = self._shelf.head(name).kind == "veto"
+        if is_veto:
+            raise ConfigurationError(
+                f"{name} silences what you called wrong. To make it anew: "
+                "beepwatch teach --from-feedback."
+            )
+        if found := self.examples(name):
+            return found
+        raise ConfigurationError(
+            f"{name} has no examples left to teach it again from. Give 1 to {MOST_EXAMPLES} "
+            "recordings, best 3, or --listen."
+        )
 
     def examples(self, name: str) -> list[Example]:
         """What a taught sound was made from. Raises ModelError and NoBeepFound."""
-        files = [recordings.decode(one.read_bytes()) for one in self._shelf.examples(name)]
-        return [find_example(name, pcm, self.engine) for pcm in files]
+        files = self._shelf.examples(name)
+        return [find_example(name, recordings.read(one), self.engine) for one in files]
 
 
 def check_count(name: str, count: int) -> None:
@@ -138,9 +173,17 @@ def check_count(name: str, count: int) -> None:
         )
 
 
-def sound_of(content: bytes) -> Sound:
+def without_copies(examples: Sequence[Example]) -> list[Example]:
+    """Each recording once: a head that was made of its twin would be sure to hear it."""
+    found: dict[bytes, Example] = {}
+    for example in examples:
+        found.setdefault(example.pcm.tobytes(), example)
+    return list(found.values())
+
+
+def sound_of(pcm: NDArray[np.int16]) -> Sound:
     """A kept recording with full scale 1."""
-    return np.asarray(recordings.decode(content) / FULL_SCALE, dtype=np.float32)
+    return np.asarray(pcm / FULL_SCALE, dtype=np.float32)
 
 
 def report(head: Head) -> list[str]:
@@ -148,9 +191,12 @@ def report(head: Head) -> list[str]:
     expected = head.expected
     nearest = f"nearest confusion: {expected.nearest}; " if expected.nearest else ""
     caught = f"would have caught {expected.caught} of {expected.examples}"
-    lines = [f"{head.name}: {caught}; {nearest}{_alarms(expected)}."]
+    lines = [f"{head.name}: {caught}; {nearest}expected false alarms: {expected.alarms}."]
     if expected.advice:
         lines.append(f"To make it better: {expected.advice}.")
+        lines.append(f"To take it away: beepwatch teach --remove {head.name}.")
+    elif expected.examples == 1:
+        lines.append("To make it better: give 3 recordings, so that each is tried by the others.")
     return lines
 
 
@@ -160,14 +206,3 @@ def found_line(example: Example, frame_s: float) -> str:
     total_s = sum(end_s - start_s for start_s, end_s in spans)
     by = "" if example.by_network else ", the loudest that holds a pitch"
     return f"{example.text}: {counted(len(spans), 'beep')}, {total_s:.2f} s of sound{by}"
-
-
-def _alarms(expected: Expected) -> str:
-    per_month = expected.false_alarms_per_month
-    if per_month is None:
-        return "expected false alarms: not known without a bank"
-    if per_month <= 1:
-        return "expected false alarms: fewer than 1 a month"
-    if per_month < 60:
-        return f"expected false alarms: at most {per_month:.0f} a month"
-    return f"expected false alarms: at most {per_month / 30:.0f} a day"

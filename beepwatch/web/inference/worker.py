@@ -61,7 +61,7 @@ class Hearing:
         self._engine = engine
         self._in_full = in_full
         self._recent = RecentSound(engine.rate_hz)
-        self._tracker = EpisodeTracker(engine.thresholds, context_s=0.0, ask=self._recent.opinion)
+        self._tracker = EpisodeTracker(engine.thresholds, context_s=0.0, ear=self._recent)
         self._window_frames = max(1, round(window_s / engine.frame_s))
         self._frames = 0
         self._samples = 0

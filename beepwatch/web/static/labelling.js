@@ -21,8 +21,11 @@ const total = groupOf.size;
 let group = 0;
 let here = 0; // the clip of the group that was gone to last
 let anchor = 0; // where the run that ends here began
-let lastLabel = sessionStorage.getItem("last label") ?? "";
-const done = JSON.parse(sessionStorage.getItem("done") ?? "[]"); // what undo takes back, the last at the end
+const [LAST_LABEL, DONE] = ["last label", "done"].map((what) => `${session.key} ${what}`);
+let lastLabel = sessionStorage.getItem(LAST_LABEL) ?? "";
+if (!names.includes(lastLabel)) lastLabel = "";
+const done = JSON.parse(sessionStorage.getItem(DONE) ?? "[]") // what undo takes back, the last at the end
+  .filter(({ changes }) => changes.every(({ clip }) => groupOf.has(clip)));
 
 const labelOf = (clip) => labels.get(clip.id) ?? "";
 const clips = () => groups[group];
@@ -212,7 +215,7 @@ function remember(changes) {
 
 function keepDone() {
   while (done.length > 300) done.shift();
-  sessionStorage.setItem("done", JSON.stringify(done));
+  sessionStorage.setItem(DONE, JSON.stringify(done));
 }
 
 function apply(changes) {
@@ -228,7 +231,7 @@ function say(label) {
   const end = Math.max(anchor, here);
   if (label) {
     lastLabel = label;
-    sessionStorage.setItem("last label", label);
+    sessionStorage.setItem(LAST_LABEL, label);
   }
   change(chosen, label);
   drawNumbers();
@@ -264,12 +267,14 @@ function undo() {
   if (other > 0) toast(`${counted(other, "clip")} got another label meanwhile, and kept it.`);
 }
 
-function onRefused(refused) {
+function onRefused(refused, gone) {
+  for (const clip of gone) setLabel(clip, "");
+  if (gone.length > 0) toast(`${counted(gone.length, "clip")} cannot be labelled any more. Load the page again.`);
   for (const [clip, now] of Object.entries(refused)) {
     setLabel(clip, now);
     toast(`Another page was first: that clip is ${now || "without a label"}. Label it again to change it.`);
   }
-  if (Object.keys(refused).length > 0) redraw();
+  if (gone.length + Object.keys(refused).length > 0) redraw();
 }
 
 function onStands(how, why = "") {

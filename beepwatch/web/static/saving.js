@@ -6,7 +6,8 @@ export class Saver {
   #waiting = []; // batches of {clip, seen, label}
   #sending = false;
 
-  // `refused` is told what another page said of a clip first; `stands` how saving stands:
+  // `refused` is told what another page said of a clip first, and which clips are there no more;
+  // `stands` how saving stands:
   // ("saved"), ("waiting"), or ("failed", why).
   constructor(refused, stands) {
     this.refused = refused;
@@ -40,7 +41,7 @@ export class Saver {
         continue;
       }
       this.#waiting.splice(0, taken);
-      this.refused(answer.refused);
+      this.refused(answer.refused, answer.gone);
     }
     this.#sending = false;
     this.stands("saved");

@@ -23,6 +23,8 @@ from beepwatch.messages import (
     MachineStandings,
 )
 from beepwatch.sections import Machines as Section
+from beepwatch.train.machines.learning import spectra_of
+from beepwatch.train.machines.naming import learn_faults
 from tests.daemon.fans import hums, normal_fan, well, whining
 from tests.daemon.loud import START
 
@@ -121,6 +123,28 @@ def test_a_machine_that_is_taught_is_heard_from_the_next_look_on_and_one_taken_a
     flat.shelf.remove("fan")
     flat.pass_(1.0)
     assert flat.hears(hums(well(150))) == []
+
+
+def test_a_fault_that_was_learned_meanwhile_is_named(flat: Flat) -> None:
+    flat.shelf.put(normal_fan(), START)
+    flat.pass_(1.0)
+    spectra = [spectra_of([sound]) for sound in (well(9), whining(9))]
+    labels = ["normal"] * len(spectra[0]) + ["bearing"] * len(spectra[1])
+    flat.shelf.put_faults(learn_faults("fan", np.concatenate(spectra), labels))
+    (note,) = flat.hears(hums(whining(90)))
+    assert note.alert is not None
+    assert "; most like: bearing (" in note.alert.text
+    assert "whine that was not there" in note.alert.text
+
+
+def test_damaged_faults_leave_a_machine_without_names(flat: Flat) -> None:
+    flat.shelf.put(normal_fan(), START)
+    flat.pass_(1.0)
+    (flat.shelf.directory / "fan" / "faults.json").write_text("{")
+    (note,) = flat.hears(hums(whining(90)))
+    assert note.alert is not None
+    assert "whine that was not there" in note.alert.text
+    assert flat.faults == []
 
 
 def test_what_is_learned_anew_is_judged_by_what_was_learned_last(flat: Flat) -> None:

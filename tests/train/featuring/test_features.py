@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,37 @@ def test_only_a_changed_a_new_and_a_lost_recording_make_a_difference(
     extract(recipe_file, data, tmp_path / "fresh")
     assert stored(out) == stored(tmp_path / "fresh")
     assert [entry["path"] for entry in index(out)][1] == "beep/z.wav"
+
+
+def test_what_another_ffmpeg_reads_is_made_anew_and_nothing_else(
+    recipe_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is half as loud, so that its rows are others though recording and recipe are not."""
+    (data / "dataset.csv").unlink()
+    coded = data / "beep" / "b.m4a"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-i", data / "beep/b.wav", coded], check=True)
+    out = tmp_path / "out"
+    assert extract(recipe_file, data, out).made == 7
+    assert extract(recipe_file, data, out).made == 0
+    decoders = {entry["path"]: entry["decoder"] for entry in index(out)}
+    assert decoders.pop("beep/b.m4a").startswith("ffmpeg ")
+    assert set(decoders.values()) == {""}
+
+    other = tmp_path / "bin" / "ffmpeg"
+    other.parent.mkdir()
+    other.write_text(
+        "#!/bin/bash\n"
+        '[ "$1" = -version ] && echo "ffmpeg version 99.1 Copyright" && exit\n'
+        f'exec {shutil.which("ffmpeg")} "${{@:1:$#-1}}" -af volume=0.5 "${{@: -1}}"\n'
+    )
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(other.parent), prepend=os.pathsep)
+    again = extract(recipe_file, data, out)
+    assert (again.made, again.written) == (1, True)
+    assert [e["decoder"] for e in index(out) if e["decoder"]] == ["ffmpeg 99.1"]
+    extract(recipe_file, data, tmp_path / "fresh")
+    assert stored(out) == stored(tmp_path / "fresh")
+    assert extract(recipe_file, data, out).made == 0
 
 
 def test_a_file_that_only_looks_the_same_is_read_again(

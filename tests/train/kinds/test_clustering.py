@@ -14,6 +14,7 @@ from beepwatch.cli import run_command_line
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.train.kinds.clustering import Clustered, cluster
 from beepwatch.train.kinds.partition import Plan
+from beepwatch.train.kinds.record import UnusableClusters, clips_by_cluster
 from tests.train.datasets.stores import write_index
 from tests.train.kinds.faults import AUGMENTED, FAULTS, NORMAL, write_machine, write_sounds
 
@@ -302,3 +303,13 @@ def test_a_wrong_use_is_one_line(
     (complaint,) = capsys.readouterr().err.splitlines()
     assert complaint.startswith("beepwatch: ")
     assert said.replace("{tmp}", str(machine)) in complaint
+
+
+def test_clips_come_by_cluster_the_nearest_first(known: Path) -> None:
+    found = clips_by_cluster(known / "kinds")
+    rows = [row for row in rows_of(known / "kinds") if not row["augmentation"]]
+    nearest = sorted(rows, key=lambda row: (int(row["cluster"]), float(row["distance"])))
+    assert [path for group in found for path in group] == [row["path"] for row in nearest]
+    assert [len(group) for group in found] == list(FAULTS.values())
+    with pytest.raises(UnusableClusters, match="holds no clusters"):
+        clips_by_cluster(known / "data")

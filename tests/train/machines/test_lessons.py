@@ -1,6 +1,8 @@
 """Files in, a learned machine and what is said of other files out."""
 
 import wave
+import weakref
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from beepwatch.classify.condition import Difference, Listener, Normal
-from beepwatch.classify.differences import difference_text
+from beepwatch.classify.differences import Change, change_of, difference_text
+from beepwatch.classify.novelties import Seen
 from beepwatch.errors import UnreadableAudio
+from beepwatch.train.machines import lessons
 from beepwatch.train.machines.learning import learn_normal, portraits_of
 from beepwatch.train.machines.lessons import (
     Heard,
@@ -85,7 +89,7 @@ def test_a_fault_is_told_after_a_minute_and_said() -> None:
     heard = judge(
         Listener(learned()),
         "fan.wav",
-        np.concatenate([fan(2, 20), fan(3, 80, whine_hz=3_100)]),
+        [fan(2, 20), fan(3, 80, whine_hz=3_100)],
     )
     (at_s,) = heard.unusual_at_s
     assert 78 <= at_s <= 86
@@ -95,9 +99,38 @@ def test_a_fault_is_told_after_a_minute_and_said() -> None:
 
 
 def test_a_fan_that_is_well_has_no_difference() -> None:
-    heard = judge(Listener(learned()), "fan.wav", fan(2, 20))
+    heard = judge(Listener(learned()), "fan.wav", [fan(2, 20)])
     assert (heard.windows, heard.off, heard.unusual_at_s, heard.difference) == (18, 0, (), None)
     assert heard_line(heard).startswith("fan.wav: as when it was well, strangeness ")
+
+
+def test_a_recording_of_any_length_is_judged_in_flat_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of the sound is held that no window needs any more, and few windows' spectra are."""
+    monkeypatch.setattr(lessons, "MOST_WINDOWS", 8)
+    given: list[weakref.ref[NDArray[np.int16]]] = []
+    compared: list[int] = []
+
+    def blocks() -> Iterator[NDArray[np.int16]]:
+        for _ in range(12):
+            piece = ill.copy()
+            given.append(weakref.ref(piece))
+            yield piece
+            del piece
+            assert sum(one() is not None for one in given[:-1]) == 0
+
+    def watched(listener: Listener, windows: Sequence[Seen]) -> Change:
+        compared.append(len(windows))
+        return change_of(listener, windows)
+
+    monkeypatch.setattr("beepwatch.train.machines.lessons.change_of", watched)
+    ill = fan(3, 4, whine_hz=3_100)
+    heard = judge(Listener(learned()), "fan.wav", blocks())
+    assert heard.windows == 46
+    assert heard.difference is not None
+    assert heard.difference.pitch_hz == pytest.approx(3_100, abs=32)
+    assert compared[0] <= 8
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from beepwatch.classify.faults import Diagnostician, Faults, decode, encode
+from beepwatch.classify.faults import Diagnostician, Faults, Named, decode, encode, fault_text
 from beepwatch.errors import ConfigurationError, ModelError
 from beepwatch.train.machines.household import overlaid
 from beepwatch.train.machines.learning import spectra_of
@@ -34,6 +34,27 @@ def test_each_fault_has_its_name() -> None:
             np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-4)
             right = probabilities.argmax(axis=1) == doctor.labels.index(label)
             assert right.mean() > 0.9, label
+
+
+def test_a_strange_machine_is_given_a_faults_name_and_never_that_of_one_that_is_well() -> None:
+    doctor = Diagnostician(learned())
+    coil = doctor.fault(spectra_of([fan(11, 6, whine_hz=WHINES_HZ["coil"])]))
+    assert coil is not None
+    assert coil.label == "coil"
+    usual = Diagnostician(msgspec.structs.replace(learned(), labels=("normal", "bearing", "coil")))
+    assert learned().labels == ("bearing", "coil", "well")
+    assert usual.fault(spectra_of([fan(11, 6, whine_hz=WHINES_HZ["bearing"])])) is None
+
+
+def test_what_is_like_several_faults_has_no_name() -> None:
+    undecided = msgspec.structs.replace(learned(), weights=bytes(3 * 512 * 4), biases=bytes(12))
+    assert Diagnostician(undecided).fault(np.zeros((2, 512), np.float32)) is None
+
+
+def test_a_fault_in_words() -> None:
+    named = Named(label="worn bearing", probability=0.968)
+    assert fault_text(named, "3.1 kHz whine") == "worn bearing (97 %): 3.1 kHz whine"
+    assert fault_text(None, "3.1 kHz whine") == "3.1 kHz whine"
 
 
 def test_one_label_tells_nothing() -> None:

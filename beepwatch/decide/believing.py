@@ -1,0 +1,107 @@
+"""Whether pulses are believed: by their score, by their sound, by their likes.
+
+An appliance repeats itself exactly; nothing alive does. So two pulses that would not be believed
+by themselves are, if they are alike in pitch and length. And their sound is looked at once more as
+they end: what holds its pitch as only a machine does needs less of a score, what does not needs
+more; what comes again at equal intervals needs hardly any. A motor holds its pitch as well: where
+a tone went on between its pulses, all of it has to look like an appliance's.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Protocol
+
+import msgspec
+
+from beepwatch.decide.pulses import Opinion, Pulse, odds_of
+from beepwatch.decide.regularity import come_regularly
+
+ROUNDING = 1e-6  # of odds
+REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
+FAINT_ODDS = 40.0  # and of one that comes a third time
+KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
+REGULAR_SHARE = 0.25  # of what its sound says, for one that comes as a clock's do
+REGULAR_LEFT_DB = 9.0  # in the mean, over what is left of them: a motor's whine that wavers goes on
+SILENT_SHARE = 0.05  # of the half second before a pulse: if its tone sounded in more, it went on
+LEAST_LIKENESS = -0.4  # to an appliance's pulses, of what a tone that went on is cut into
+
+
+class Ear(Protocol):
+    """What can be asked of the sound; None where it is not there."""
+
+    def opinion(self, pulse: Pulse) -> Opinion | None:
+        """What a pulse's own sound says of it."""
+
+    def likeness(self, pulses: Sequence[Pulse]) -> float | None:
+        """How much like an appliance's the sound of several is, all that it holds of their tone."""
+
+
+def lowered(threshold: float, odds: float) -> float:
+    """The probability whose odds are so many times less than those of `threshold`."""
+    return threshold / (threshold + odds * (1 - threshold))
+
+
+class Belief:
+    """What it takes for pulses of one label that ended below its threshold."""
+
+    def __init__(self, threshold: float, ear: Ear | None) -> None:
+        self._needed = odds_of(threshold)
+        self._ear = ear
+
+    def asked_of(self, pulse: Pulse) -> Pulse:
+        """The pulse with what its sound says."""
+        said = None if self._ear is None else self._ear.opinion(pulse)
+        return msgspec.structs.replace(pulse, opinion=said)
+
+    def holds(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
+        """Whether a pulse is believed, for itself or with those before it that are its like.
+
+        For itself if its odds reach the threshold's; with another if both come near it (by
+        `REPEATED_ODDS`), with two if all are faint (by `FAINT_ODDS`), and with those at equal
+        intervals that leave silence behind.
+        """
+        if self._reaches(pulse, 1.0):
+            return True
+        together = [one for one in (*alike, pulse) if self._is_faint(one)]
+        if self._is_faint(pulse) and self._are_enough(together) and not self._go_on(together):
+            return True
+        together = [*alike, pulse]
+        return self._are_regular(together) and not self._go_on(together)
+
+    def is_near(self, pulse: Pulse) -> bool:
+        """Whether it would be believed if it came again."""
+        return self._reaches(pulse, REPEATED_ODDS)
+
+    def _is_faint(self, pulse: Pulse) -> bool:
+        """Or more than that."""
+        return self._reaches(pulse, FAINT_ODDS)
+
+    def _reaches(self, pulse: Pulse, odds: float) -> bool:
+        """Whether its odds, with what its sound says, are at most so many times too small."""
+        return pulse.odds * odds * (1 + ROUNDING) >= self._needed
+
+    def _are_enough(self, faint: Sequence[Pulse]) -> bool:
+        """Three, or two that come near."""
+        return len(faint) >= 3 or sum(map(self.is_near, faint)) >= 2
+
+    def _are_regular(self, alike: Sequence[Pulse]) -> bool:
+        """Whether they come as a clock's pulses do, each with silence after it."""
+        needed = self._needed / KNOWN_ODDS
+        if any(one.odds_with(REGULAR_SHARE) * (1 + ROUNDING) < needed for one in alike):
+            return False
+        left_db = [one.opinion.left_db for one in alike if one.opinion is not None]
+        return (
+            len(left_db) == len(alike)
+            and fmean(left_db) >= REGULAR_LEFT_DB
+            and come_regularly(alike)
+        )
+
+    def _go_on(self, alike: Sequence[Pulse]) -> bool:
+        """Whether they are a whine that wavers: their tone sounded before each of them already,
+        and what it is cut into has neither the lengths nor the pauses of an appliance.
+        """
+        before = [one.opinion.before for one in alike if one.opinion is not None]
+        if self._ear is None or not before or min(before) <= SILENT_SHARE:
+            return False
+        likeness = self._ear.likeness(alike)
+        return likeness is not None and likeness < LEAST_LIKENESS
