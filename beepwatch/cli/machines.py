@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from beepwatch.cli.options import progress, speed_of, start_logging, stop_on_signals
+from beepwatch.cli.options import (
+    progress,
+    signals_as_before,
+    speed_of,
+    start_logging,
+    stop_on_signals,
+)
 from beepwatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -69,14 +75,14 @@ def _listened(loaded: "Loaded", name: str, wanted_s: float, speed: str) -> "Coll
         f"listening to {name} for {length_text(wanted_s)}: let it run in every way it does. "
         "^C ends earlier and learns from what was heard."
     )
-    stop = stop_on_signals()
-    heard = listen(
-        loaded.config.capture,
-        wanted_s,
-        console=Console(stderr=True),
-        stop=stop,
-        speed=speed_of(speed),
-    )
+    with signals_as_before():
+        heard = listen(
+            loaded.config.capture,
+            wanted_s,
+            console=Console(stderr=True),
+            stop=stop_on_signals(),
+            speed=speed_of(speed),
+        )
     progress(f"heard {length_text(heard.heard_s)}; learning from it")
     return heard
 

@@ -2,14 +2,18 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from beepwatch.cli.options import progress, speed_of, start_logging, stop_on_signals
+from beepwatch.cli.options import (
+    progress,
+    signals_as_before,
+    speed_of,
+    start_logging,
+    stop_on_signals,
+)
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.wording import counted
 
@@ -156,7 +160,7 @@ def _listened(
             "the sound comes from stdin, so nobody can answer there which beep it was. "
             "Give another --source, or recordings."
         )
-    with _signals_as_before():
+    with signals_as_before():
         stop = stop_on_signals()
         audition = Audition(
             loaded.config.capture,
@@ -177,20 +181,9 @@ def _listened(
     return found
 
 
-@contextmanager
-def _signals_as_before() -> Iterator[None]:
-    """^C ends what is listened to, and what comes after that it ends altogether."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _answer(question: str, stop: threading.Event) -> str:
     """What was typed; "" for ^C, or where nobody can type, and that ends the sitting."""
-    with _signals_as_before():
+    with signals_as_before():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         try:

@@ -8,6 +8,7 @@ a tone went on between its pulses, all of it has to look like an appliance's.
 """
 
 from collections.abc import Sequence
+from math import inf
 from statistics import fmean
 from typing import Protocol
 
@@ -98,10 +99,13 @@ class Belief:
 
     def _go_on(self, alike: Sequence[Pulse]) -> bool:
         """Whether they are a whine that wavers: their tone sounded before each of them already,
-        and what it is cut into has neither the lengths nor the pauses of an appliance.
+        and what it is cut into has neither the lengths nor the pauses of an appliance, or no pauses
+        at all though not each comes near the threshold.
         """
         before = [one.opinion.before for one in alike if one.opinion is not None]
         if self._ear is None or not before or min(before) <= SILENT_SHARE:
             return False
         likeness = self._ear.likeness(alike)
+        if likeness == -inf:  # a whine, or pulses that the room drowns: the score has to tell
+            return not all(map(self.is_near, alike))
         return likeness is not None and likeness < LEAST_LIKENESS

@@ -123,10 +123,16 @@ def test_what_a_tone_that_went_on_is_cut_into_has_to_look_like_an_appliances(
     went_on = [SILENT_SHARE + 0.01]
     unlike, like = LEAST_LIKENESS - 0.01, LEAST_LIKENESS + 0.01
     assert heard(*pulses, said=Said(0.0, 20.0, went_on, unlike)) == []
-    assert heard(*pulses, said=Said(0.0, 20.0, went_on, -math.inf)) == []
     for likeness in (like, None):
         (episode,) = heard(*pulses, said=Said(0.0, 20.0, went_on, likeness))
         assert len(episode.pulses) == len(pulses)
+
+
+def test_what_does_not_stand_out_from_its_pauses_is_believed_if_each_comes_near() -> None:
+    """A room may drown the pauses."""
+    drowned = Said(0.0, 20.0, [1.0], -math.inf)
+    assert len(heard(*TWO, said=drowned)) == 1
+    assert heard(*THREE_REGULAR, said=drowned) == []
 
 
 def test_after_silence_nothing_is_compared() -> None:

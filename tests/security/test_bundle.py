@@ -99,6 +99,18 @@ def test_weights_in_another_file_are_not_read(
     assert "weights from another file" in refusal(bundle)
 
 
+@pytest.mark.parametrize("key", [b"\x8a\x00\x08", b"\x0a\x88\x80\x00", b"\x8a\x80\x00\x88\x00"])
+def test_nor_if_the_key_of_their_place_is_longer_than_it_needs_to_be(
+    bundle: Path, key: bytes
+) -> None:
+    """Numbers of protocol buffers may be padded."""
+    plain = graph([1, FRAMES, 1], external="/etc/passwd")
+    padded = plain.replace(b"\x0a\x08location", key + b"location")
+    assert padded != plain
+    with_graph(bundle, padded)
+    assert "weights from another file" in refusal(bundle)
+
+
 @pytest.mark.parametrize(
     ("shape", "claimed"),
     [

@@ -9,6 +9,7 @@ import soundfile
 
 from beepwatch.capture.files import decode, open_audio
 from beepwatch.errors import UnreadableAudio
+from beepwatch.wording import counted
 from tests.capture.sounds import RATE_HZ, sine, sizes_until_the_error, write_wav
 
 
@@ -49,5 +50,5 @@ def test_a_header_that_promises_an_absurd_form_is_refused(
     content[22:24] = channels.to_bytes(2, "little")
     content[24:28] = rate_hz.to_bytes(4, "little")
     path.write_bytes(content)
-    with pytest.raises(UnreadableAudio, match=f"{channels} channels at {rate_hz} Hz"):
+    with pytest.raises(UnreadableAudio, match=f"{counted(channels, 'channel')} at {rate_hz} Hz"):
         open_audio(path, block_s=1.0)
