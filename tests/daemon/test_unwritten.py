@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -151,6 +151,24 @@ class Dawdling(ConsoleChannel):
         self.told.append(message.alert.dedupe_key)
 
 
+def holding(
+    keys: Sequence[str], database: Database, channel: Dawdling, noted: Callable[[str], None]
+) -> Unwritten:
+    """A beep for each key, which a full disk does not take."""
+    unwritten = Unwritten(
+        FullDisk(database),
+        [channel],
+        clock=SystemClock(),
+        room="",
+        zone=None,
+        noted=noted,
+        written=lambda: None,
+    )
+    for key in keys:
+        unwritten.write(msgspec.structs.replace(BEEP, dedupe_key=key), [channel.name])
+    return unwritten
+
+
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("api")
 async def test_none_overtakes_another_on_its_way_to_a_channel(tmp_path: Path) -> None:
@@ -158,17 +176,7 @@ async def test_none_overtakes_another_on_its_way_to_a_channel(tmp_path: Path) ->
     noted: asyncio.Queue[str] = asyncio.Queue()
     keys = ["heard:1", "heard:2", "heard:3"]
     with closing(Database(tmp_path)) as database:
-        unwritten = Unwritten(
-            FullDisk(database),
-            [channel],
-            clock=SystemClock(),
-            room="",
-            zone=None,
-            noted=noted.put_nowait,
-            written=lambda: None,
-        )
-        for key in keys:
-            unwritten.write(msgspec.structs.replace(BEEP, dedupe_key=key), [channel.name])
+        unwritten = holding(keys, database, channel, noted.put_nowait)
         async with asyncio.timeout(PATIENCE_S):
             assert {await noted.get() for _ in keys} == set(keys)
     assert channel.told == keys
@@ -186,17 +194,7 @@ async def test_what_waits_is_written_a_moment_at_a_time_and_not_told_meanwhile(
     noted: list[str] = []
     keys = ["heard:1", "heard:2", "heard:3"]
     with closing(Database(tmp_path)) as database:
-        unwritten = Unwritten(
-            FullDisk(database),
-            [channel],
-            clock=SystemClock(),
-            room="",
-            zone=None,
-            noted=noted.append,
-            written=lambda: None,
-        )
-        for key in keys:
-            unwritten.write(msgspec.structs.replace(BEEP, dedupe_key=key), [channel.name])
+        unwritten = holding(keys, database, channel, noted.append)
         monkeypatch.setattr(FullDisk, "full", False)
         assert [(unwritten.write_all(), len(noted))] == [(True, 1)]
         async with asyncio.timeout(PATIENCE_S):
