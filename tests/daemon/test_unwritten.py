@@ -176,7 +176,7 @@ async def test_none_overtakes_another_on_its_way_to_a_channel(tmp_path: Path) ->
     noted: asyncio.Queue[str] = asyncio.Queue()
     keys = ["heard:1", "heard:2", "heard:3"]
     with closing(Database(tmp_path)) as database:
-        unwritten = holding(keys, database, channel, noted.put_nowait)
+        _kept = holding(keys, database, channel, noted.put_nowait)  # as its task is
         async with asyncio.timeout(PATIENCE_S):
             assert {await noted.get() for _ in keys} == set(keys)
     assert channel.told == keys
