@@ -8,7 +8,7 @@ import re
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -20,16 +20,23 @@ FORMAT = 1
 GRAPH = "model.onnx"
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "bundle.json"
+RECORDINGS: Literal["recordings"] = (
+    "recordings"  # the kind of bundle that names recordings as a whole: `recordings.py`
+)
 
 _MOST_BYTES = 64_000_000  # of a file; the shipped model's have half a million
 _MOST_DESCRIPTION_BYTES = 1_000_000
 _RATES_HZ = (8_000, 48_000)
-_LONGEST_S = 60.0
+LONGEST_S = 60.0
 _MOST_STEP_FRAMES = 3_000
 _LONGEST_NAME = 64  # it is said in messages and stands in the names of clips
 # An ONNX tensor that is kept in another file says so; key and length may be longer than they need.
 _EXTERNAL_DATA = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class _Kind(msgspec.Struct, frozen=True, kw_only=True):
+    kind: str = ""
 
 
 class TrainingData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,27 +46,35 @@ class TrainingData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     licences: dict[str, int]  # files used under each licence
 
 
-class BundleInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`bundle.json`: what a model answers, how it was made and how good it was found to be."""
+class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every kind of bundle says of itself in its `bundle.json`."""
 
     format: int
     name: str
     model_id: str  # the first 12 digits of the graph's SHA-256
     labels: tuple[str, ...]
     rate_hz: int
+    architecture: str
+    parameters: int
+    recipe_digest: str
+    quality: dict[str, float]
+    files: dict[str, str]  # name to SHA-256
+
+
+_Info = TypeVar("_Info", bound=Claims)
+
+
+class BundleInfo(Claims, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model answers, how it was made and how good it was found to be."""
+
     window_s: float  # what it was trained to judge at once
     frame_s: float
     step_frames: int = 1  # frames answered together: sound is heard in multiples of so many
     context_s: float  # a frame's answer depends on so much of what follows it
     history_s: float  # and on so much of what came before
     thresholds: dict[str, float]
-    architecture: str
     arguments: dict[str, int | float | list[int]]
-    parameters: int
-    recipe_digest: str
     data: TrainingData
-    quality: dict[str, float]
-    files: dict[str, str]  # name to SHA-256
 
     @property
     def frame_samples(self) -> int:
@@ -107,19 +122,41 @@ def find_bundle(name_or_directory: str) -> Path:
 
 def load_bundle(directory: Path) -> Bundle:
     """The bundle in a directory; ModelError names the first claim that does not hold."""
-    info = _read_description(directory / DESCRIPTION)
-    for problem in (_labels_problem(info), _time_problem(info), _files_problem(directory, info)):
+    if is_of_recordings(directory):
+        raise ModelError(
+            f"the bundle {directory} names recordings as a whole and hears no single sounds. "
+            f"To ask it: beepwatch serve --model {directory}."
+        )
+    info = described(directory, BundleInfo)
+    check_claims(directory, names_problem(info), _thresholds_problem(info), _time_problem(info))
+    check_claims(directory, files_problem(directory, info))
+    return Bundle(directory=directory, info=info)
+
+
+def is_of_recordings(directory: Path) -> bool:
+    """Whether a bundle says that it names recordings; False where it can say nothing."""
+    try:
+        content = content_of(directory / DESCRIPTION, _MOST_DESCRIPTION_BYTES)
+        return msgspec.json.decode(content, type=_Kind).kind == RECORDINGS
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def check_claims(directory: Path, *problems: str | None) -> None:
+    """Raises ModelError for the first problem."""
+    for problem in problems:
         if problem:
             raise ModelError(
                 f"model bundle {directory}: {problem}. "
                 "Install beepwatch again, or make the bundle again with `beepwatch train`."
             )
-    return Bundle(directory=directory, info=info)
 
 
-def _read_description(path: Path) -> BundleInfo:
+def described(directory: Path, kind: type[_Info]) -> _Info:
+    """The description in a directory. Raises ModelError."""
+    path = directory / DESCRIPTION
     try:
-        info = msgspec.json.decode(content_of(path, _MOST_DESCRIPTION_BYTES), type=BundleInfo)
+        info = msgspec.json.decode(content_of(path, _MOST_DESCRIPTION_BYTES), type=kind)
     except OSError as error:
         raise ModelError(
             f"cannot read {path}: {error.strerror}. Set model.bundle to a bundle's directory."
@@ -135,7 +172,8 @@ def _read_description(path: Path) -> BundleInfo:
     return info
 
 
-def _labels_problem(info: BundleInfo) -> str | None:
+def names_problem(info: Claims) -> str | None:
+    """What is wrong with name and labels."""
     labels = shortened(str(list(info.labels)))
     if not info.labels or len(set(info.labels)) != len(info.labels):
         return f"labels {labels} must be one or more different names"
@@ -145,7 +183,12 @@ def _labels_problem(info: BundleInfo) -> str | None:
                 f"labels {labels} or the name {shortened(info.name)!r} hold one that is empty, "
                 f"longer than {_LONGEST_NAME} characters or cannot be printed"
             )
+    return None
+
+
+def _thresholds_problem(info: BundleInfo) -> str | None:
     if set(info.thresholds) != set(info.labels):
+        labels = shortened(str(list(info.labels)))
         return f"thresholds for {shortened(str(sorted(info.thresholds)))} but labels {labels}"
     for label, threshold in info.thresholds.items():
         if not 0 < threshold < 1:
@@ -153,13 +196,20 @@ def _labels_problem(info: BundleInfo) -> str | None:
     return None
 
 
-def _time_problem(info: BundleInfo) -> str | None:
+def rate_problem(rate_hz: int) -> str | None:
+    """What is wrong with the rate of the sound that a network takes."""
     lowest_hz, highest_hz = _RATES_HZ
-    if not lowest_hz <= info.rate_hz <= highest_hz:
-        return f"rate_hz is {info.rate_hz}, not within {lowest_hz} to {highest_hz}"
+    if lowest_hz <= rate_hz <= highest_hz:
+        return None
+    return f"rate_hz is {rate_hz}, not within {lowest_hz} to {highest_hz}"
+
+
+def _time_problem(info: BundleInfo) -> str | None:
+    if problem := rate_problem(info.rate_hz):
+        return problem
     for name in ("frame_s", "window_s", "context_s", "history_s"):
-        if not 0 <= getattr(info, name) <= _LONGEST_S:
-            return f"{name} is {getattr(info, name)}, not within 0 to {_LONGEST_S:g} s"
+        if not 0 <= getattr(info, name) <= LONGEST_S:
+            return f"{name} is {getattr(info, name)}, not within 0 to {LONGEST_S:g} s"
     frame_samples = info.frame_s * info.rate_hz
     if frame_samples < 1 or not math.isclose(frame_samples, round(frame_samples), abs_tol=1e-6):
         return f"a frame of {info.frame_s} s is no whole number of samples at {info.rate_hz} Hz"
@@ -172,7 +222,8 @@ def _time_problem(info: BundleInfo) -> str | None:
     return None
 
 
-def _files_problem(directory: Path, info: BundleInfo) -> str | None:
+def files_problem(directory: Path, info: Claims) -> str | None:
+    """What of the files is not as the description says."""
     if set(info.files) != {GRAPH, WEIGHTS}:
         return f"lists files {shortened(str(sorted(info.files)))}, expected {[GRAPH, WEIGHTS]}"
     for name, expected in info.files.items():

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ _OPENING_BYTES = 200_000_000  # most that a graph may take to be opened and trie
 STRETCH_S = 20.0  # of a long recording, scored at once: overlaps cost little, caches still hold it
 
 Floats = NDArray[np.float32]
+Tried = TypeVar("Tried")
 # To logits, pitches and embeddings, as `Answers`.
 Network = Callable[[NDArray[np.int16]], tuple[Floats, Floats, Floats]]
 OUTPUTS = ("logits", "pitch_hz", "embedding")
@@ -149,6 +150,37 @@ def open_engine(bundle: Bundle, runtime: Literal["onnx", "torch"] = "onnx") -> E
 
 
 def _onnx(bundle: Bundle) -> Network:
+    info = bundle.info
+
+    def run(session: Any, pcm: NDArray[np.int16]) -> list[Floats]:  # noqa: ANN401 - no types
+        return [output[0] for output in session.run(OUTPUTS, {"pcm": pcm[np.newaxis]})]
+
+    def tried(session: Any) -> list[Floats]:  # noqa: ANN401 - no types
+        _check_graph(bundle, session)
+        return run(session, np.zeros(info.step_frames * info.frame_samples, np.int16))
+
+    session, outputs = open_graph(bundle.graph, tried)
+    shapes = [list(output.shape) for output in outputs]
+    if shapes[0] != [info.step_frames, len(info.labels)] or any(
+        shape[:1] != [info.step_frames] for shape in shapes
+    ):
+        raise ModelError(
+            f"{bundle.graph} answers {info.step_frames} frames with {list(OUTPUTS)} of {shapes}. "
+            "Make the bundle again with `beepwatch train`."
+        )
+
+    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats, Floats]:
+        logits, pitch_hz, embedding = run(session, pcm)
+        return logits, pitch_hz, embedding
+
+    return network
+
+
+def open_graph(graph: Path, tried: Callable[[Any], Tried]) -> tuple[Any, Tried]:
+    """ONNX Runtime's session, and what comes of trying it: what it says of shapes may not be true.
+
+    Raises ModelError if it cannot be opened or tried.
+    """
     from beepwatch.classify.runtime import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -163,35 +195,17 @@ def _onnx(bundle: Bundle) -> Network:
     cpu = ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})
     options.enable_mem_pattern = False  # plans memory for one input length; ours vary
     options.log_severity_level = 4  # what goes wrong is raised, and said once
-    info = bundle.info
-
-    def network(pcm: NDArray[np.int16]) -> tuple[Floats, Floats, Floats]:
-        outputs: list[Floats] = session.run(OUTPUTS, {"pcm": pcm[np.newaxis]})
-        logits, pitch_hz, embedding = (output[0] for output in outputs)
-        return logits, pitch_hz, embedding
-
     try:
         with _at_most_more(_OPENING_BYTES):
-            session = ort.InferenceSession(content_of(bundle.graph), options, providers=[cpu])
-            _check_graph(bundle, session)
-            # What a graph says of its shapes need not be true.
-            tried = network(np.zeros(info.step_frames * info.frame_samples, np.int16))
+            session = ort.InferenceSession(content_of(graph), options, providers=[cpu])
+            return session, tried(session)
     except ModelError:
         raise
     except Exception as error:
         raise ModelError(
-            f"onnxruntime {ort.__version__} cannot open {bundle.graph}: {shortened(str(error))}. "
+            f"onnxruntime {ort.__version__} cannot open {graph}: {shortened(str(error))}. "
             "Install beepwatch again."
         ) from error
-    shapes = [list(output.shape) for output in tried]
-    if shapes[0] != [info.step_frames, len(info.labels)] or any(
-        shape[:1] != [info.step_frames] for shape in shapes
-    ):
-        raise ModelError(
-            f"{bundle.graph} answers {info.step_frames} frames with {list(OUTPUTS)} of {shapes}. "
-            "Make the bundle again with `beepwatch train`."
-        )
-    return network
 
 
 @contextmanager

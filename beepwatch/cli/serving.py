@@ -1,19 +1,50 @@
 """The verb serve."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from beepwatch.cli.app import app
-from beepwatch.cli.options import ConfigFile, example, load_settings, of_extra, start_logging
+from beepwatch.cli.options import (
+    ConfigFile,
+    example,
+    load_settings,
+    of_extra,
+    reachable_state,
+    start_logging,
+)
+from beepwatch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from beepwatch.config import Loaded
+    from beepwatch.web.inference.settings import Settings
 
 
-@app.command(epilog=example("beepwatch serve --port 8765"))
+class Served(NamedTuple):
+    """What is heard with, and how it is called."""
+
+    settings: "Settings"
+    words: str
+
+
+@app.command(epilog=example("beepwatch serve --machine fan --port 8765"))
 def serve(
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="BUNDLE", help="Name or directory. Default: model.bundle."),
+        typer.Option(
+            "--model",
+            metavar="BUNDLE",
+            help="Name or directory, also of what `train --features` made. Default: model.bundle.",
+        ),
+    ] = None,
+    machine: Annotated[
+        str | None,
+        typer.Option(
+            "--machine",
+            metavar="NAME",
+            help="Instead: judge recordings of a learned machine, as `teach NAME --judge` does.",
+        ),
     ] = None,
     host: Annotated[
         str | None,
@@ -33,30 +64,54 @@ def serve(
 ) -> int:
     """Answer over HTTP what can be heard in a recording: POST /inference, POST /v1/classify."""
     server = of_extra("web", "beepwatch.web.inference.server", "the server")
-    from beepwatch.classify.bundle import find_bundle, load_bundle
-    from beepwatch.web.inference.worker import Settings
     from beepwatch.web.serving import address_of, listen
 
-    settings = load_settings(config).config
+    if model is not None and machine is not None:
+        raise ConfigurationError("found both --model and --machine; give one of them.")
+    loaded = load_settings(config)
     start_logging()
-    bundle = load_bundle(find_bundle(model or settings.model.bundle))
+    served = _model(loaded, model) if machine is None else _machine(loaded, machine)
+    web = loaded.config.web
     with listen(
-        settings.web.host if host is None else host, settings.web.port if port is None else port
+        web.host if host is None else host, web.port if port is None else port
     ) as listening:
-
-        def say_where() -> None:
-            labels = ", ".join(bundle.info.labels)
-            typer.echo(f"listening for {labels}: {address_of(listening)}")
-
         server.serve_inference(
-            Settings(
-                bundle=str(bundle.directory),
-                runtime=settings.model.runtime,
-                state=str(settings.store.path),
-            ),
+            served.settings,
             listening,
             workers=workers or len(os.sched_getaffinity(0)),
             most_waiting=queue,
-            started=say_where,
+            started=lambda: typer.echo(f"{served.words}: {address_of(listening)}"),
         )
     return 0
+
+
+def _machine(loaded: "Loaded", name: str) -> Served:
+    """Raises ModelError if it was not learned, or what was learned is damaged."""
+    from beepwatch.classify.machines import Machines
+    from beepwatch.web.inference.settings import Machine
+
+    state = reachable_state(loaded.config, loaded.file)
+    machines = Machines(state)
+    machines.normal(name)
+    machines.faults(name)
+    enough_s = loaded.config.machines.enough_s
+    return Served(Machine(name=name, state=str(state), enough_s=enough_s), f"judging {name}")
+
+
+def _model(loaded: "Loaded", wanted: str | None) -> Served:
+    """Of either kind. Raises ModelError."""
+    from beepwatch.classify.bundle import find_bundle, is_of_recordings, load_bundle
+    from beepwatch.classify.recordings import load_recording_bundle
+    from beepwatch.web.inference.settings import Recordings, Sounds
+
+    directory = find_bundle(wanted or loaded.config.model.bundle)
+    if is_of_recordings(directory):
+        labels = ", ".join(load_recording_bundle(directory).info.labels)
+        return Served(Recordings(bundle=str(directory)), f"telling apart {labels}")
+    bundle = load_bundle(directory)
+    sounds = Sounds(
+        bundle=str(directory),
+        runtime=loaded.config.model.runtime,
+        state=str(loaded.config.store.path),
+    )
+    return Served(sounds, f"listening for {', '.join(bundle.info.labels)}")

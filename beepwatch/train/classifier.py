@@ -16,16 +16,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
+from beepwatch.classify.bundle import DESCRIPTION as BUNDLE
 from beepwatch.errors import ConfigurationError, DiskFull, ModelError
 from beepwatch.train.checkpoints import write
-from beepwatch.train.datasets.division import divided
+from beepwatch.train.datasets.division import by_split
 from beepwatch.train.datasets.loader import Blocks, Numbers, StoredFeatures, blocks_of
 from beepwatch.train.datasets.splitting import GROUPED_BY
 from beepwatch.train.display import Display, Lines
-from beepwatch.train.featuring.recipe import FeatureRecipe
+from beepwatch.train.featuring.recipe import FeatureRecipe, digest_of
 from beepwatch.train.featuring.sound import Recording
 from beepwatch.train.featuring.work import features_of
 from beepwatch.train.recipe import recipe_values
+from beepwatch.train.recording_bundles import write_recording_bundle
 from beepwatch.train.recording_networks import Network, NetworkRecipe
 from beepwatch.validation import explain
 
@@ -73,6 +75,13 @@ class ReportRecipe(_Section, frozen=True):
     random_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0  # of recordings; 0: not
 
 
+class ServedRecipe(_Section, frozen=True):
+    """What `beepwatch serve` is told of it."""
+
+    name: str = "recordings"
+    normal: tuple[str, ...] = ("normal",)  # labels of what is well; other names are anomalies
+
+
 class ClassifierRecipe(_Section, frozen=True):
     """What `beepwatch train RECIPE --features STORE` follows."""
 
@@ -81,6 +90,7 @@ class ClassifierRecipe(_Section, frozen=True):
     network: NetworkRecipe = NetworkRecipe()
     training: LearningRecipe = LearningRecipe()
     report: ReportRecipe = ReportRecipe()
+    served: ServedRecipe = ServedRecipe()
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,19 +174,21 @@ def read_classifier_recipe(path: Path) -> ClassifierRecipe:
 def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) -> Judgement:
     """Follow a recipe with a feature store; the best weights and how they were judged are in `out`.
 
-    The same recipe and store give the same weights on the same machine. Raises ConfigurationError,
+    With them is a bundle for `beepwatch serve`, where the features can be part of the network. The
+    same recipe and store give the same weights on the same machine. Raises ConfigurationError,
     UnusableFeatures.
     """
     plan, store = read_classifier_recipe(recipe), StoredFeatures(features)
-    learnt, judged = _parts(store, plan)
+    held_out = plan.held_out
+    learnt, judged = by_split(store, by=held_out.by, share=held_out.share, seed=plan.training.seed)
     blocks = blocks_for(plan, store, learnt)
-    held_out = blocks_for(plan, store, judged, blocks.labels)
-    if len(blocks.labels) < 2 or len(blocks) < 2 or len(held_out) == 0:
+    judging = blocks_for(plan, store, judged, blocks.labels)
+    if len(blocks.labels) < 2 or len(blocks) < 2 or len(judging) == 0:
         raise ConfigurationError(
             f"{features} has {len(blocks.labels)} labels, {len(blocks)} blocks to learn from and "
-            f"{len(held_out)} to judge by. Two labels are the least; check dataset.csv."
+            f"{len(judging)} to judge by. Two labels are the least; check dataset.csv."
         )
-    followed = _recipe_of(features)
+    followed, data_digest = _made_by(features)
 
     def keep(network: Network, judged: Judgement) -> None:
         display.say(
@@ -192,7 +204,46 @@ def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) ->
         )
         _keep(out, network, described)
 
-    return fit(plan, blocks, held_out, keep, display)
+    judged_best = fit(plan, blocks, judging, keep, display)
+    _export(out, data_digest, display)
+    return judged_best
+
+
+def _export(out: Path, data_digest: str, display: Display) -> None:
+    """Make a bundle of what was kept, and say how to ask it, or why there is none."""
+    kept = Classifier(out)
+    told = kept.description
+    plan, judged = told.recipe, told.judged
+    try:
+        info = write_recording_bundle(
+            out,
+            kept.network,
+            name=plan.served.name,
+            labels=told.labels,
+            normal=plan.served.normal,
+            features=told.features,
+            block_frames=plan.blocks.context,
+            step_frames=plan.blocks.step,
+            recipe_digest=digest_of(plan),
+            data_digest=data_digest,
+            architecture=plan.network.kind,
+            quality={
+                "accuracy": judged.accuracy,
+                "macro_f1": judged.macro_f1,
+                "recall": judged.recall,
+            },
+        )
+    except ModelError as error:
+        display.say(f"it cannot be served, because it has no bundle: {error}")
+        return
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    if not info.normal:
+        display.say(
+            f"none of its labels is among those of what is well, {list(plan.served.normal)}, so it "
+            "takes every recording for an anomaly: name them in [served] normal."
+        )
+    display.say(f"To ask it over HTTP: beepwatch serve --model {out}")
 
 
 def fit(
@@ -225,12 +276,15 @@ def _keep(out: Path, network: Network, described: Description) -> None:
     said = msgspec.json.format(msgspec.json.encode(described)) + b"\n"
     try:
         out.mkdir(parents=True, exist_ok=True)
+        (out / BUNDLE).unlink(missing_ok=True)  # of other weights
         write(out / WEIGHTS, network.state_dict())
         (out / DESCRIPTION).write_bytes(said)
     except OSError as error:
-        raise DiskFull(
-            f"{out} cannot be written: {error.strerror}. Make room, or --out."
-        ) from error
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> DiskFull:
+    return DiskFull(f"{out} cannot be written: {error.strerror}. Make room, or --out.")
 
 
 def judge(network: Network, blocks: Blocks, epoch: int = 0) -> Judgement:
@@ -295,28 +349,13 @@ class Classifier:
         return dict(zip(told.labels, shares, strict=True))
 
 
-def _parts(store: StoredFeatures, plan: ClassifierRecipe) -> tuple[Numbers, Numbers]:
-    """Rows to learn from and rows that choose, of those that have a label; none of test."""
-    cells = store.index.cells
-    splits = np.where(np.asarray(cells["label"], dtype=np.str_) == "", "test", cells["split"])
-    plain = np.asarray(cells["parent"], dtype=np.str_) == ""
-    learnt = (
-        np.flatnonzero(splits == "train") if "train" in splits else np.flatnonzero(splits == "")
-    )
-    judged = np.flatnonzero((splits == "dev") & plain)
-    if len(judged) > 0:
-        return learnt, judged
-    held_out = plan.held_out
-    return divided(
-        store, by=held_out.by, share=held_out.share, seed=plan.training.seed, among=learnt
-    )
-
-
-def _recipe_of(features: Path) -> FeatureRecipe:
+def _made_by(features: Path) -> tuple[FeatureRecipe, str]:
+    """What a store was made by, and the digest of what it was made of, "" if it does not tell."""
     file = features / "features.json"
     try:
         told = msgspec.json.decode(file.read_bytes())
-        return msgspec.convert(told["recipe"], FeatureRecipe)
+        made_of = str(told.get("inputs_sha256", ""))
+        return msgspec.convert(told["recipe"], FeatureRecipe), made_of
     except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{file}: {error}. Make the features again.") from error
 

@@ -3,14 +3,15 @@
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import onnx
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from beepwatch.classify.bundle import (
     DESCRIPTION,
@@ -21,6 +22,7 @@ from beepwatch.classify.bundle import (
     TrainingData,
     sha256_of,
 )
+from beepwatch.classify.engines import OUTPUTS
 from beepwatch.train.dataset import Recording, data_digest
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.recipe import Recipe
@@ -30,23 +32,33 @@ def export_graph(network: ToneNet, path: Path) -> None:
     """Write the network as ONNX: `pcm` int16 [batch, samples] to what `ToneNet` answers.
 
     `logits` [batch, frames, labels], `pitch_hz` [batch, frames, tones] and `embedding` [batch,
-    frames, features], for any number of whole steps; weights within the file. The exporter's notes
-    on where each node came from are left out: they hold paths of the machine that trained.
+    frames, features], for any number of whole steps.
     """
     steps = torch.export.Dim("steps", min=1, max=1_000_000)
     step_samples = network.SPECTRA * network.frame_samples
     example = torch.zeros(1, 75 * step_samples, dtype=torch.int16)
+    export_onnx(network, path, example, {1: step_samples * steps}, OUTPUTS)
+
+
+def export_onnx(
+    network: nn.Module, path: Path, pcm: Tensor, sizes: dict[int, Any], outputs: Sequence[str]
+) -> None:
+    """Write a network that takes `pcm` as ONNX; `sizes` are those of its sides that may differ.
+
+    Weights are within the file. The exporter's notes on where each node came from are left out:
+    they hold paths of the machine that trained.
+    """
     # The exporter warns of its own deprecations and of a torchvision that nobody needs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network.eval(),
-            (example,),
+            (pcm,),
             dynamo=True,
             input_names=["pcm"],
-            output_names=["logits", "pitch_hz", "embedding"],
-            dynamic_shapes=({1: step_samples * steps},),
+            output_names=list(outputs),
+            dynamic_shapes=(sizes,),
             opset_version=18,
             verbose=False,
         )
@@ -110,7 +122,7 @@ def write_bundle(
     return info
 
 
-def write_description(out: Path, info: BundleInfo) -> None:
+def write_description(out: Path, info: msgspec.Struct) -> None:
     """Write `bundle.json`."""
     content = msgspec.json.format(msgspec.json.encode(info), indent=2)
     (out / DESCRIPTION).write_bytes(content + b"\n")

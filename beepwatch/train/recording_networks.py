@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import max_pool2d, pad, relu
 
 Kind = Literal["plain", "residual", "image"]
 
@@ -35,6 +35,7 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.zeros(columns))
         self.register_buffer("deviation", torch.ones(columns))
         self.as_image = plan.kind == "image"
+        self.halvings = len(plan.channels)
         first = 1 if self.as_image else columns
         layers: list[nn.Module] = []
         for before, after in zip((first, *plan.channels), plan.channels, strict=False):
@@ -55,6 +56,19 @@ class Network(nn.Module):
         steady = found.mean(dim=-1).flatten(1)  # [blocks, channels (* fewer columns)]
         logits: Tensor = self.answer(self.dropout(steady))  # [blocks, labels]
         return logits
+
+
+class Halving(nn.Module):
+    """The larger of each two, the last alone where their number is odd; nothing is below zero.
+
+    As a pool in ceiling mode, whose size the exporter can tell for one length only.
+    """
+
+    def forward(self, found: Tensor) -> Tensor:
+        """Of [blocks, channels, (columns,) frames] half as many columns and frames, rounded up."""
+        if found.dim() == 4:
+            return max_pool2d(pad(found, (0, 1, 0, 1)), 2)
+        return max_pool2d(pad(found, (0, 1)).unsqueeze(2), (1, 2)).squeeze(2)
 
 
 class Residual(nn.Module):
@@ -84,19 +98,19 @@ def _plain(before: int, after: int, plan: NetworkRecipe) -> list[nn.Module]:
         nn.Conv1d(before, after, plan.kernel_frames, padding="same", bias=False),
         nn.BatchNorm1d(after),
         nn.ReLU(),
-        nn.MaxPool1d(2, ceil_mode=True),
+        Halving(),
     ]
 
 
 def _residual(before: int, after: int, plan: NetworkRecipe) -> list[nn.Module]:
-    return [Residual(before, after, plan.kernel_frames), nn.MaxPool1d(2, ceil_mode=True)]
+    return [Residual(before, after, plan.kernel_frames), Halving()]
 
 
 def _image(before: int, after: int, plan: NetworkRecipe) -> list[nn.Module]:
     return [
         nn.Conv2d(before, after, plan.kernel_frames, padding="same"),
         nn.ReLU(),
-        nn.MaxPool2d(2, ceil_mode=True),
+        Halving(),
         nn.Dropout(plan.dropout),
     ]
 

@@ -9,6 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from beepwatch.capture.files import decode
+from beepwatch.classify.recordings import (
+    RecordingBundle,
+    RecordingEngine,
+    load_recording_bundle,
+)
 from beepwatch.cli import run_command_line
 from beepwatch.errors import ConfigurationError, DiskFull, ModelError
 from beepwatch.train.augment import to_int16
@@ -20,9 +26,11 @@ from beepwatch.train.classifier import (
     train,
 )
 from beepwatch.train.datasets.loader import Blocks, StoredFeatures, UnusableFeatures
+from beepwatch.train.display import Lines
 from beepwatch.train.features import extract
 from beepwatch.train.featuring.recipe import read_feature_recipe
 from beepwatch.train.recording_networks import Network, NetworkRecipe
+from tests.capture.sounds import write_wav
 from tests.train.datasets.stores import WIDTH, recording, write_store
 from tests.train.featuring.recipes import recipe as feature_recipe
 
@@ -37,6 +45,7 @@ log = {base = 10, factor = 10, gain = 1, floor = 1e-10, floor_is = "least"}
 normalisation = {kind = "none"}
 """
 RECIPE = "[blocks]\ncontext = 16\nstep = 8\n[training]\nepochs = 4\n[network]\nchannels = [8, 8]\n"
+SERVED = '[served]\nname = "tones"\nnormal = ["none"]\n'
 
 
 def write_recording(path: Path, label: str, number: int) -> None:
@@ -61,7 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_recording(directory / "data" / label / f"{number}.wav", label, number)
     (directory / "features.toml").write_text(FEATURES, encoding="utf-8")
     extract(directory / "features.toml", directory / "data", directory / "store", workers=0)
-    (directory / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+    (directory / "recipe.toml").write_text(RECIPE + SERVED, encoding="utf-8")
     return directory
 
 
@@ -102,8 +111,81 @@ def test_the_same_recipe_and_store_give_the_same_weights(
 ) -> None:
     again = train(folder / "recipe.toml", folder / "store", tmp_path)
     assert again == trained
-    for file in ("weights.safetensors", "classifier.json"):
+    for file in ("weights.safetensors", "classifier.json", "model.onnx", "bundle.json"):
         assert (tmp_path / file).read_bytes() == (folder / "model" / file).read_bytes()
+
+
+# What is served
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path, trained: Judgement) -> RecordingBundle:
+    """What `beepwatch serve` opens."""
+    del trained
+    return load_recording_bundle(folder / "model")
+
+
+def test_the_bundle_says_what_it_is(bundle: RecordingBundle, trained: Judgement) -> None:
+    info = bundle.info
+    assert (info.labels, info.normal) == (("high", "low", "none"), ("none",))
+    assert (info.name, info.architecture) == ("tones", "plain")
+    assert (info.block_frames, info.step_frames, info.centred) == (16, 8, True)
+    assert info.quality["accuracy"] == trained.accuracy
+    assert len(info.data_digest) == len(info.recipe_digest) == len(info.features_digest) == 64
+
+
+def test_whoever_serves_it_may_read_all_of_it(folder: Path, bundle: RecordingBundle) -> None:
+    modes = {name: (folder / "model" / name).stat().st_mode for name in bundle.info.files}
+    assert set(modes.values()) == {(folder / "model" / "bundle.json").stat().st_mode}
+
+
+@pytest.mark.parametrize("frames", [16, 24, 64])
+def test_the_bundle_answers_as_what_was_trained(
+    folder: Path, bundle: RecordingBundle, tmp_path: Path, frames: int
+) -> None:
+    """Of whole blocks, without torch's network and without the features' program."""
+    classifier, engine = Classifier(folder / "model"), RecordingEngine(bundle)
+    for label in ("high", "low", "none"):
+        write_recording(tmp_path / "new.wav", label, frames)
+        (sound,) = decode(tmp_path / "new.wav", RATE_HZ)
+        pcm = sound[: (frames - 1) * 256]
+        write_wav(tmp_path / "cut.wav", pcm, RATE_HZ)
+        expected = list(classifier.hear(tmp_path / "cut.wav").values())
+        heard = engine.hear([pcm])
+        assert heard is not None
+        assert heard.shares == pytest.approx(expected, abs=1e-4)
+
+
+def told_by(recipe: str, store: Path, out: Path) -> list[str]:
+    """What training says, epochs left out."""
+    said: list[str] = []
+    (out.parent / "recipe.toml").write_text(recipe, encoding="utf-8")
+    train(out.parent / "recipe.toml", store, out, Lines(said.append))
+    return [line for line in said if not line.startswith(("epoch", "step"))]
+
+
+def test_without_a_label_of_what_is_well_it_is_said(folder: Path, tmp_path: Path) -> None:
+    short = RECIPE.replace("epochs = 4", "epochs = 1")
+    first, last = told_by(short, folder / "store", tmp_path / "out")
+    assert first.startswith("none of its labels is among those of what is well, ['normal']")
+    assert last == f"To ask it over HTTP: beepwatch serve --model {tmp_path / 'out'}"
+    assert load_recording_bundle(tmp_path / "out").info.normal == ()
+
+
+def test_features_that_cannot_be_within_a_network_leave_it_without_a_bundle(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Not with the one that was there, whose weights are others."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "bundle.json").write_text("{}")
+    features = FEATURES.replace('"rms"', '"zero_crossings"')
+    (tmp_path / "features.toml").write_text(features, encoding="utf-8")
+    extract(tmp_path / "features.toml", folder / "data", tmp_path / "store", workers=0)
+    short = RECIPE.replace("epochs = 4", "epochs = 1")
+    (line,) = told_by(short, tmp_path / "store", tmp_path / "out")
+    assert line.startswith("it cannot be served, because it has no bundle: features has 'zero_c")
+    assert not (tmp_path / "out" / "bundle.json").exists()
+    assert Classifier(tmp_path / "out").description.columns == 9
 
 
 def test_the_command_line_trains_and_shows_the_confusions(

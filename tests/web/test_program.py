@@ -60,7 +60,7 @@ def test_a_clip_that_cannot_be_read_is_named_and_the_rest_is_served(directory: P
     """And whoever lets others in is told so."""
     (directory / "b.wav").write_text("no sound at all\n" * 20)
     with labelling_program(directory, "--host", "0.0.0.0") as program:  # noqa: S104
-        assert program.said.startswith("1 clips in 1 groups: http://0.0.0.0:")
+        assert program.said.startswith("1 clip in 1 group: http://0.0.0.0:")
         assert program.end(signal.SIGTERM) == 1
     lines = program.complained.splitlines()
     assert lines[0].startswith(f"beepwatch: {directory}/b.wav holds no sound")
@@ -71,6 +71,6 @@ def test_what_has_the_clips_stays_as_it_was(directory: Path) -> None:
     """Looking at clips writes nothing at all."""
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
     with labelling_program(directory) as program:
-        assert program.said.startswith("1 clips in 1 groups: http://127.0.0.1:")
+        assert program.said.startswith("1 clip in 1 group: http://127.0.0.1:")
         assert program.end() == 0
     assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before

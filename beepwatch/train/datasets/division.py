@@ -29,6 +29,25 @@ def divided(
     return _parts(store, rows, deal(_originals(store, rows), shares, by=by, seed=seed).splits)
 
 
+def by_split(
+    store: StoredFeatures, *, by: Sequence[str], share: float, seed: int
+) -> tuple[Numbers, Numbers]:
+    """Labelled rows to learn from, of the split train, and those of dev, which judge; none of test.
+
+    Without a split train all that have none are learned from; without dev a `share` of what would
+    be is held out, as `divided` does.
+    """
+    cells = store.index.cells
+    labelled = np.asarray(cells["label"], dtype=np.str_) != ""
+    splits = np.where(labelled, cells["split"], "test")
+    plain = np.asarray(cells["parent"], dtype=np.str_) == ""
+    learnt = np.flatnonzero(splits == ("train" if "train" in splits else ""))
+    judged = np.flatnonzero((splits == "dev") & plain)
+    if len(judged) > 0:
+        return learnt, judged
+    return divided(store, by=by, share=share, seed=seed, among=learnt)
+
+
 def left_out(store: StoredFeatures, column: str, value: str) -> tuple[Numbers, Numbers]:
     """All rows but those with that value in a column (one machine, one session), and those.
 

@@ -39,6 +39,17 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     unusual_at_s: tuple[float, ...]  # when it would have been told
     difference: Difference | None  # where it was told, or half of it was stranger than normal
     fault: Named | None = None  # there, if faults were learned and it is like one of them
+    faults: dict[str, float] | None = None  # probability of each that was learned, there or of all
+
+    @property
+    def overlaid(self) -> bool:
+        """Whether most of what was heard of the machine may be the room's."""
+        return 2 * self.drowned > self.windows - self.off
+
+    @property
+    def anomalous(self) -> bool:
+        """Whether it would have been told, or is stranger than normal, and not for the room."""
+        return bool(self.unusual_at_s) or (self.difference is not None and not self.overlaid)
 
 
 def learn(name: str, heard: Collection) -> Normal:
@@ -115,6 +126,11 @@ def judge(
     middle = float(np.median(strangeness)) if strangeness else None
     strange = middle is not None and middle > 1
     change = change_of(listener, seen.kept) if told or strange else None
+    faults = None
+    if doctor and seen.kept:
+        spectra = change.spectra if change else np.stack([one.typical for one in seen.kept])
+        shares = doctor.probabilities(spectra).mean(axis=0)
+        faults = dict(zip(doctor.labels, shares.tolist(), strict=True))
     return Heard(
         file=text,
         windows=windows,
@@ -124,6 +140,7 @@ def judge(
         unusual_at_s=tuple(told),
         difference=change.most if change else None,
         fault=doctor.fault(change.spectra) if change and doctor else None,
+        faults=faults,
     )
 
 
@@ -162,11 +179,16 @@ def length_text(length_s: float) -> str:
 
 def heard_line(heard: Heard) -> str:
     """One recording, in plain words."""
+    return f"{heard.file}: {said_of(heard)}"
+
+
+def said_of(heard: Heard) -> str:
+    """What is said of a recording, whatever its name."""
     if heard.windows == 0:
-        return f"{heard.file}: shorter than {WINDOW_S:g} s"
+        return f"shorter than {WINDOW_S:g} s"
     if heard.strangeness is None:
-        return f"{heard.file}: the machine is off"
-    line = f"{heard.file}: {_verdict(heard)}, strangeness {heard.strangeness:.2f}"
+        return "the machine is off"
+    line = f"{_verdict(heard)}, strangeness {heard.strangeness:.2f}"
     if heard.difference is None:
         return line
     return f"{line}, most like: {fault_text(heard.fault, difference_text(heard.difference))}"
@@ -177,6 +199,6 @@ def _verdict(heard: Heard) -> str:
         return f"unusual from {heard.unusual_at_s[0]:.0f} s on"
     if heard.difference is None:
         return "as when it was well"
-    if 2 * heard.drowned > heard.windows - heard.off:
+    if heard.overlaid:
         return "stranger than when it was well, perhaps for the room's sounds"
     return "stranger than when it was well"

@@ -1,7 +1,10 @@
-"""What a worker makes of an upload, and the two forms in which it leaves the server."""
+"""What a worker and the server say to one another, and the form in which verdicts leave the server.
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated
+What is said of sound itself depends on what a server hears with: `sounds.py`, `machine.py` and
+`recordings.py`.
+"""
+
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -10,62 +13,19 @@ Probability = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 
 
-class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """A sound that was heard: pulses that belong together, as `scan` and the daemon count them."""
+class ModelShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers."""
 
-    label: str
-    onset_s: Seconds
-    offset_s: Seconds
-    pulses: Annotated[int, Meta(ge=1)]
-    score: Probability
-
-
-class Stretch(msgspec.Struct, frozen=True, kw_only=True):
-    """A window of the sound and the highest probability of each label within it."""
-
-    start_s: Seconds
-    end_s: Seconds
-    probabilities: list[Probability]  # in the order of the labels
-
-
-class Heard(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A worker's answer to sound."""
-
-    duration_s: float
-    probabilities: list[Probability]  # the highest of each label
-    events: list[Episode]
-    windows: list[Stretch]
-    problem: str | None  # why there is no more of it, where it breaks off
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A worker's answer to what is no sound that it can hear."""
-
-    status: int
-    reason: str
-
-
-class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A worker's first word: what it listens for."""
-
+    kind: Literal["sounds", "machine", "recordings"]
+    id: str
     name: str
-    model_id: str
     labels: list[str]
-    thresholds: dict[str, float]
-    problems: list[str]  # of taught sounds that are left out
-
-
-class Unable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A worker's last word: what it did not expect."""
-
-    reason: str
-
-
-Answer = Heard | Refused | Ready | Unable
+    thresholds: dict[str, Probability] = {}  # of labels that are heard from there on
+    normal: list[str] = []  # labels of what is well
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """Of a verdict; one probability for each label of the model, in its order."""
+    """Of a verdict; one probability for each label, in their order."""
 
     message: str
     probabilities: list[Probability]
@@ -78,75 +38,51 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
     details: Details
 
 
-class ModelShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Which model answers."""
+class Said(Protocol):
+    """A worker's answer to sound."""
 
-    id: str
-    name: str
-    labels: list[str]
-    thresholds: dict[str, Probability]
+    @property
+    def duration_s(self) -> float:
+        """Of the sound."""
+        ...
+
+    def verdict(self) -> Verdict:
+        """For `/inference`."""
+        ...
+
+    def in_full(self, model: ModelShown) -> msgspec.Struct:
+        """For `/v1/classify`."""
+        ...
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """A window of the sound: the highest probability of each label within it."""
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A worker's answer to what is no sound that it can hear."""
 
-    start_s: Seconds
-    end_s: Seconds
-    probabilities: dict[str, Probability]
+    status: int
+    reason: str
 
 
-class Classification(msgspec.Struct, frozen=True, kw_only=True):
-    """What `/v1/classify` answers."""
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A worker's first word: what it hears with."""
 
     model: ModelShown
-    duration_s: Seconds
-    probabilities: dict[str, Probability]
-    events: list[Episode]
-    windows: list[Window]
-    problem: str | None
+    problems: list[str]  # of taught sounds that are left out
 
 
-def verdict(heard: Heard) -> Verdict:
-    """Anomalous is a recording in which the model has heard one of its sounds."""
-    return Verdict(
-        anomaly=bool(heard.events),
-        details=Details(message=_message(heard), probabilities=heard.probabilities),
-    )
+class Unable(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A worker's last word: what it did not expect."""
+
+    reason: str
 
 
-def classification(heard: Heard, model: ModelShown) -> Classification:
-    """All that is known of a recording."""
-
-    def by_label(probabilities: Sequence[float]) -> dict[str, float]:
-        return dict(zip(model.labels, probabilities, strict=True))
-
-    return Classification(
-        model=model,
-        duration_s=heard.duration_s,
-        probabilities=by_label(heard.probabilities),
-        events=heard.events,
-        windows=[
-            Window(
-                start_s=one.start_s,
-                end_s=one.end_s,
-                probabilities=by_label(one.probabilities),
-            )
-            for one in heard.windows
-        ],
-        problem=heard.problem,
-    )
+def verdict_of(
+    message: str, problem: str | None, probabilities: list[float], *, anomaly: bool
+) -> Verdict:
+    """With why there is no more of the sound, where it breaks off."""
+    whole = f"{message}. {problem}" if problem else message
+    return Verdict(anomaly=anomaly, details=Details(message=whole, probabilities=probabilities))
 
 
-def _message(heard: Heard) -> str:
-    firsts: Mapping[str, Episode] = {one.label: one for one in reversed(heard.events)}
-    words = [
-        f"{label} heard {_times(sum(one.label == label for one in heard.events))}, "
-        f"first at {first.onset_s:.1f} s"
-        for label, first in sorted(firsts.items(), key=lambda item: item[1].onset_s)
-    ]
-    said = "; ".join(words) or f"nothing heard in {heard.duration_s:.1f} s"
-    return f"{said}. {heard.problem}" if heard.problem else said
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+def rounded(probability: float) -> float:
+    """As it leaves the server."""
+    return round(probability, 4)

@@ -14,9 +14,9 @@ from typing import Literal
 import msgspec
 import structlog
 
-from beepwatch.web.inference.answers import Heard, ModelShown, Ready, Refused
-from beepwatch.web.inference.process import Life, WorkerLost, begin
-from beepwatch.web.inference.worker import Settings
+from beepwatch.web.inference.answers import ModelShown, Ready, Refused
+from beepwatch.web.inference.process import Life, Told, WorkerLost, begin
+from beepwatch.web.inference.settings import Settings
 
 WAITS_S = 30.0  # for a free worker
 LONGEST_RETRY_S = 30
@@ -46,9 +46,9 @@ class WorkerShown(msgspec.Struct, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker has heard, and the model that it hears with: another may know other sounds."""
+    """What a worker tells, and the model that it hears with: another may know other sounds."""
 
-    heard: Heard
+    told: Told
     model: ModelShown
 
 
@@ -87,7 +87,7 @@ class Crew:
     """So many workers and a line of bounded length before them."""
 
     def __init__(self, settings: Settings, *, workers: int, most_waiting: int) -> None:
-        self._settings = settings
+        self.settings = settings
         self._places = [Place() for _ in range(workers)]
         self._most_waiting = most_waiting
         self._idle: list[Place] = []
@@ -192,7 +192,7 @@ class Crew:
         model: ModelShown,
         turn: _Turn,
         begun_s: float,
-        heard: "asyncio.Future[Heard | Refused]",
+        heard: "asyncio.Future[Told | Refused]",
     ) -> None:
         error = heard.exception()
         if isinstance(error, WorkerLost):
@@ -205,8 +205,8 @@ class Crew:
             taken_s = asyncio.get_running_loop().time() - begun_s
             self._slowness_s += _SLOWNESS_WEIGHT * (taken_s - self._slowness_s)
             place.shown.heard += 1
-            answer = heard.result()
-            turn.tell(Answered(heard=answer, model=model) if isinstance(answer, Heard) else answer)
+            told = heard.result()
+            turn.tell(told if isinstance(told, Refused) else Answered(told=told, model=model))
 
     def _again(self, turn: _Turn) -> None:
         """By another worker, if it has not cost too many."""
@@ -239,7 +239,7 @@ class Crew:
         while True:
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
             try:
-                life, ready = await begin(self._settings)
+                life, ready = await begin(self.settings)
             except WorkerLost as error:
                 failures += 1
                 self._could_not_begin(str(error))
@@ -257,9 +257,7 @@ class Crew:
         if self.model is None:
             for problem in ready.problems:
                 _log.warning("taught_sound_left_out", problem=problem)
-        self.model = place.model = ModelShown(
-            id=ready.model_id, name=ready.name, labels=ready.labels, thresholds=ready.thresholds
-        )
+        self.model = place.model = ready.model
         self._ready.set()
         life.freed = partial(self._give, place, life)
         self._give(place, life)

@@ -13,15 +13,21 @@ from typing import TypeVar
 import msgspec
 
 from beepwatch.config import environment_of_children
-from beepwatch.web.inference.answers import Answer, Heard, Ready, Refused, Unable
-from beepwatch.web.inference.worker import IN_FULL, LENGTH, VERDICT, Settings
+from beepwatch.web.inference.answers import Ready, Refused, Unable
+from beepwatch.web.inference.machine import Judged
+from beepwatch.web.inference.recordings import Labelled
+from beepwatch.web.inference.settings import Settings
+from beepwatch.web.inference.sounds import Heard
+from beepwatch.web.inference.worker import IN_FULL, LENGTH, VERDICT
 
 STARTING_S = 60.0  # a Pi Zero loads ONNX Runtime for half a minute
 HEARING_S = 120.0  # an upload that takes longer is given up
 _ENDS_WITHIN_S = 3.0
 _READ_BYTES = 1 << 16
 
-_ANSWERS = msgspec.msgpack.Decoder(Answer)
+Told = Heard | Judged | Labelled  # of sound, whatever is heard with
+_Answer = Told | Refused | Ready | Unable
+_ANSWERS = msgspec.msgpack.Decoder(_Answer)
 _Kind = TypeVar("_Kind")
 
 
@@ -46,7 +52,7 @@ class Life:
         self._listening = True
         self._lost = "the process has ended"
         self.ready: asyncio.Future[Ready] = self._loop.create_future()  # WorkerLost if it cannot
-        self._heard: asyncio.Future[Heard | Refused] | None = None
+        self._heard: asyncio.Future[Told | Refused] | None = None
         self.freed: Callable[[], None] = _nothing  # called as soon as it has answered an upload
 
     @property
@@ -54,7 +60,7 @@ class Life:
         """Its process."""
         return self._process.pid
 
-    def hear(self, descriptor: int, *, in_full: bool) -> "asyncio.Future[Heard | Refused]":
+    def hear(self, descriptor: int, *, in_full: bool) -> "asyncio.Future[Told | Refused]":
         """Asks at once. The answer, or WorkerLost, or TooSlow once it has killed it."""
         heard = self._heard = self._loop.create_future()
         if not self._listening:
@@ -88,10 +94,10 @@ class Life:
             self._received = bytearray()  # nothing follows, as nothing else was asked
             self._take(answer)
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answer: _Answer) -> None:
         if isinstance(answer, Ready) and not self.ready.done():
             self.ready.set_result(answer)
-        elif isinstance(answer, Heard | Refused) and self._heard and not self._heard.done():
+        elif isinstance(answer, Told | Refused) and self._heard and not self._heard.done():
             self._heard.set_result(answer)
             self.freed()  # before anybody has read the answer: the next upload waits already
         else:

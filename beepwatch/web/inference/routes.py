@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from beepwatch import __version__
-from beepwatch.web.inference.answers import ModelShown, classification, verdict
+from beepwatch.web.inference.answers import ModelShown
 from beepwatch.web.inference.counts import Counts
 from beepwatch.web.inference.crew import Answered, Crew, Overloaded, WorkerShown
 from beepwatch.web.inference.door import Door, answered, refused
@@ -63,7 +63,7 @@ class _Listening:
         self._crew = crew
         self._held = held
         self._counts = counts
-        self._schema = msgspec.json.encode(document(Health))
+        self._schema = msgspec.json.encode(document(Health, crew.settings))
 
     async def health(self, request: Request) -> Response:
         health = Health(
@@ -79,12 +79,12 @@ class _Listening:
         return answered(health, status)
 
     async def inference(self, request: Request) -> Response:
-        told = await self._heard(request, raw=False, in_full=False)
-        return answered(verdict(told.heard))
+        heard = await self._heard(request, raw=False, in_full=False)
+        return answered(heard.told.verdict())
 
     async def classify(self, request: Request) -> Response:
-        told = await self._heard(request, raw=True, in_full=True)
-        return answered(classification(told.heard, told.model))
+        heard = await self._heard(request, raw=True, in_full=True)
+        return answered(heard.told.in_full(heard.model))
 
     async def schema(self, _request: Request) -> Response:
         return Response(self._schema, media_type="application/json")
@@ -101,7 +101,7 @@ class _Listening:
                 self._crew.hear(upload.descriptor, in_full=in_full), request
             )
         if isinstance(answer, Answered):
-            self._counts.heard(answer.heard.duration_s)
+            self._counts.heard(answer.told.duration_s)
             return answer
         raise Refusal(answer.status, answer.reason)
 

@@ -5,7 +5,11 @@ from typing import Any
 import msgspec
 
 from beepwatch import __version__
-from beepwatch.web.inference.answers import Classification, Verdict
+from beepwatch.web.inference.answers import Verdict
+from beepwatch.web.inference.machine import STRANGE, Examination
+from beepwatch.web.inference.recordings import Naming
+from beepwatch.web.inference.settings import Machine, Recordings, Settings, Sounds
+from beepwatch.web.inference.sounds import Classification
 from beepwatch.web.inference.uploads import FIELD, MOST_UPLOAD_BYTES
 
 _REF = "#/components/schemas/{name}"
@@ -19,17 +23,61 @@ _REASONS = {
 }
 
 
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers mean, by what is heard with."""
+
+    whole: str
+    verdict: str
+    anomaly: str  # and its probabilities
+    full: str
+    form: type  # of `/v1/classify`
+
+
+_MEANINGS: dict[type[Settings], Meaning] = {
+    Sounds: Meaning(
+        whole="Tells what can be heard in a recording.",
+        verdict="Whether one of the model's sounds is heard in a recording",
+        anomaly="Anomaly: a sound was heard. Probabilities: the highest of each label, in the "
+        "order of the model's labels.",
+        full="What is heard in a recording, and when",
+        form=Classification,
+    ),
+    Machine: Meaning(
+        whole="Tells how strange a machine sounds in a recording, beside how it was when well.",
+        verdict="Whether a machine sounds unusual, or stranger than when it was well",
+        anomaly="Anomaly: unusual, or stranger than when it was well, and that not perhaps for "
+        "the room's sounds. Probabilities: of the faults that were learned, in the order of the "
+        "model's labels, which tell what it is like, not whether something is wrong; without "
+        f"such faults one number, labelled {STRANGE!r}: s / (1 + s) of the strangeness s, 0 "
+        "where it is negative, so that a half is the strangest hundredth of normal sound. None "
+        "where nothing of the machine was heard.",
+        full="How strange a machine sounds, and what is new in it",
+        form=Examination,
+    ),
+    Recordings: Meaning(
+        whole="Names recordings.",
+        verdict="Whether a recording has another name than those of what is well",
+        anomaly="Anomaly: the labels that are not among the model's normal ones are together "
+        "likelier than those that are. Probabilities: of each label, in the order of the model's "
+        "labels; together they are 1.",
+        full="Which name a recording has, and each stretch of it",
+        form=Naming,
+    ),
+}
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a request was not answered as asked."""
 
     error: str
 
 
-def document(health: type) -> dict[str, Any]:
+def document(health: type, settings: Settings) -> dict[str, Any]:
     """The whole of it; `health` is the type of what `GET /` answers."""
-    kinds = (health, Verdict, Classification, Problem)
+    meaning = _MEANINGS[type(settings)]
+    kinds = (health, Verdict, meaning.form, Problem)
     references, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
-    of_health, of_verdict, of_classification, of_problem = references
+    of_health, of_verdict, of_all, of_problem = references
     refusals = {
         status: _response(reason, of_problem, retry=status == "503")
         for status, reason in _REASONS.items()
@@ -40,7 +88,7 @@ def document(health: type) -> dict[str, Any]:
         "info": {
             "title": "beepwatch serve",
             "version": __version__,
-            "description": "Tells what can be heard in a recording.",
+            "description": meaning.whole,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": {
@@ -57,7 +105,8 @@ def document(health: type) -> dict[str, Any]:
             "/inference": {
                 "post": {
                     "operationId": "inference",
-                    "summary": "Whether one of the model's sounds is heard in a recording",
+                    "summary": meaning.verdict,
+                    "description": meaning.anomaly,
                     "requestBody": _body({}),
                     "responses": {"200": _response("An answer.", of_verdict), **refusals},
                 }
@@ -65,9 +114,9 @@ def document(health: type) -> dict[str, Any]:
             "/v1/classify": {
                 "post": {
                     "operationId": "classify",
-                    "summary": "What is heard in a recording, and when",
+                    "summary": meaning.full,
                     "requestBody": _body({"audio/*": binary, "application/octet-stream": binary}),
-                    "responses": {"200": _response("An answer.", of_classification), **refusals},
+                    "responses": {"200": _response("An answer.", of_all), **refusals},
                 }
             },
             "/openapi.json": {"get": _plain("schema", "This document", "application/json")},

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from beepwatch.errors import ModelError
 from beepwatch.web.inference.crew import Crew
 from beepwatch.web.inference.routes import application
-from beepwatch.web.inference.worker import Settings
+from beepwatch.web.inference.settings import Settings
 from beepwatch.web.serving import Server
 
 MOST_WAITED_S = 30  # for uploads under way, when it ends

@@ -4,28 +4,34 @@ import asyncio
 import io
 import os
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import structlog
 
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.classify.shelf import Shelf
 from beepwatch.web.inference import crew, process
-from beepwatch.web.inference.answers import Heard, Refused
+from beepwatch.web.inference.answers import Refused
 from beepwatch.web.inference.crew import Answered, Crew, Overloaded
 from beepwatch.web.inference.process import TooSlow, WorkerLost, begin
 from beepwatch.web.inference.routes import application
+from beepwatch.web.inference.settings import Machine, Recordings, Settings, Sounds
+from beepwatch.web.inference.sounds import Heard
 from beepwatch.web.inference.uploads import Held, Upload
-from beepwatch.web.inference.worker import Settings
+from tests.classify.loudness import loudness_bundle
 from tests.classify.pitched import pitched
 from tests.web.inference.recordings import written
+from tests.web.inference.served import learned_fan
 
 
-def settings(state: Path) -> Settings:
-    return Settings(bundle=str(find_bundle("beep")), runtime="onnx", state=str(state))
+def settings(state: Path) -> Sounds:
+    return Sounds(bundle=str(find_bundle("beep")), runtime="onnx", state=str(state))
 
 
 @pytest.mark.asyncio
@@ -33,7 +39,7 @@ async def test_a_worker_that_hangs_is_given_up_and_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life, ready = await begin(settings(tmp_path))
-    assert ready.labels == ["beep"]
+    assert ready.model.labels == ["beep"]
     try:
         with Upload(Held()) as upload:
             upload.write(written())
@@ -90,7 +96,7 @@ async def test_who_asks_a_worker_that_has_ended_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_a_worker_that_cannot_begin_says_why(tmp_path: Path) -> None:
-    wrong = Settings(bundle=str(tmp_path), runtime="onnx", state=str(tmp_path))
+    wrong = Sounds(bundle=str(tmp_path), runtime="onnx", state=str(tmp_path))
     with pytest.raises(WorkerLost, match=r"cannot read .*bundle\.json"):
         await begin(wrong)
 
@@ -174,3 +180,29 @@ def client_of(crew: Crew) -> httpx.AsyncClient:
     """Asks without a network."""
     transport = httpx.ASGITransport(application(crew))
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+
+
+OPENED = """
+import sys
+import msgspec
+from beepwatch.web.inference.settings import Settings
+from beepwatch.web.inference.worker import opened
+
+opened(msgspec.json.decode(sys.argv[1], type=Settings))
+print(*sorted({"torch", "scipy", "sklearn", "onnx", "threadpoolctl"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("kind", ["sounds", "machine", "recordings"])
+def test_nothing_that_only_training_needs_is_loaded(kind: str, tmp_path: Path) -> None:
+    """The container has none of it."""
+    learned_fan(tmp_path, faults=True)
+    wanted: dict[str, Settings] = {
+        "sounds": settings(tmp_path),
+        "machine": Machine(name="fan", state=str(tmp_path), enough_s=60.0),
+        "recordings": Recordings(bundle=str(loudness_bundle(tmp_path / "loudness"))),
+    }
+    encoded = msgspec.json.encode(wanted[kind]).decode()
+    command = [sys.executable, "-c", OPENED, encoded]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert told.stdout == "\n"

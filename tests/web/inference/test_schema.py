@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.classify.loudness import loudness_bundle
 from tests.web.inference.program import FORM, ServingProgram, form, serving_program
 from tests.web.inference.recordings import written
+from tests.web.inference.served import learned_fan
 
 pytestmark = pytest.mark.slow
 
@@ -24,10 +27,26 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingProgram]:
-    with serving_program(tmp_path_factory.mktemp("state"), "--workers", "2") as running:
+@pytest.fixture(scope="module", params=["sounds", "machine", "recordings"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServingProgram]:
+    """Each kind that there is."""
+    state = tmp_path_factory.mktemp("state")
+    with serving_program(state, "--workers", "2", *words_for(request.param, state)) as running:
         yield running
+
+
+def words_for(kind: str, state: Path) -> list[str]:
+    """What to give the verb, once there is something of that kind."""
+    match kind:
+        case "machine":
+            learned_fan(state, faults=True)
+            return ["--machine", "fan"]
+        case "recordings":
+            return ["--model", str(loudness_bundle(state / "loudness"))]
+        case _:
+            return []
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +122,7 @@ KINDS = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     path=st.sampled_from(("/inference", "/v1/classify")),
     kind=KINDS,

@@ -1,0 +1,1 @@
+"""The sound of an upload arrives; what is said of it leaves. Only workers come here."""
