@@ -19,6 +19,7 @@ import pytest
 _FILLER = "filler"
 _BLOCK_BYTES = 4_096
 _FREE_WITHIN_S = 60.0
+_FREEZE, _THAW = 0xC0045877, 0xC0045878  # FIFREEZE, FITHAW, linux/fs.h
 _EXT4_SHUTDOWN, _WITHOUT_LOG = 0x8004587D, 2  # EXT4_IOC_SHUTDOWN, fs/ext4/ext4.h
 
 
@@ -100,6 +101,21 @@ class BrokenDisk:
         handle = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(handle, _EXT4_SHUTDOWN, struct.pack("I", _WITHOUT_LOG))
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Whoever writes to it waits in the kernel, where no signal reaches; never the test itself,
+        which would not get to the end of this.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.ioctl(handle, _FREEZE, 0)
+            try:
+                yield
+            finally:
+                fcntl.ioctl(handle, _THAW, 0)
         finally:
             os.close(handle)
 

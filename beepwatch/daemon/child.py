@@ -27,6 +27,7 @@ KILLED_BACKOFF_S = 0.5  # the longest for one that somebody killed: it would hav
 STORM_S = 60.0
 MESSAGE_WITHIN_S = 5  # what has begun to come or go; a child that stops in its middle is cut off
 REAPED_WITHIN_S = 2.0  # a killed process that a driver holds is left to the system
+LEFT_AFTER_S = 3.0  # the same while the daemon goes on, which needs another life of it
 
 _log = structlog.get_logger()
 
@@ -52,9 +53,12 @@ class Child:
         self.retired = False  # it said that there is no point in another life
         self.heard_of = False  # in this life
         self.hung = False  # it is being killed because it gave no sign of life
+        self.left = False  # it could not be killed: a dead disk or a driver holds it
         self._module = module
         self._lent = list(lent)
         self._leaves_by_s: float | None = None
+        self._killed_s: float | None = None  # since when it should be dead
+        self._left: list[subprocess.Popen[bytes]] = []  # to the system
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._beat_s = 0.0
@@ -88,8 +92,9 @@ class Child:
             self._died(now_s, LONGEST_BACKOFF_S)
             return
         self._beat_s = now_s
-        self.heard_of = self.hung = False
-        self._leaves_by_s = None
+        self.heard_of = self.hung = self.left = False
+        self._leaves_by_s = self._killed_s = None
+        self._left = [process for process in self._left if process.poll() is None]
         self._send(encode_assignment(self._module, self.settings))
 
     def _start(self) -> None:
@@ -192,12 +197,16 @@ class Child:
         return self._leaves_by_s is not None
 
     def bury(self, now_s: float) -> int | None:
-        """Clear away a dead process and set its backoff; its exit code, None while it lives."""
+        """Clear away a dead process and set its backoff; its exit code, None while it lives.
+
+        One that was killed and does not end is left to the system: what holds it, as a disk that
+        does not answer, must not keep the next life from beginning.
+        """
         process = self._process
-        if process is None or self.alive:
+        if process is None or (self.alive and not self._outlives_its_end(now_s)):
             return None
         _kill_group(process.pid)  # before it is reaped: until then the number is its own
-        exit_code = process.wait()
+        exit_code = -signal.SIGKILL if self.left else process.wait()
         self._forget()
         if self.dismissed:
             self._restart_at_s = now_s
@@ -205,6 +214,19 @@ class Child:
             killed = exit_code == -signal.SIGKILL and not self.hung
             self._died(now_s, KILLED_BACKOFF_S if killed else LONGEST_BACKOFF_S)
         return exit_code
+
+    def _outlives_its_end(self, now_s: float) -> bool:
+        """Whether it was killed a while ago; it is then left."""
+        if not self.hung or self._process is None:
+            return False
+        if self._killed_s is None:
+            self._killed_s = now_s
+        if now_s - self._killed_s < LEFT_AFTER_S:
+            return False
+        _log.error("process_left_to_the_system", process=self.name, pid=self._process.pid)
+        self.left = True
+        self._left.append(self._process)
+        return True
 
     def _died(self, now_s: float, longest_backoff_s: float) -> None:
         self._deaths_s.append(now_s)
@@ -222,9 +244,10 @@ class Child:
     def put_to_rest(self) -> None:
         """Kill it if it lives, and wait for that; there is no further life."""
         self.kill()
-        if self._process is not None:
+        for process in [*self._left, *filter(None, [self._process])]:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(REAPED_WITHIN_S)
+                process.wait(REAPED_WITHIN_S)
+        self._left.clear()
         self._forget()
         while self._lent:
             os.close(self._lent.pop())

@@ -21,6 +21,7 @@ from beepwatch.daemon.timekeeping import Timekeeper
 from beepwatch.errors import StoreDamaged, StoreError
 from beepwatch.store.absent import AbsentOutbox
 from beepwatch.store.database import Database
+from beepwatch.store.disk import check_answers, wait_for_answer
 from beepwatch.store.memory import Memory
 from beepwatch.store.outbox import Outbox
 from beepwatch.store.timeline import Timeline
@@ -44,6 +45,7 @@ class Footing(msgspec.Struct, frozen=True, kw_only=True):
 def footing(settings: ClassifierSettings, clock: Clock) -> Footing:
     """The store's, if it can be used. Raises StoreDamaged, which the daemon's next start mends."""
     try:
+        check_answers(settings.directory)
         database = Database(settings.directory)
         # Before anything is remembered: the clock may have been set since the last life.
         time = Timekeeper(Timeline(database, clock.boot_id()), clock)
@@ -83,6 +85,7 @@ class StoreWatch:
     def _look(self) -> None:
         waiting = threading.Event()
         while not waiting.wait(TRY_AGAIN_S):
+            wait_for_answer(self._directory)  # what can be opened may still hang when it is written
             try:
                 Database(self._directory).close()
             except StoreError:

@@ -22,6 +22,7 @@ from beepwatch.daemon.refuge import (
 )
 from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AlertKind
+from beepwatch.store.aside import APART
 from beepwatch.store.claim import claimed
 from beepwatch.store.damage import untold_of
 from beepwatch.store.database import FILE_NAME, RESERVE_BYTES, Database, marks
@@ -192,7 +193,7 @@ def _move(moving: _Moving, database: Database, channels: Sequence[str], now: dat
             moving.copy(name, name)
         database.take_over(moving.memory)
         return "what was kept in memory is on it now"
-    apart = f"apart-{now:%Y%m%dT%H%M%SZ}"
+    apart = f"{APART}{now:%Y%m%dT%H%M%SZ}"
     moving.copy(".", apart)
     outbox = Outbox(database)
     for alert in untold_of(moving.memory / FILE_NAME):

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from beepwatch.clock import LocalZone, SystemClock
-from beepwatch.daemon.heap import keep_apart_what_is_large, settle
+from beepwatch.daemon.heap import BUFFERS_BYTES, keep_apart, settle
 from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.memo import Memo
@@ -42,6 +42,7 @@ from beepwatch.notify.clips import Encoder
 from beepwatch.notify.dispatcher import Dispatcher
 from beepwatch.store.corrections import Corrections
 from beepwatch.store.database import Database
+from beepwatch.store.disk import check_answers
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
 from beepwatch.store.wishes import Wishes
@@ -61,7 +62,7 @@ def main(connection: Connection, settings: MessengerSettings) -> None:
     """The process: until it is told to finish, or the supervisor is gone."""
     configure_logging(settings.logs)
     if settings.alone:
-        keep_apart_what_is_large()
+        keep_apart(BUFFERS_BYTES)
     link = Link(connection, SystemClock())
     try:
         asyncio.run(_life(link, settings).run())
@@ -75,6 +76,7 @@ def main(connection: Connection, settings: MessengerSettings) -> None:
 def _life(link: Link, settings: MessengerSettings) -> "Messenger | Storeless":
     """With the store, or, if it cannot be opened, without it until it can be."""
     try:
+        check_answers(settings.store.path)
         try:
             return Messenger(link, settings)
         except DiskFull:
@@ -187,6 +189,7 @@ class Messenger:
     def _on_message(self) -> None:
         try:
             message = self._link.receive(0.0)
+            self._link.beat(self._counts)  # a locked database takes seconds for each message
         except SupervisorGone as gone:
             self._end(gone)
             return
@@ -198,6 +201,7 @@ class Messenger:
             case Poke():
                 self._unwritten.write_all()  # first: of what was told, nothing is sent again
                 self._poke()
+                self._recollection.look(self._counts)  # before the disk may be pulled
             case Condition() | Piece():
                 self._inquiries.hears(message)
 

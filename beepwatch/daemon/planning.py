@@ -71,6 +71,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
             logs=logs,
             taught=taught,
             machines=config.machines,
+            alone=True,
         )
         messenger = MessengerSettings(
             notify=config.notify,

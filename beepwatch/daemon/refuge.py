@@ -1,10 +1,10 @@
 """Where the daemon keeps its state when it starts on a disk that takes nothing: in memory.
 
 A failing card comes back read-only from a restart of the machine, a pulled one answers with errors
-only, a full one has no room for SQLite. What is known of taught sounds, machines, cooldowns and
-alerts still to be told is copied, as far as it can be read, to where the machine has memory for
-files. There all goes on as ever until the disk takes it back (`homecoming.py`), or is gone with the
-next start of the machine.
+only or not at all, a full one has no room for SQLite. What is known of taught sounds, machines,
+cooldowns and alerts still to be told is copied, as far as it can be read, to where the machine has
+memory for files. There all goes on as ever until the disk takes it back (`homecoming.py`), or is
+gone with the next start of the machine.
 """
 
 import errno
@@ -32,7 +32,7 @@ from beepwatch.store.database import (
     make_private_directory,
     marks,
 )
-from beepwatch.store.disk import GONE, occupy
+from beepwatch.store.disk import GONE, NO_ANSWER, in_time, occupy
 
 # Memory, in which nobody else's is trusted. The first is the unit's RuntimeDirectory=, which
 # outlives its restarts; RemoveIPC= empties /dev/shm of all that is the service's when that ends.
@@ -114,7 +114,10 @@ def refuge_from(directory: Path) -> Refuge | None:
     What an earlier daemon has left there since the machine's start is gone on with. Raises
     StoreError where no memory can be had either.
     """
-    reason = why_unwritable(directory)
+    try:
+        reason = in_time(lambda: why_unwritable(directory))
+    except TimeoutError:
+        reason = NO_ANSWER
     if reason is None:
         return None
     for memory in memories(directory):
@@ -122,7 +125,8 @@ def refuge_from(directory: Path) -> Refuge | None:
             memory.mkdir(mode=_OWNER_ONLY, exist_ok=True)
             if not is_ours(memory):
                 continue
-            _bring(directory, memory)
+            if reason != NO_ANSWER:  # else whoever reads it may wait for ever
+                _bring(directory, memory)
         except OSError as error:
             _log.warning("no_refuge", place=str(memory.parent), error=error.strerror)
             continue

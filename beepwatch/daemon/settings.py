@@ -38,6 +38,7 @@ class ClassifierSettings(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogSettings
     taught: dict[str, str] = {}  # digest of each sound on the shelf, by its name
     machines: Machines = Machines()
+    alone: bool = False  # in a process of its own, whose memory it lays out
     faults: tuple[Fault, ...] = ()  # of the disk, that earlier lives have told and not called over
 
 

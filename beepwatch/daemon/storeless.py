@@ -31,6 +31,7 @@ from beepwatch.messages import (
 from beepwatch.notify.channels import Channel
 from beepwatch.store.absent import AbsentOutbox
 from beepwatch.store.database import Database
+from beepwatch.store.disk import ANSWERS_WITHIN_S, wait_for_answer
 
 TRY_FIRST_S = 1.0  # to open the store again: it may only have been locked
 TRY_AGAIN_S = 15.0
@@ -68,6 +69,7 @@ class Storeless:
             noted=self._note,
             written=lambda: None,
         )
+        self._opening: asyncio.Task[bool] | None = None
         self._over: asyncio.Future[Finish | None] | None = None
 
     async def run(self) -> None:
@@ -133,11 +135,20 @@ class Storeless:
 
     async def _can_be_opened(self, after_s: float) -> bool:
         await asyncio.sleep(after_s)
+        self._opening = self._opening or asyncio.create_task(asyncio.to_thread(self._open))
+        await asyncio.wait({self._opening}, timeout=ANSWERS_WITHIN_S)
+        if not self._opening.done():
+            return False  # the disk hangs, and so does the thread
+        opened, self._opening = self._opening.result(), None
+        return opened
+
+    def _open(self) -> bool:
+        directory = self._settings.store.path
+        wait_for_answer(directory)
         try:
-            database = await asyncio.to_thread(Database, self._settings.store.path)
+            Database(directory).close()
         except StoreError:
             return False
-        database.close()
         return True
 
     def _end(self, reason: Finish | None) -> None:

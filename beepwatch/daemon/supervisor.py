@@ -263,7 +263,8 @@ class Supervisor:
         """Its next life hears again what was open; a window that kills it twice is put aside."""
         self._classifier_ready = False
         by_itself = exit_code not in (0, -signal.SIGKILL, -signal.SIGTERM)
-        blame = CRASHED if classifier.hung or by_itself else KILLED
+        hung = classifier.hung and not classifier.left  # what holds the other is no window
+        blame = CRASHED if hung or by_itself else KILLED
         aside = self.queue.take_back(blame=0 if classifier.dismissed else blame)
         if aside is not None:
             self._fault(self._poison.put_aside(aside, self._clock.utc()))

@@ -15,6 +15,7 @@ import structlog
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AlertKind
+from beepwatch.store.aside import CORRUPT
 from beepwatch.store.database import FILE_NAME, alone, open_users, read_only
 from beepwatch.store.schema import utc_from_us
 
@@ -48,8 +49,8 @@ def put_aside_if_damaged(
     """Rename a damaged `beepwatch.db` to `beepwatch.db.corrupt-UTC`, with its -wal and -shm.
 
     For the daemon's start, before anybody has the database open. None when it is sound or there is
-    none. Nothing is deleted. Raises StoreError when it is damaged and still in use, or cannot be
-    renamed.
+    none. Nothing is deleted here, see `aside.py`. Raises StoreError when it is damaged and still in
+    use, or cannot be renamed.
     """
     path = directory / FILE_NAME
     if not path.exists():
@@ -162,11 +163,11 @@ def _wait_for_others(users: int, path: Path, damage: str, within_s: float) -> No
 
 def _rename(path: Path, now: datetime) -> Path:
     stamp = f"{now:%Y%m%dT%H%M%SZ}"
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    aside = path.with_name(f"{CORRUPT}{stamp}")
     number = 1
     while any(aside.with_name(aside.name + suffix).exists() for suffix in _SUFFIXES):
         number += 1  # a clock that begins in 1970 at every start repeats itself
-        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
+        aside = path.with_name(f"{CORRUPT}{stamp}-{number}")
     for suffix in _SUFFIXES:
         part = path.with_name(path.name + suffix)
         if part.exists():

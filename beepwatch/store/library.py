@@ -15,6 +15,7 @@ import structlog
 
 from beepwatch.errors import DiskFull, StoreError
 from beepwatch.messages import Clip
+from beepwatch.store.aside import let_go, put_aside_in
 from beepwatch.store.database import Database
 from beepwatch.store.schema import stored_us, utc_from_us
 
@@ -126,7 +127,7 @@ class Library:
 
         Clips of alerts that are still to be told go last, and not for their age. Events stay. What
         is free beyond `min_free_mb` fills the database's reserve again. Room that the database has
-        to spare is given back first.
+        to spare is given back first, and what was put aside (see `aside.py`) goes before any clip.
         """
         self._shorten_database()
         with self._database.reading() as sql:
@@ -134,10 +135,14 @@ class Library:
         sizes_bytes = {row["event_id"]: self._size_bytes(row["path"]) for row in kept}
         oldest_us = stored_us(now - timedelta(days=keep_days))
         self._forget_pictures(oldest_us)
-        surplus_bytes = max(
-            sum(sizes_bytes.values()) - max_mb * _BYTES_PER_MB,
-            min_free_mb * _BYTES_PER_MB - self.free_bytes(),
-        )
+        with explained(self._directory):
+            aside = put_aside_in(self._directory)
+            aside_bytes = sum(one.size_bytes for of_kind in aside.values() for one in of_kind)
+            surplus_bytes = max(
+                sum(sizes_bytes.values()) + aside_bytes - max_mb * _BYTES_PER_MB,
+                min_free_mb * _BYTES_PER_MB - self.free_bytes(),
+            )
+            surplus_bytes -= let_go(aside, surplus_bytes)
         doomed = []
         size_bytes = 0
         for row in kept:
@@ -176,7 +181,9 @@ class Library:
 
     def _size_bytes(self, path: str) -> int:
         try:
-            return (self._directory / path).stat().st_size
+            # pathlib interns each part of a path, and names by the thousand that come and go make
+            # Python's table of them larger for good.
+            return os.stat(f"{self._directory}/{path}").st_size  # noqa: PTH116 - see above
         except FileNotFoundError:
             return 0  # taken away by hand
 

@@ -52,9 +52,8 @@ class AudioTrail:
         stop = min(stop, self._end)
         if stop <= start:
             return None
-        indices = np.arange(start, stop) % len(self._ring)
         return Clip(
-            pcm=self._ring[indices].tobytes(),
+            pcm=b"".join(self._ring[part].tobytes() for part in self._parts(start, stop)),
             rate_hz=self._rate_hz,
             started_at=self._anchor_at + timedelta(seconds=(start - self._anchor) / self._rate_hz),
         )
@@ -70,10 +69,26 @@ class AudioTrail:
         return self._stream_at + span.first_sample
 
     def _clear(self, start: int, end: int) -> None:
-        self._ring[np.arange(start, end) % len(self._ring)] = 0
+        for part in self._parts(start, end):
+            self._ring[part] = 0
 
     def _write(self, position: int, samples: NDArray[np.int16]) -> None:
         too_old = max(0, self._end - len(self._ring) - position)
         samples = samples[too_old:]
         start = position + too_old
-        self._ring[np.arange(start, start + len(samples)) % len(self._ring)] = samples
+        laid = 0
+        for part in self._parts(start, start + len(samples)):
+            length = part.stop - part.start
+            self._ring[part] = samples[laid : laid + length]
+            laid += length
+
+    def _parts(self, start: int, stop: int) -> list[slice]:
+        """Where these positions lie in the ring, no more than it is long: in one or two pieces.
+
+        A list of indices would take four times as much memory as the sound.
+        """
+        length = len(self._ring)
+        first = start % length
+        end = first + stop - start
+        whole = [slice(first, min(end, length)), slice(0, max(0, end - length))]
+        return [part for part in whole if part.stop > part.start]

@@ -16,6 +16,7 @@ import beepwatch.daemon.unwritten
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.memo import Memo, open_memo
+from beepwatch.daemon.messenger import Messenger
 from beepwatch.daemon.recollection import LanesOutbox
 from beepwatch.daemon.unwritten import WITHOUT_STORE
 from beepwatch.daemon.watching import MachinesThere, ShelfWatch
@@ -144,6 +145,20 @@ def test_what_a_life_knew_to_be_untold_the_next_tells_though_nobody_can_read_it_
             finish(child)
     assert sorted(one.text[:4] for one in api.messages) == ["beep", "boop"]
     assert all(WITHOUT_STORE in one.text for one in api.messages)
+
+
+def test_what_was_just_written_the_next_life_would_tell(
+    disk: BrokenDisk, state: Path, descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as the messenger hears of it; not with its next heartbeat, since the disk may go."""
+    monkeypatch.setattr(Messenger, "_beat", lambda self: self._link.beat())
+    with BotApi() as api, closing(messaging(state, api, memo=descriptor)) as child:
+        api.always("sendMessage", BAD_GATEWAY)
+        child.hear_until(Ready)
+        with closing(Database(state)) as database:
+            Outbox(database).write(alert=BEEP, channels=["telegram:7"])
+        child.say(Poke())
+        wait_until(lambda: len(Memo(descriptor).untold) == 1, "a memo of it")
 
 
 @pytest.mark.parametrize("before", [True, False])

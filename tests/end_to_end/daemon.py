@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,23 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(WITHIN_S)
 
+    def cut_power(self) -> None:
+        """SIGKILL to all its processes; its children lead groups of their own, in its session.
+
+        They are stopped before, so that none sees another's end and acts upon it; and it goes last,
+        since the kernel lets groups go on whose last parent has died, setpgid(2).
+        """
+        stopped: set[int] = set()
+        while running := _session(self.pid) - stopped:
+            _send(running, signal.SIGSTOP)
+            stopped |= running
+        _send(stopped - {self.pid}, signal.SIGKILL)
+        _send({self.pid}, signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(WITHIN_S)
+        while _session(self.pid):
+            time.sleep(0.002)  # noqa: TID251 - a test may wait
+
     def events(self) -> list[dict[str, Any]]:
         """What `beepwatch events --json` prints."""
         return [json.loads(line) for line in self.verb("events", "--json").splitlines()]
@@ -109,6 +126,25 @@ class Daemon:
             if (ended and not true()) or time.monotonic() > deadline_s:
                 raise AssertionError(f"no {what} in time; the log:\n{self.log.read_text()}")
             time.sleep(0.05)  # noqa: TID251 - a test may wait
+
+
+def _session(leader: int) -> set[int]:
+    """Its processes that are not dead already, proc_pid_stat(5)."""
+    pids = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = status.read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(session) == leader and state != "Z":
+            pids.add(int(status.parent.name))
+    return pids
+
+
+def _send(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -33,10 +34,10 @@ def file_source(sound: Path) -> tuple[str, str]:
     return "--source", f"file:{sound}"
 
 
-def wait_for(api: BotApi, words: str) -> Posted:
+def wait_for(api: BotApi, words: str, within_s: float = 60.0) -> Posted:
     """The first message with these words."""
     count = 1
-    while words not in (message := api.wait_for_message(count, within_s=60)).text:
+    while words not in (message := api.wait_for_message(count, within_s=within_s)).text:
         count += 1
     return message
 
@@ -275,3 +276,56 @@ def test_what_waited_for_the_network_when_the_disk_was_pulled_is_told_by_the_mes
         assert beepwatch.stop() == 0
     assert "told without the store" in told.text
     assert ["is listening" in text for text in texts(api)].count(True) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("both", [False, True])
+def test_what_sounds_on_a_disk_that_hangs_is_told_though_nothing_ends_whom_it_holds(
+    tmp_path: Path, both: bool
+) -> None:
+    """The classifier, or the messenger as well; when it answers again all is written."""
+    sound = with_silence(BEEPS, tmp_path / "room.wav", 30.0, 240.0)
+    with BotApi() as api, broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
+        if both:
+            api.always("sendMessage", BAD_GATEWAY)
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure("[notify.console]\nenabled = false\n", api)
+        beepwatch.start(*file_source(sound))
+        beepwatch.wait_for_log('"alert_not_sent"' if both else '"alert_sent"', times=1 + both)
+        with disk.hanging():
+            api.always("sendMessage", None)
+            wait_for(api, "does not answer", within_s=120)
+            wait_for(api, "beep (", within_s=120)
+        wait_for(api, "again", within_s=120)
+        beepwatch.wait_until(lambda: bool(beepwatch.events()), "beep in the store")
+        assert beepwatch.stop() == 0
+        events, log = beepwatch.events(), beepwatch.log.read_text()
+    told = texts(api)
+    assert len([text for text in told if re.match(r"beep\b", text)]) == 1
+    assert ["does not answer" in text for text in told].count(True) == 1
+    assert ["is listening" in text for text in told].count(True) == 1
+    assert log.count('"process_left_to_the_system"') == 1 + both
+    assert "window_put_aside" not in log
+    assert [event["label"] for event in events] == ["beep"]
+
+
+@pytest.mark.slow
+def test_with_a_disk_that_hangs_it_starts_in_memory_and_moves_when_it_answers(
+    tmp_path: Path,
+) -> None:
+    sound = with_silence(BEEPS, tmp_path / "room.wav", 1.0, 4.0)
+    with BotApi() as api, broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure(FEW_COMMITS, api)
+        Database(beepwatch.state).close()
+        with disk.hanging():
+            beepwatch.start(*file_source(sound), "--speed", "max")
+            fault = wait_for(api, "cannot be written: it does not answer. What sounds is told")
+            voice = api.wait_for_message(2, within_s=60)
+        assert beepwatch.wait() == 0, beepwatch.log.read_text()
+        beepwatch.start(*file_source(sound), "--speed", "max")
+        assert beepwatch.wait() == 0, beepwatch.log.read_text()
+    assert (fault.kind, voice.kind) == ("text", "voice")
+    assert "can be written again" in api.messages[2].text
+    assert len([one for one in api.messages if one.kind == "voice"]) == 2

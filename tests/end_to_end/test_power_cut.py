@@ -1,11 +1,9 @@
-"""The whole daemon killed at once, five times; 200 times its writer and sender are in
-tests/daemon/test_power_cut.py.
+"""The whole daemon killed at once, five times; 200 times it is in benchmarks/power_cuts.py, and its
+writer and sender are in tests/daemon/test_power_cut.py.
 """
 
-import os
 import random
 import re
-import signal
 import threading
 import time
 from pathlib import Path
@@ -53,9 +51,7 @@ def cut(beepwatch: Daemon, api: BotApi, moments: random.Random) -> None:
     while len(api.messages) < messages and time.monotonic() < give_up_s:
         threading.Event().wait(0.002)
     threading.Event().wait(moments.uniform(0, SOON_S))
-    os.killpg(beepwatch.pid, signal.SIGKILL)
-    assert beepwatch.process is not None
-    beepwatch.process.wait()
+    beepwatch.cut_power()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Clips: nothing is let go of before it is a file, and the oldest go first."""
 
 import stat
+import sys
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -340,3 +341,22 @@ def test_a_picture_goes_with_the_clips_of_its_time_unless_it_is_still_to_be_told
     assert [outbox.picture(event_id) for event_id in (1, 2, 3)] == [None, b"PNG", b"PNG"]
     library.tidy(at(0) + timedelta(days=90), **EVERYTHING_FITS)
     assert [outbox.picture(event_id) for event_id in (1, 2, 3)] == [None, None, b"PNG"]
+
+
+def test_looking_at_the_clips_leaves_no_names_behind(
+    outbox: Outbox, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every hour, however many there are; what pathlib interns stays a hole in Python's table."""
+    interned: list[str] = []
+
+    def intern(name: str) -> str:
+        interned.append(name)
+        return name
+
+    monkeypatch.setattr(sys, "intern", intern)
+    for number in range(1, 6):
+        outbox.write(event=beep(float(number)), clip=sound())
+        keep(library, number)
+    interned.clear()
+    assert library.tidy(at(60), **EVERYTHING_FITS).clips == 0
+    assert not [name for name in interned if name.endswith(".mp3")]

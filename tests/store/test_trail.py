@@ -1,5 +1,6 @@
 """Overlapping windows laid into the trail give back the stream, sample by sample."""
 
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -102,6 +103,22 @@ def test_a_dropped_window_that_comes_with_its_sound_is_no_silence() -> None:
     trail.lay(Hum(samples=1_000, pcm=pcm, **_span(500, "a", 0.0)))
     trail.lay(quiet(1_500, 1_800))
     np.testing.assert_array_equal(sound(trail, 0, 1_800), np.pad(STREAM[:1_500], (0, 300)))
+
+
+def test_a_cut_takes_no_more_memory_than_the_sound_and_its_copy() -> None:
+    """The heap of a process that runs for years stays as high as its largest passing need."""
+    trail = AudioTrail(rate_hz=RATE_HZ, keep_s=20)
+    trail.lay(window(0, 20_000))
+    trail.lay(window(5_000, 15_000, stream_id="b", later_s=20.0, first=0))
+    tracemalloc.start()
+    clip = trail.cut(START_S + 10, START_S + 30)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert clip is not None
+    np.testing.assert_array_equal(
+        np.frombuffer(clip.pcm, np.int16), np.concatenate([STREAM[10_000:], STREAM[5_000:15_000]])
+    )
+    assert most_bytes < 2.2 * len(clip.pcm)
 
 
 def test_a_clip_says_when_it_began() -> None:
