@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -75,12 +76,27 @@ def default_file(environment: Mapping[str, str] | None = None) -> Path:
     return expanded("XDG_CONFIG_HOME", base) / "beepwatch" / "config.toml"
 
 
+def check_time_zone(now: datetime) -> None:
+    """Raises ConfigurationError where Python has no local time: a day or more from UTC."""
+    try:
+        now.astimezone()
+    except ValueError:
+        raise ConfigurationError(
+            f"TZ is {shortened(repr(os.environ.get('TZ')))}, a day or more from UTC. Set it to a "
+            "zone such as Europe/Berlin, or leave it out."
+        ) from None
+
+
+class NoTokenFile(ConfigurationError):
+    """The token is to be in a file that is not there."""
+
+
 def telegram_token(
     telegram: Telegram, environment: Mapping[str, str] | None = None
 ) -> Secret | None:
     """The bot's token from the environment, systemd's credentials or `token_file`; None without.
 
-    Raises ConfigurationError when `token_file` is missing or readable by others.
+    Raises NoTokenFile when `token_file` is missing, ConfigurationError when others can read it.
     """
     environment = os.environ if environment is None else environment
     if token := environment.get(TOKEN_VARIABLE, "").strip():
@@ -94,7 +110,7 @@ def telegram_token(
         return None
     path = expanded("notify.telegram.token_file", telegram.token_file)
     if not _is_file(path):
-        raise ConfigurationError(
+        raise NoTokenFile(
             f"notify.telegram.token_file is {shortened(str(path))}, which is no file. "
             "Run `beepwatch telegram pair`, or set the path of a file that holds the token."
         )

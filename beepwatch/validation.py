@@ -16,6 +16,7 @@ _VALIDATION = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 _PART = re.compile(r"[^.\[\]]+")  # of a dotted key: a name, or a number in a list
 _UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]*)`")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _SCHEMES = ("rtsp", "rtsps", "http", "https")
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 _MOST_SHOWN = 200  # characters of a value that is wrong
@@ -47,15 +48,18 @@ def explain(
     if missing := _MISSING.search(what):
         key = f"{path}.{missing['name']}".lstrip(".")
         return f"{origin}: {key} is missing. Give it."
+    unquoted = ""
     try:
         value = values
         for part in _PART.findall(path):
             value = value[int(part)] if part.isdigit() else value[part]
         shown = f"{path} is {shortened(without_secrets(repr(value)))}"
+        unquoted = ", without quotes" if isinstance(value, str) and _NUMBER.fullmatch(value) else ""
     except (KeyError, IndexError, TypeError):
         shown = path or "the file"
     wanted = _wanted(root, path)
-    return f"{origin}: {shown}; give {wanted}." if wanted else f"{origin}: {shown}: {what}."
+    said = f"; give {wanted}{unquoted}" if wanted else f": {what}"
+    return f"{origin}: {shown}{said}."
 
 
 def shortened(text: str) -> str:
@@ -134,12 +138,16 @@ def _below(kind: inspect.Type | None, part: str) -> inspect.Type | None:
 def _range(kind: inspect.IntType | inspect.FloatType) -> list[str]:
     words = []
     if kind.gt is not None:
-        words.append(f"above {kind.gt:g}")
+        words.append(f"above {_digits(kind.gt)}")
     if kind.ge is not None:
-        words.append(f"from {kind.ge:g}" + (" on" if kind.le is None else ""))
+        words.append(f"from {_digits(kind.ge)}" + (" on" if kind.le is None else ""))
     if kind.le is not None:
-        words.append(f"{'to' if kind.ge is not None else 'and up to'} {kind.le:g}")
+        words.append(f"{'to' if kind.ge is not None else 'and up to'} {_digits(kind.le)}")
     return words
+
+
+def _digits(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def _suggestion(root: type[msgspec.Struct], path: str, unknown: re.Match[str]) -> str:

@@ -291,7 +291,7 @@ def test_record_goes_on_until_there_is_enough(
     assert run_command_line([*words, "--until-kb", "1"]) == 0
     assert run_command_line([*words, "--until-kb", "1"]) == 0
     assert len(list(out.rglob("*.wav"))) == 1
-    assert "goes on after 1 files" in capfd.readouterr().err
+    assert "goes on after 1 file of" in capfd.readouterr().err
     header, row = (out / "dataset.csv").read_text().splitlines()
     listed = dict(zip(header.split(","), row.split(","), strict=True))
     assert (listed["device"], listed["room"], listed["model_label"]) == ("timer", "kitchen", "beep")
@@ -324,6 +324,30 @@ def test_pairing_without_a_terminal_takes_a_piped_token_or_says_what_to_do(
     monkeypatch.setattr(bot, "pair", lambda *_args, ask, **_named: taken.append(ask()))
     assert run_command_line(["telegram", "pair"]) == 0
     assert taken == [TOKEN]
+
+
+def test_pairing_asks_for_a_token_whose_file_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever misses that file is told to pair."""
+    file = tmp_path / "beepwatch.toml"
+    file.write_text(f'[notify.telegram]\ntoken_file = "{tmp_path}/token"\n')
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TOKEN}\n"))
+    taken: list[str] = []
+    monkeypatch.setattr(bot, "pair", lambda *_args, ask, **_named: taken.append(ask()))
+    assert run_command_line(["telegram", "pair", "--config", str(file)]) == 0
+    assert taken == [TOKEN]
+
+
+def test_a_configuration_whose_runtime_is_not_there_is_not_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "beepwatch.train.networks", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    file = tmp_path / "beepwatch.toml"
+    file.write_text('[model]\nruntime = "torch"\n')
+    assert run_command_line(["config", "check", "--config", str(file)]) == 3
+    assert "torch is not installed" in capsys.readouterr().err
 
 
 def test_doctor_has_a_line_for_every_check(capsys: pytest.CaptureFixture[str]) -> None:

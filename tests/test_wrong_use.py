@@ -105,6 +105,48 @@ def test_a_file_in_place_of_the_demo_s_folder_is_named(
     )
 
 
+def test_a_second_demo_is_not_mixed_with_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has the recording's own times, and the other's would lie between them."""
+    (tmp_path / "beepwatch.db").touch()
+    said = complaint(capsys, "demo", "--out", f"{tmp_path}")
+    assert said == (
+        f"beepwatch: {tmp_path} holds what was heard before. Name another folder with --out."
+    )
+
+
+def test_a_time_zone_that_cannot_be_is_named() -> None:
+    done = program("events", TZ="XXX+99")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "beepwatch: TZ is 'XXX+99', a day or more from UTC. Set it to a zone such as "
+        "Europe/Berlin, or leave it out.\n"
+    )
+
+
+def test_a_number_in_quotes_is_asked_for_without_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "beepwatch.toml"
+    file.write_text('[notify.telegram]\nchat_ids = ["4711"]\n')
+    said = complaint(capsys, "config", "check", "--config", f"{file}")
+    assert said == (
+        f"beepwatch: {file}: notify.telegram.chat_ids[0] is '4711'; give a whole number from "
+        "-4503599627370496 to 4503599627370496, without quotes."
+    )
+
+
+def test_a_folder_s_name_is_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither obeyed nor left out."""
+    out = tmp_path / "[bold]a[" / "b]"
+    words = ("--source", f"file:{RECORDING}", "--speed", "max", "--no-pre-label")
+    assert run_command_line(["record", "--label", "beep", "--out", f"{out}", *words]) == 0
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first == f"recording 'beep' from file:{RECORDING} into {out}/beep; ^C stops"
+    assert f"; {out}/beep/session-" in last
+
+
 def test_who_breaks_off_while_it_still_loads_sees_no_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -313,8 +313,9 @@ class Listener:
         if not self.source.live:
             raise error  # nobody can wait for a file to get better
         reason = str(error)
-        # What is away for a month is looked for every 15 s, and not written down each time.
-        write = log.debug if reason == self._reason else log.warning
+        # What is away for a month is looked for every 15 s, and not written down each time. Whoever
+        # iterates says the fault louder.
+        write = log.debug if reason == self._reason else log.info
         self._reason = reason
         write("source_lost", source=self.source.name, reason=reason)
         kind = FaultKind.STALLED if isinstance(error, Stalled) else FaultKind.NO_DEVICE

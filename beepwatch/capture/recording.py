@@ -34,6 +34,7 @@ from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound, S
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
 from beepwatch.validation import made
+from beepwatch.wording import counted
 
 _FORBIDDEN_IN_LABELS = set('/\\:*?"<>|')
 _LONGEST_NAME = 80
@@ -152,7 +153,7 @@ class _Session:
         )
         if self._files_before:
             self._console.print(
-                f"goes on after {self._files_before} files of earlier sessions, "
+                f"goes on after {counted(self._files_before, 'file')} of earlier sessions, "
                 f"{self._bytes_before / _BYTES_PER_KB:,.0f} kB"
             )
 
@@ -160,8 +161,9 @@ class _Session:
         heard = [one for one in self._judgements.values() if one.heard]
         judged = f"; the model hears something in {len(heard)} of them" if self._judgements else ""
         self._console.print(
-            f"stopped: {len(self._files)} files, {summary.counts['quiet_windows']} silent windows "
-            f"left out, {summary.kb:,.0f} kB{judged}; {self._json}",
+            f"stopped: {counted(len(self._files), 'file')}, "
+            f"{counted(summary.counts['quiet_windows'], 'silent window')} left out, "
+            f"{summary.kb:,.0f} kB{judged}; {self._json}",
             soft_wrap=True,  # a path can be copied
         )
 
@@ -219,7 +221,7 @@ class _Session:
     def _meter(self) -> Text:
         counts = self._listener.counts
         return Text(
-            f"{meter(self._listener.level_dbfs)}  {len(self._files)} files, "
+            f"{meter(self._listener.level_dbfs)}  {counted(len(self._files), 'file')}, "
             f"{self._bytes / _BYTES_PER_KB:,.0f} kB, "
             f"{counts.quiet_windows:,} silent, {counts.lost_samples:,} lost",
             no_wrap=True,

@@ -13,6 +13,8 @@ import typer
 from beepwatch import __version__
 from beepwatch.cli.app import app
 from beepwatch.cli.options import state
+from beepwatch.clock import SystemClock
+from beepwatch.config import check_time_zone
 from beepwatch.errors import BeepwatchError
 from beepwatch.secrecy import without_secrets
 from beepwatch.wording import printable
@@ -83,7 +85,8 @@ def _complain(error: Exception, given: list[str]) -> int:
         exit_code = 1
     else:
         name = type(error).__name__
-        text = f"this should not happen: {name}: {error}. Please report it, with --debug."
+        what = f"{name}: {error}".rstrip(".")
+        text = f"this should not happen: {what}. Please report it, with --debug."
         exit_code = 1
     if text:  # typer has said the help itself
         typer.echo(f"beepwatch: {without_secrets(printable(' '.join(text.split())))}", err=True)
@@ -121,3 +124,4 @@ def before_the_verb(
     if version:
         typer.echo(f"beepwatch {__version__}")
         raise typer.Exit
+    check_time_zone(SystemClock().utc())

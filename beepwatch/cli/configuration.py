@@ -18,12 +18,15 @@ app.add_typer(config_app, name="config")
 def config_check(config: ConfigFile = None) -> int:
     """Say whether `run` can use it: keys, values, model, rules, token."""
     from beepwatch.classify.bundle import find_bundle, load_bundle
+    from beepwatch.classify.engines import open_engine
     from beepwatch.classify.shelf import Shelf
     from beepwatch.daemon.planning import channel_names, check_rules
 
     loaded = load_settings(config)
     settings = loaded.config
-    labels = load_bundle(find_bundle(settings.model.bundle)).info.labels
+    bundle = load_bundle(find_bundle(settings.model.bundle))
+    open_engine(bundle, settings.model.runtime)
+    labels = bundle.info.labels
     state = reachable_state(settings, loaded.file)
     check_rules(settings, labels, Shelf(state).digests())
     channel_names(settings.notify, telegram_token(settings.notify.telegram))

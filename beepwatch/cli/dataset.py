@@ -8,6 +8,7 @@ import typer
 from beepwatch.cli.app import app
 from beepwatch.cli.options import ConfigFile, example, load_settings, of_extra, start_logging
 from beepwatch.errors import ConfigurationError, UnreadableAudio
+from beepwatch.wording import counted
 
 if TYPE_CHECKING:
     from beepwatch.train.datasets.impressions import Impression
@@ -71,7 +72,10 @@ def dataset_label(
         clips = labelling.Clips(directory, [*names, *others], heard, groups)
 
         def say_where() -> None:
-            typer.echo(f"{len(heard)} clips in {len(clips.groups)} groups: {address_of(listening)}")
+            typer.echo(
+                f"{counted(len(heard), 'clip')} in {counted(len(clips.groups), 'group')}: "
+                f"{address_of(listening)}"
+            )
             if not _is_loopback(listening.getsockname()[0]):
                 typer.echo("Anyone who reaches this address can listen and label.", err=True)
             typer.echo("^C ends; every label is saved as it is given.", err=True)

@@ -17,6 +17,7 @@ from beepwatch.cli.options import (
     start_logging,
 )
 from beepwatch.errors import ConfigurationError
+from beepwatch.wording import counted
 
 _SAID_EVERY = 10  # of a hundred, where nobody watches a bar
 
@@ -76,7 +77,8 @@ def dataset_features(
         typer.echo(f"beepwatch: {problem}", err=True)
     what = f"{outcome.made} made now" if outcome.written else "nothing had changed"
     if outcome.left_out:
-        typer.echo(f"{outcome.left_out} recordings are left out: quarantine.csv names them")
+        left_out = counted(outcome.left_out, "recording")
+        typer.echo(f"{left_out} left out: quarantine.csv has the names")
     typer.echo(
         f"{outcome.recordings} recordings, {outcome.rows} with their augmented versions ({what}): "
         f"{outcome.frames} frames of {outcome.columns} columns in {store}"

@@ -225,7 +225,9 @@ def _say(indexed: "Indexed", directory: Path, division: "Division") -> None:
         typer.echo(f"beepwatch: {shortened(lacks)}, and others have. {_OTHER_SPLITS}", err=True)
     if indexed.dealt is None:
         return
-    typer.echo(f"{len(indexed.dealt.splits)} of them divided, in {indexed.dealt.groups} groups")
+    typer.echo(
+        f"{len(indexed.dealt.splits)} of them divided, in {counted(indexed.dealt.groups, 'group')}"
+    )
     if indexed.dealt.alone:
         typer.echo(
             f"{indexed.dealt.alone} have neither {' nor '.join(division.by)}: "
@@ -286,7 +288,8 @@ def dataset_check(
         from rich.console import Console
 
         showing.show(Console(highlight=False), checked)
-        typer.echo(f"bad files: {listed}" + ("" if missing else f"; picture: {drawn}"))
+        bad = f"bad files: {listed}" if checked.findings else "nothing wrong was found"
+        typer.echo(bad + ("" if missing else f"; picture: {drawn}"))
     if missing:
         typer.echo(f"beepwatch: {missing}", err=True)
     return 1 if checked.findings else 0

@@ -39,7 +39,7 @@ app.add_typer(service_app, name="service")
 def demo(
     speed: Speed = "10",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where the clips are kept.")
+        Path | None, typer.Option("--out", metavar="DIR", help="A new folder for the clips.")
     ] = None,
 ) -> int:
     """The whole daemon on a bundled recording: no microphone, no token needed."""
@@ -73,7 +73,7 @@ def run(
 
 @app.command(epilog=example("beepwatch doctor"))
 def doctor(config: ConfigFile = None, source: Source = None) -> int:
-    """Check microphone, level, ffmpeg, model, disk and network: what is wrong, what to do."""
+    """What is wrong and what to do: microphone, ffmpeg, model, rules, disk, Telegram, service."""
     from beepwatch.daemon import doctor as checking
 
     loaded = load_settings(config, overrides_of(source))
@@ -114,6 +114,7 @@ def service_status(user: OfUser = False) -> int:
 
 
 def _service(user: bool) -> "Service":
-    from beepwatch.daemon import service
+    from beepwatch.daemon import service, systemctl
 
-    return service.Service(service.user_scope() if user else service.system_scope(), typer.echo)
+    scope = systemctl.user_scope() if user else systemctl.system_scope()
+    return service.Service(scope, typer.echo)

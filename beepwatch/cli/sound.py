@@ -68,7 +68,7 @@ def record(
     settings = load_settings(config, overrides_of(source, rate)).config
     start_logging()
     stop = stop_on_signals()
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, highlight=False)  # a name is no markup
     clerk = FilingClerk(
         out,
         opening(settings.model, settings.store.path, console.print) if pre_label else None,

@@ -83,7 +83,9 @@ def _kept(school: "School", name: str) -> list["Example"]:
 
 
 def take_in(loaded: "Loaded", file: Path, *, replace: bool) -> None:
-    """A sound that was exported; one of another network is taught again from its examples."""
+    """A sound that was exported, compared with those that are there; one of another network is
+    taught again from its examples.
+    """
     from beepwatch.classify import parcels
     from beepwatch.classify.bundle import find_bundle, load_bundle
     from beepwatch.classify.machines import Machines
@@ -99,13 +101,18 @@ def take_in(loaded: "Loaded", file: Path, *, replace: bool) -> None:
     info = load_bundle(find_bundle(loaded.config.model.bundle)).info
     problem = unusable_because(head, info.model_id, info.labels)
     count = counted(len(parcel.files), "example")
-    if head.kind == "sound" and head.model_id != info.model_id and parcel.files:
-        lines = _taught_again(loaded, parcel)
-        if lines:
-            typer.echo(f"{head.name} is there, taught again from its {count} for the model in use.")
-            for line in [*lines, NOTICED]:
-                typer.echo(line)
-            return
+    lines: list[str] = []
+    anew = head.model_id != info.model_id and bool(parcel.files)
+    if head.kind == "sound":
+        if anew:
+            lines = _taught_again(loaded, parcel)
+        elif problem is None and shelf.digests().keys() - {head.name}:
+            lines = _compared(loaded, parcel)
+    if lines:
+        how = f"taught again from its {count} for the model in use" if anew else f"with {count}"
+        for line in [f"{head.name} is there, {how}.", *lines, NOTICED]:
+            typer.echo(line)
+        return
     parcels.take_in(shelf, parcel, SystemClock().utc(), replace=replace)
     silences = " It tells nothing: it silences beeps that sound like them."
     typer.echo(
@@ -116,26 +123,31 @@ def take_in(loaded: "Loaded", file: Path, *, replace: bool) -> None:
 
 def _taught_again(loaded: "Loaded", parcel: "Parcel") -> list[str]:
     """What is told of it; nothing, after a line that says why, if it could not be."""
-    from beepwatch.classify import examples
     from beepwatch.clock import SystemClock
     from beepwatch.train.teaching import lessons
-    from beepwatch.train.teaching.examples import find_example
-    from beepwatch.train.teaching.fitting import MOST_EXAMPLES
 
     start_logging()
     school = _school(loaded)
     name = parcel.head.name
     try:
         school.check_name(name)
-        found = [
-            find_example(f"an example of {name}", examples.decode(content), school.engine)
-            for content in parcel.files[:MOST_EXAMPLES]
-        ]
-        taught = school.learn(name, lessons.without_copies(found), SystemClock().utc())
+        return lessons.report(school.taught_anew(parcel, SystemClock().utc()))
     except BeepwatchError as error:
         progress(f"{name} could not be taught again from its examples: {error}")
         return []
-    return lessons.report(taught.head)
+
+
+def _compared(loaded: "Loaded", parcel: "Parcel") -> list[str]:
+    """What is told of it beside the others; nothing, after a line that says why, if it cannot."""
+    from beepwatch.clock import SystemClock
+    from beepwatch.train.teaching import lessons
+
+    start_logging()
+    try:
+        return lessons.report(_school(loaded).take_in(parcel, SystemClock().utc()))
+    except BeepwatchError as error:
+        progress(f"{parcel.head.name} was not compared with what is there: {error}")
+        return []
 
 
 def _school(loaded: "Loaded") -> "School":

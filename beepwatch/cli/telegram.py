@@ -6,7 +6,7 @@ import typer
 
 from beepwatch.cli.app import app
 from beepwatch.cli.options import ConfigFile, example, load_settings, settings_and_token
-from beepwatch.config import TOKEN_VARIABLE, telegram_token
+from beepwatch.config import TOKEN_VARIABLE, NoTokenFile, telegram_token
 from beepwatch.errors import ConfigurationError
 
 telegram_app = typer.Typer(
@@ -22,9 +22,13 @@ def telegram_pair(config: ConfigFile = None) -> int:
     from beepwatch.notify import bot
 
     loaded = load_settings(config)
-    token = telegram_token(loaded.config.notify.telegram)
+    telegram = loaded.config.notify.telegram
+    try:
+        token = telegram_token(telegram)
+    except NoTokenFile:  # it is written there now
+        token = None
     bot.pair(
-        loaded.config.notify.telegram,
+        telegram,
         config_file=config or loaded.file or default_file(),
         token=token,
         ask=_asked_for_the_token,

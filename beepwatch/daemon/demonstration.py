@@ -8,7 +8,9 @@ from typing import Literal
 import msgspec
 
 from beepwatch.daemon.running import run
+from beepwatch.errors import ConfigurationError
 from beepwatch.sections import Capture, Config, Console, Notify, Store
+from beepwatch.store.database import FILE_NAME
 from beepwatch.validation import made
 
 RECORDING = "kitchen.flac"
@@ -17,9 +19,14 @@ RECORDING = "kitchen.flac"
 def demonstrate(speed: float | Literal["max"], directory: Path | None, log_level: str) -> int:
     """Play the recording to the daemon; alerts go to standard output, clips to `directory`.
 
-    Raises ConfigurationError for a directory that cannot be.
+    Raises ConfigurationError for a directory that cannot be, or holds what was heard already: the
+    recording has times of its own, and two runs of it would be told as one.
     """
     directory = made(directory or Path(tempfile.mkdtemp(prefix="beepwatch-demo-")))
+    if (directory / FILE_NAME).exists():
+        raise ConfigurationError(
+            f"{directory} holds what was heard before. Name another folder with --out."
+        )
     with as_file(files("beepwatch.daemon").joinpath("demo", RECORDING)) as recording:
         config = Config(
             capture=Capture(source=f"file:{recording}"),

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,12 +17,14 @@ from beepwatch.classify.inventory import machine_inventory
 from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught, usable_heads
-from beepwatch.config import Loaded, telegram_token
-from beepwatch.daemon.planning import check_rules, with_defaults
+from beepwatch.config import Loaded, default_file, telegram_token
+from beepwatch.daemon.planning import channel_names, check_rules, with_defaults
+from beepwatch.daemon.systemctl import Scope, State, Systemctl, runs_here, system_scope, user_scope
+from beepwatch.daemon.units import NAME
 from beepwatch.errors import BeepwatchError
 from beepwatch.sections import Config
 from beepwatch.store.database import Database
-from beepwatch.store.disk import why_gone
+from beepwatch.store.disk import NO_ANSWER, in_time, why_gone
 from beepwatch.wording import counted
 
 PROGRAM_WITHIN_S = 10.0
@@ -57,7 +60,7 @@ def checks(loaded: Loaded) -> Iterator[Check]:
         ("rules", _rules),
         ("machines", _machines),
         ("disk", _disk),
-        ("telegram", _telegram),
+        ("telegram", partial(_telegram, file=loaded.file)),
         ("service", _service),
     ]
     for name, examine in examinations:
@@ -150,7 +153,10 @@ def _machines(config: Config) -> Iterator[Check]:
 
 def _disk(config: Config) -> Iterator[Check]:
     store = config.store
-    gone = why_gone(store.path)
+    try:
+        gone = in_time(lambda: why_gone(store.path))
+    except TimeoutError:
+        gone = NO_ANSWER
     if gone is not None:
         yield Check(
             name="disk",
@@ -186,15 +192,17 @@ def _is_to_be_looked_into(directory: Path) -> bool:
         return False
 
 
-def _telegram(config: Config) -> Iterator[Check]:
+def _telegram(config: Config, file: Path | None) -> Iterator[Check]:
     telegram = config.notify.telegram
     token = telegram_token(telegram)
+    channel_names(config.notify, token)  # a chat and no token: `run` does not begin
     if token is None or not telegram.chat_ids:
+        given = f" --config {file}" if file not in (None, default_file()) else ""
         yield Check(
             name="telegram",
             ok=True,
             found="no phone is connected.",
-            todo="To connect one: beepwatch telegram pair.",
+            todo=f"To connect one: beepwatch telegram pair{given}.",
         )
         return
     from beepwatch.notify.bot import bot_name
@@ -205,22 +213,41 @@ def _telegram(config: Config) -> Iterator[Check]:
 
 
 def _service(_config: Config) -> Iterator[Check]:
-    if shutil.which("systemctl") is None:
+    if not runs_here():
         yield Check(name="service", ok=True, found="no systemd here; `beepwatch run` does it all")
         return
-    wanted = "--property=LoadState,ActiveState"
-    shown = _output(["systemctl", "show", "beepwatch", wanted]).splitlines()
-    if "LoadState=not-found" in shown:
+    found = list(_installed())
+    if not found:
         yield Check(
             name="service",
             ok=True,
             found="none is installed",
             todo="To have it run from boot on: beepwatch service install.",
         )
-        return
-    pairs = dict(line.partition("=")[::2] for line in shown)
-    state = pairs.get("ActiveState", "in an unknown state")
-    yield Check(name="service", ok=state != "failed", found=f"beepwatch.service is {state}")
+    twice = len([state for _, state in found if state.active_state == "active"]) > 1
+    for scope, state in found:
+        todo = ""
+        if state.failing:
+            todo = f"Why: {scope.verb('status')}."
+        elif state.active_state == "inactive":
+            todo = f"To start it: {scope.command('start')} beepwatch."
+        elif twice:
+            todo = f"Two tell you of each beep. To be rid of it: {scope.verb('uninstall')}."
+        yield Check(
+            name="service",
+            ok=not (state.failing or twice),
+            found=f"{NAME}{' of your session' if scope.user else ''} is {state.active_state}",
+            todo=todo,
+        )
+
+
+def _installed() -> Iterator[tuple[Scope, State]]:
+    for scope in (system_scope(), user_scope()):
+        # A user's manager can be asked in a session only, and need not be where there is nothing.
+        if not scope.user or scope.file.is_file():
+            state = Systemctl(scope).state()
+            if state.installed:
+                yield scope, state
 
 
 def _output(command: list[str]) -> str:

@@ -77,4 +77,5 @@ class Readiness:
 
     def _tell(self) -> None:
         if self.told:
-            self._manager.status("; ".join(filter(None, (self._status, *self._remarks.values()))))
+            *others, last = filter(None, (self._status, *self._remarks.values()))
+            self._manager.status("; ".join((*(text.rstrip(".") for text in others), last)))

@@ -33,6 +33,7 @@ from beepwatch.sections import Config
 from beepwatch.store.claim import claimed
 from beepwatch.store.damage import put_aside_if_damaged
 from beepwatch.store.database import Database
+from beepwatch.store.disk import clear_probes
 from beepwatch.store.outbox import Outbox
 
 _log = structlog.get_logger()
@@ -180,6 +181,7 @@ def _prepare_store(
     """Make and migrate the database before anybody uses it, with what was kept in memory; tell if
     the old one was damaged, and what else there is to tell of the disk.
     """
+    clear_probes(directory)
     damage = put_aside_if_damaged(directory, clock)
     try:
         database = Database(directory)

@@ -1,9 +1,6 @@
 """`beepwatch service`: the daemon as a systemd unit, of the system or of a user's session."""
 
 import os
-import shlex
-import shutil
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -11,10 +8,9 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
-
 from beepwatch.clock import Clock
 from beepwatch.config import SYSTEM_FILE, Loaded, default_file, load
+from beepwatch.daemon.systemctl import Scope, State, Systemctl, runs_here
 from beepwatch.daemon.units import NAME, own_installation, rendered, shipped
 from beepwatch.errors import BeepwatchError, ConfigurationError, StoreError
 from beepwatch.secrecy import without_secrets
@@ -24,8 +20,6 @@ from beepwatch.wording import counted
 
 STATE_DIRECTORY = Path("/var/lib/beepwatch")  # what StateDirectory= makes
 RUNTIME_DIRECTORY = Path("/run/beepwatch")  # what RuntimeDirectory= makes
-BOOTED = Path("/run/systemd/system")  # sd_booted(3)
-PROGRAM_WITHIN_S = 60.0
 ACTIVE_WITHIN_S = 180.0  # a Pi Zero takes one minute
 _LOOKS_EVERY_S = 0.2
 _STARTER = """\
@@ -43,67 +37,15 @@ directory = "/var/lib/beepwatch"
 Say = Callable[[str], None]
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose service manager: the system's or a user's."""
-
-    user: bool
-    units: Path  # where its unit files are written
-    boot: str  # when an enabled unit starts
-
-    @property
-    def flags(self) -> list[str]:
-        """For systemctl and systemd-analyze."""
-        return ["--user"] if self.user else []
-
-    @property
-    def journal(self) -> list[str]:
-        """What prints the unit's log."""
-        return ["journalctl", f"--{'user-' if self.user else ''}unit={NAME}"]
-
-    def command(self, verb: str) -> str:
-        """What to type."""
-        return f"systemctl --user {verb}" if self.user else f"sudo systemctl {verb}"
-
-
-def system_scope() -> Scope:
-    """That of the machine; needs root."""
-    return Scope(user=False, units=Path("/etc/systemd/system"), boot="at boot")
-
-
-def user_scope() -> Scope:
-    """That of the user who asks."""
-    return Scope(user=True, units=default_file().parents[1] / "systemd" / "user", boot="at login")
-
-
-class State(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What `systemctl show` says of the unit."""
-
-    active_state: str = "inactive"
-    sub_state: str = "dead"
-    unit_file_state: str = ""
-    status_text: str = ""
-    result: str = ""
-    exec_main_status: str = ""
-    active_enter_timestamp_monotonic: str = "0"  # microseconds
-    n_restarts: str = msgspec.field(name="NRestarts", default="0")
-    load_state: str = "not-found"
-    fragment_path: str = ""  # its file, as far as systemd knows of one
-    need_daemon_reload: str = "no"  # whether the file is another by now
-
-    @property
-    def failing(self) -> bool:
-        """Whether it ended instead of becoming active, and waits for its next try or not."""
-        return self.active_state == "failed" or self.sub_state == "auto-restart"
-
-
 class Service:
     """The unit, as this machine's systemd has it. Raises ConfigurationError where there is none."""
 
     def __init__(self, scope: Scope, say: Say) -> None:
         self._scope = scope
         self._say = say
-        self._file = scope.units / NAME
-        if shutil.which("systemctl") is None or not BOOTED.is_dir():
+        self._file = scope.file
+        self._systemctl = Systemctl(scope)
+        if not runs_here():
             raise ConfigurationError(
                 "systemd does not run on this machine. Let what starts programs here start "
                 "`beepwatch run`."
@@ -112,21 +54,22 @@ class Service:
     def install(self) -> None:
         """Write, verify, enable and start the unit; what is so already is left as it is."""
         self._need_rights("install")
-        self.state()  # where systemd does not answer, nothing is begun
+        self._systemctl.state()  # where systemd does not answer, nothing is begun
         loaded = self._configuration()
         text = rendered(shipped(user=self._scope.user), own_installation(), self._version())
         self._verify(text)
         changed = self._write(text)
-        if changed or self.state().need_daemon_reload == "yes":  # a run before this was broken off
+        # systemd has the unit of before where a run before this was broken off.
+        if changed or self._systemctl.state().need_daemon_reload == "yes":
             changed = True
             self._systemctl("daemon-reload")
-        if self.state().unit_file_state != "enabled":
+        if self._systemctl.state().unit_file_state != "enabled":
             self._systemctl("enable", NAME)
             self._say(f"enabled: it starts {self._scope.boot}")
-        if changed or self.state().active_state != "active":
+        if changed or self._systemctl.state().active_state != "active":
             self._systemctl("restart", "--no-block", NAME)
             self._wait_until_active()
-        self._say(f"running: {self.state().status_text or NAME}")
+        self._say(f"running: {self._systemctl.state().status_text or NAME}")
         for line in self._next_steps(loaded):
             self._say(line)
 
@@ -136,13 +79,13 @@ class Service:
         if self._file.exists():
             self._systemctl("disable", "--now", NAME)
             if not self._scope.user and not _holds_something(RUNTIME_DIRECTORY):
-                self._run("systemctl", "clean", "--what=runtime", NAME)
+                self._systemctl.attempt("systemctl", "clean", "--what=runtime", NAME)
             self._file.unlink()
             self._forget()
             self._say(f"stopped, disabled and removed {self._file}")
         elif self._lost_its_file():
             self._systemctl("stop", NAME)
-            self._run("systemctl", *self._scope.flags, "disable", NAME)  # its links
+            self._systemctl.attempt("systemctl", *self._scope.flags, "disable", NAME)  # its links
             self._forget()
             self._say(f"stopped {NAME}, though {self._file} is gone")
         else:
@@ -155,39 +98,31 @@ class Service:
 
     def _lost_its_file(self) -> bool:
         """Whether it runs all the same; what somebody else has installed is no business of ours."""
-        state = self.state()
+        state = self._systemctl.state()
         return state.active_state != "inactive" and state.fragment_path in ("", str(self._file))
 
     def _forget(self) -> None:
         self._systemctl("daemon-reload")
-        self._run("systemctl", *self._scope.flags, "reset-failed", NAME)  # that it failed once
-
-    def state(self) -> State:
-        """What systemd knows."""
-        wanted = [field.encode_name for field in msgspec.structs.fields(State)]
-        shown = self._systemctl("show", NAME, f"--property={','.join(wanted)}")
-        pairs = (line.partition("=") for line in shown.splitlines())
-        return msgspec.convert({name: value for name, _, value in pairs}, State)
+        # That it failed once.
+        self._systemctl.attempt("systemctl", *self._scope.flags, "reset-failed", NAME)
 
     def report(self, clock: Clock) -> Iterator[tuple[str, str]]:
         """What a person wants to know: a word and a line each."""
-        state = self.state()
-        if state.load_state == "not-found":
-            raise ConfigurationError(
-                f"there is no {NAME}. Install it with: {self._again('install')}."
-            )
+        state = self._systemctl.state()
+        if not state.installed:
+            raise ConfigurationError(self._where_it_is())
         yield "state", self._state_words(state, clock)
-        if state.status_text:
-            yield "says", state.status_text
+        if state.says:
+            yield "says", state.says
         yield from self._told(clock)
         yield "restarts", state.n_restarts
         if state.active_state != "active":
-            yield "log", self._last_log_line()
+            yield "log", self._systemctl.last_log_line()
 
     @property
     def active(self) -> bool:
         """Whether it runs."""
-        return self.state().active_state == "active"
+        return self._systemctl.state().active_state == "active"
 
     # Before
 
@@ -195,16 +130,15 @@ class Service:
         if not self._scope.user and os.geteuid() != 0:
             raise ConfigurationError(
                 f"`beepwatch service {verb}` changes the system and needs root. Run "
-                f"`{self._again(verb)}`, or add --user for a service of your own session."
+                f"`{self._scope.verb(verb)}`, or add --user for a service of your own session."
             )
 
-    def _again(self, verb: str) -> str:
-        return f"{self._program()} service {verb}{' --user' if self._scope.user else ''}"
-
-    def _program(self) -> str:
-        """As it is typed here."""
-        path = shlex.quote(str(own_installation().python.with_name("beepwatch")))
-        return path if self._scope.user else f"sudo {path}"
+    def _where_it_is(self) -> str:
+        other = self._scope.other
+        if other.file.is_file():
+            whose = "your session" if other.user else "the system"
+            return f"it is {whose} that has a {NAME}. Ask for that: {other.verb('status')}."
+        return f"there is no {NAME}. Install it with: {self._scope.verb('install')}."
 
     def _configuration(self) -> Loaded:
         """The one that the service will read, in order and readable for it."""
@@ -237,7 +171,9 @@ class Service:
         with tempfile.TemporaryDirectory(prefix="beepwatch-") as directory:
             file = Path(directory) / NAME
             file.write_text(text, encoding="utf-8")
-            done = self._run("systemd-analyze", "verify", "--man=no", *self._scope.flags, str(file))
+            done = self._systemctl.attempt(
+                "systemd-analyze", "verify", "--man=no", *self._scope.flags, str(file)
+            )
         # It may name other units too, whose trouble is not ours.
         complaints = [line for line in done.stderr.splitlines() if NAME in line]
         if complaints:
@@ -267,7 +203,7 @@ class Service:
     def _wait_until_active(self) -> None:
         tries = round(ACTIVE_WITHIN_S / _LOOKS_EVERY_S)
         for _ in range(tries):
-            state = self.state()
+            state = self._systemctl.state()
             if state.active_state == "active":
                 return
             if state.failing:
@@ -275,21 +211,24 @@ class Service:
             threading.Event().wait(_LOOKS_EVERY_S)
         raise BeepwatchError(
             f"{NAME} is installed, but does not come up ({state.active_state}, {state.result}, "
-            f"exit code {state.exec_main_status}): {self._last_log_line()}. systemd keeps trying; "
-            f"all of its log: {' '.join(self._scope.journal)}"
+            f"exit code {state.exec_main_status}): {self._systemctl.last_log_line()}. "
+            f"systemd keeps trying; all of its log: {' '.join(self._scope.journal)}"
         )
 
     def _next_steps(self, loaded: Loaded) -> Iterator[str]:
         where = "" if self._scope.user else f" --config {SYSTEM_FILE}"
         yield "what next:"
         if not loaded.config.notify.telegram.chat_ids:
+            restart = self._scope.command("restart")
             yield (
-                f"  {self._program()} telegram pair{where}, then {self._scope.command('restart')} "
-                "beepwatch: connects your phone"
+                f"  {self._scope.program} telegram pair{where}, then {restart} beepwatch: "
+                "connects your phone"
             )
-        yield f"  {self._again('status')}: what it hears"
+        yield f"  {self._scope.verb('status')}: what it hears"
         file = default_file() if self._scope.user else SYSTEM_FILE
         yield f"  {file}: its settings; then {self._scope.command('reload')} beepwatch"
+        if self._scope.other.file.is_file():
+            yield f"  {self._scope.other.verb('uninstall')}: or two tell you of each beep"
         if self._scope.user:
             yield "  loginctl enable-linger: it runs without your being logged in, too"
 
@@ -319,7 +258,7 @@ class Service:
             yield "settings", without_secrets(str(error))
             return
         if not found and not self._scope.user and os.geteuid() != 0:
-            yield "heard", f"only root can look: {self._again('status')}"
+            yield "heard", f"only root can look: {self._scope.verb('status')}"
             return
         if not found:
             yield "heard", f"nothing yet; {directory} has no {FILE_NAME}"
@@ -345,36 +284,6 @@ class Service:
             return load().config.store.path
         configured = self._system_configuration() if SYSTEM_FILE.exists() else None
         return _in_use(configured.config.store.path if configured else STATE_DIRECTORY)
-
-    def _last_log_line(self) -> str:
-        done = self._run(*self._scope.journal, "--lines=20", "--output=cat")
-        own = [line for line in done.stdout.splitlines() if line.startswith("beepwatch: ")]
-        lines = own or done.stdout.splitlines() or ["nothing in its log"]
-        return lines[-1].removeprefix("beepwatch: ").rstrip(".")
-
-    # Programs
-
-    def _systemctl(self, *words: str) -> str:
-        done = self._run("systemctl", *self._scope.flags, *words)
-        if done.returncode != 0:
-            said = " ".join(done.stderr.split()).rstrip(".") or f"exit code {done.returncode}"
-            raise BeepwatchError(f"systemctl {' '.join(words)}: {said}.{self._hint(said)}")
-        return done.stdout
-
-    def _hint(self, said: str) -> str:
-        if "Failed to connect to bus" in said and self._scope.user:
-            return " Log in as that user; su and sudo do not open a session."
-        return ""
-
-    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                words, capture_output=True, text=True, timeout=PROGRAM_WITHIN_S, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BeepwatchError(
-                f"{words[0]} could not be run: {error}. Is systemd in order on this machine?"
-            ) from error
 
 
 def _holds_something(directory: Path) -> bool:

@@ -198,10 +198,10 @@ def test_what_is_away_for_long_is_not_written_down_at_each_try() -> None:
 
     lost = [line for line in lines if line["event"] == "source_lost"]
     assert [(line["log_level"], line["reason"]) for line in lost] == [
-        ("warning", "no device"),
+        ("info", "no device"),
         ("debug", "no device"),
         ("debug", "no device"),
-        ("warning", "busy"),
+        ("info", "busy"),
     ]
 
 

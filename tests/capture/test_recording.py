@@ -136,7 +136,7 @@ def test_so_many_kb_are_of_all_sessions_of_the_same(room: Path, tmp_path: Path) 
 
     assert [len(one.files) for one in (first, second, third, other)] == [1, 2, 0, 3]
     assert (second.kb, second.kb_before) == pytest.approx((529.288, 264.644))
-    assert "goes on after 1 files of earlier sessions, 265 kB" in said
+    assert "goes on after 1 file of earlier sessions, 265 kB" in said
     assert third.counts["openings"] == 0
 
 

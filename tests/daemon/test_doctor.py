@@ -12,8 +12,9 @@ from beepwatch.capture import diagnosis
 from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.config import load
-from beepwatch.daemon import doctor
+from beepwatch.daemon import doctor, systemctl
 from beepwatch.daemon.doctor import Check, checks
+from beepwatch.daemon.units import NAME
 from beepwatch.sections import Capture
 from tests.bot_api import TOKEN, UNAUTHORIZED, BotApi
 from tests.classify.pitched import pitched
@@ -21,6 +22,18 @@ from tests.daemon.fans import normal_fan
 from tests.daemon.loud import START
 from tests.end_to_end.sounds import BEEPS
 from tests.small_disk import BrokenDisk, broken_disk
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No unit of whoever runs the tests is seen."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def _systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It seems to run this machine; its programs are what the PATH has."""
+    monkeypatch.setattr(systemctl, "BOOTED", tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -167,17 +180,65 @@ def test_without_ffmpeg_it_says_how_to_get_it(
     assert "no systemd" in found["service"].found
 
 
+@pytest.mark.usefixtures("_systemd")
 def test_an_ffmpeg_without_mp3_will_not_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _program(tmp_path, "ffmpeg", "V..... only pictures")
-    _program(tmp_path, "systemctl", "ActiveState=failed")
+    _program(tmp_path, "systemctl", "ActiveState=failed\nLoadState=loaded")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     found = _checks(tmp_path)
     assert not found["ffmpeg"].ok
     assert "libmp3lame" in found["ffmpeg"].todo
     assert not found["service"].ok
-    assert "beepwatch.service is failed" in found["service"].found
+    assert found["service"].found == "beepwatch.service is failed"
+    assert found["service"].todo.startswith("Why: sudo ")
 
 
+@pytest.mark.usefixtures("_systemd")
+@pytest.mark.parametrize(
+    ("of_session", "state", "ok", "said"),
+    [
+        (False, "active", True, "beepwatch.service is active"),
+        (
+            False,
+            "inactive",
+            True,
+            "beepwatch.service is inactive. To start it: sudo systemctl start beepwatch.",
+        ),
+        (True, "active", False, "beepwatch.service of your session is active. Two tell you of"),
+    ],
+)
+def test_a_service_of_the_session_is_seen_as_well(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    of_session: bool,
+    state: str,
+    ok: bool,
+    said: str,
+) -> None:
+    """Here both managers answer alike; the user's is asked only where it has a unit."""
+    units = tmp_path / "config" / "systemd" / "user"
+    units.mkdir(parents=True)
+    if of_session:
+        (units / NAME).touch()
+    _program(tmp_path, "systemctl", f"ActiveState={state}\nLoadState=loaded")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    service = _checks(tmp_path)["service"]
+    assert service.ok is ok
+    assert service.as_line()[len("ok   service     ") :].startswith(said)
+
+
+def test_a_machine_that_systemd_does_not_run_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its programs may lie there all the same."""
+    _program(tmp_path, "systemctl", "")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(systemctl, "BOOTED", tmp_path / "none")
+    service = _checks(tmp_path)["service"]
+    assert service.as_line() == "ok   service     no systemd here; `beepwatch run` does it all"
+
+
+@pytest.mark.usefixtures("_systemd")
 def test_where_no_service_is_installed_it_says_how_to_have_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +317,18 @@ def test_a_connected_phone_is_asked_for_its_bot(
         telegram = _checks(tmp_path, text)["telegram"]
     assert telegram.ok
     assert telegram.found == "@laundry_bot, 2 chats"
+
+
+def test_a_chat_without_a_token_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon does not begin with it."""
+    monkeypatch.delenv("BEEPWATCH_TELEGRAM_TOKEN", raising=False)
+    telegram = _checks(tmp_path, "[notify.telegram]\nchat_ids = [1]\n")["telegram"]
+    assert telegram.as_line().startswith("BAD  telegram    notify.telegram.chat_ids is [1], but")
+
+
+def test_a_phone_is_connected_to_the_configuration_that_was_looked_at(tmp_path: Path) -> None:
+    telegram = _checks(tmp_path)["telegram"]
+    assert telegram.todo.endswith(f"beepwatch telegram pair --config {tmp_path}/config.toml.")
 
 
 def test_a_wrong_token_is_told_without_being_shown(

@@ -186,6 +186,19 @@ def test_a_disk_that_takes_nothing_is_in_the_status(
 
 
 @pytest.mark.parametrize("service_manager", ["path"], indirect=True)
+def test_several_sentences_in_the_status_are_one_list(service_manager: socket.socket) -> None:
+    manager = ServiceManager(address_of(service_manager), watchdog_s=None)
+    readiness = Readiness(manager)
+    readiness.told = True
+    readiness.hears_of(Fault(kind=FaultKind.NO_DEVICE, text="There is none.", since=NOON))
+    readiness.remark(settings="They were refused.")
+    manager.close()
+    assert all_said(service_manager)[-1] == (
+        "STATUS=waiting for the microphone: There is none; They were refused."
+    )
+
+
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
 def test_a_microphone_that_comes_and_goes_is_not_said_to_be_listened_to(
     service_manager: socket.socket,
 ) -> None:

@@ -1,13 +1,9 @@
 """A feature store holds what its recipe makes of its recordings, and only news are worked on."""
 
-import csv
 import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,37 +11,14 @@ import pytest
 import soundfile
 
 from beepwatch.clock import ManualClock
-from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
+from beepwatch.errors import ConfigurationError, UnreadableAudio
 from beepwatch.train import features
-from beepwatch.train.features import Outcome
 from beepwatch.train.featuring.provenance import versions_of
 from beepwatch.train.featuring.recipe import read_feature_recipe
-from beepwatch.train.featuring.store import FeatureStore, FeatureStoreError
+from beepwatch.train.featuring.store import FeatureStoreError
 from beepwatch.train.featuring.work import Job, Plan, features_of, work_on
 from tests.train.featuring.conftest import AUGMENTED, RECIPE, hiss
-
-FILES = ("features.npy", "index.csv", "features.json")
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-LATER = ManualClock(datetime(2100, 1, 1, tzinfo=UTC))  # no file is so fresh that it is not trusted
-
-
-def extract(recipe: Path, data: Path, out: Path, workers: int = 0) -> Outcome:
-    return features.extract(recipe, data, out, workers=workers, clock=LATER)
-
-
-def stored(out: Path) -> list[bytes]:
-    return [(out / name).read_bytes() for name in FILES]
-
-
-def index(out: Path) -> list[dict[str, str]]:
-    with (out / "index.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def rows_of(out: Path, entry: dict[str, str]) -> np.ndarray:
-    first, frames = int(entry["first_frame"]), int(entry["frames"])
-    found: np.ndarray = np.load(out / "features.npy", mmap_mode="r")[first : first + frames]
-    return found
+from tests.train.featuring.stores import FILES, LONG_AGO, extract, index, rows_of, stored
 
 
 def test_the_rows_of_each_recording_are_its_features(
@@ -220,80 +193,6 @@ def test_other_code_makes_everything_anew(
         "beepwatch.train.featuring.provenance.packages", lambda: {"numpy": "another"}
     )
     assert extract(recipe_file, data, out).made == 6
-
-
-STOPPED = """
-import sys, threading
-from pathlib import Path
-from beepwatch.train.features import extract
-
-def wait_for_ever(what, done, of):
-    if done == of - 1:
-        print(done, flush=True)
-        threading.Event().wait()
-
-extract(*map(Path, sys.argv[1:]), workers=0, report=wait_for_ever)
-"""
-
-
-def test_a_killed_run_goes_on_where_it_was(recipe_file: Path, data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = [sys.executable, "-c", STOPPED, str(recipe_file), str(data), str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "5\n"
-        running.send_signal(signal.SIGKILL)
-    assert not (out / "features.npy").exists()
-    assert extract(recipe_file, data, out).made == 1
-    extract(recipe_file, data, tmp_path / "fresh")
-    assert stored(out) == stored(tmp_path / "fresh")
-    assert not (out / ".work").exists()
-
-
-@pytest.mark.parametrize("at", [1, 2, 3])
-def test_a_store_that_was_being_replaced_is_finished(
-    recipe_file: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    """As if the power had gone between two of the files."""
-    out = tmp_path / "out"
-    extract(recipe_file, data, out)
-    hiss(data / "beep/a.wav", 55, samples=4_000)
-    replace, moved = Path.replace, []
-
-    def cut_off(self: Path, target: Path) -> Path:
-        if target.parent == out:
-            moved.append(target.name)
-            if len(moved) > at:
-                raise OSError(28, "No space left on device")
-        return replace(self, target)
-
-    with monkeypatch.context() as cut:
-        cut.setattr(Path, "replace", cut_off)
-        with pytest.raises(DiskFull, match="Make room"):
-            extract(recipe_file, data, out)
-    again = extract(recipe_file, data, out)
-    assert (again.made, again.written) == (0, False)
-    extract(recipe_file, data, tmp_path / "fresh")
-    assert stored(out) == stored(tmp_path / "fresh")
-
-
-def test_two_runs_do_not_write_one_store(recipe_file: Path, data: Path, tmp_path: Path) -> None:
-    with (
-        FeatureStore(tmp_path / "out").held(),
-        pytest.raises(FeatureStoreError, match="another program is writing"),
-    ):
-        extract(recipe_file, data, tmp_path / "out")
-
-
-def test_an_array_of_somebody_else_is_not_overwritten(
-    recipe_file: Path, data: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    np.save(out / "features.npy", np.zeros(3))
-    with pytest.raises(FeatureStoreError, match="none of ours"):
-        extract(recipe_file, data, out)
-    assert np.load(out / "features.npy").shape == (3,)
 
 
 def test_an_index_of_augmentations_that_nobody_made_is_told(

@@ -1,118 +1,19 @@
-"""`beepwatch service` with programs in systemd's place; tests/service/ has the real one."""
+"""What `beepwatch service install` and `uninstall` do and say."""
 
 import os
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
 import beepwatch.daemon.service
-from beepwatch.clock import ManualClock
-from beepwatch.daemon.service import Scope, Service, user_scope
+import beepwatch.daemon.systemctl
+from beepwatch.daemon.service import Service
+from beepwatch.daemon.systemctl import user_scope
 from beepwatch.daemon.units import NAME, own_installation
 from beepwatch.errors import BeepwatchError, ConfigurationError
-from beepwatch.messages import Event
 from beepwatch.store.database import Database
-from beepwatch.store.outbox import Outbox
-from tests.store.messages_of_a_day import beep
-
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-INACTIVE = "ActiveState=inactive\nSubState=dead\nUnitFileState=\nLoadState=not-found\n"
-ACTIVE = (
-    "ActiveState=active\nSubState=running\nUnitFileState=enabled\nLoadState=loaded\n"
-    "StatusText=listening to microphone\nActiveEnterTimestampMonotonic=40000000\nNRestarts=2\n"
-)
-FAILING = (
-    "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\nExecMainStatus=3\n"
-    "UnitFileState=disabled\nLoadState=loaded\n"
-)
-# Notes what it is told; after a restart it shows what lies in `next`, stopped what is in `absent`.
-SYSTEMCTL = """\
-#!/bin/sh
-cd "$(dirname "$0")" || exit
-echo "$*" >>calls
-[ "$1" = --user ] && shift
-if [ -e refusal ] && [ "$1" != --version ]; then cat refusal >&2; exit 1; fi
-case $1 in
-    --version) echo "systemd 252 (252.39-1)" ;;
-    show) cat shown ;;
-    restart) cp next shown ;;
-    disable | stop) cp absent shown ;;
-esac
-"""
-
-
-class Systemd:
-    """A directory of programs that answer as systemd's do."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.will("shown", INACTIVE)
-        self.will("next", ACTIVE)
-        self.will("absent", INACTIVE)
-        self.program("systemctl", SYSTEMCTL)
-        self.program("systemd-analyze", "#!/bin/sh\nexit 0\n")
-        self.program("journalctl", "#!/bin/sh\necho 'beepwatch: no such model.'\necho 'Failed.'\n")
-
-    def program(self, name: str, text: str) -> None:
-        (self.directory / name).write_text(text)
-        (self.directory / name).chmod(0o755)
-
-    def will(self, name: str, text: str) -> None:
-        (self.directory / name).write_text(text)
-
-    def told(self) -> list[str]:
-        """What it was asked to do; looking is not doing."""
-        calls = (self.directory / "calls").read_text().splitlines()
-        words = [call.removeprefix("--user ") for call in calls]
-        return [each for each in words if not each.startswith(("show", "--version"))]
-
-
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.defpath}")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", str(tmp_path / "state"))
-    monkeypatch.delenv("BEEPWATCH_CONFIG", raising=False)
-    for name, place in (
-        ("BOOTED", tmp_path),
-        ("SYSTEM_FILE", tmp_path / "etc" / "config.toml"),
-        ("STATE_DIRECTORY", tmp_path / "state"),
-        ("RUNTIME_DIRECTORY", tmp_path / "run"),
-    ):
-        monkeypatch.setattr(beepwatch.daemon.service, name, place)
-    return Systemd(tmp_path / "bin")
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def service(systemd: Systemd, tmp_path: Path, said: list[str]) -> Service:
-    scope = Scope(user=False, units=tmp_path / "units", boot="at boot")
-    return Service(scope, said.append)
-
-
-@pytest.fixture
-def of_user(systemd: Systemd, said: list[str]) -> Service:
-    return Service(user_scope(), said.append)
-
-
-@pytest.fixture
-def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-
-
-def _reported(service: Service) -> dict[str, str]:
-    return dict(service.report(ManualClock(NOW, mono_s=7_690.0)))
-
-
-# Installing
+from tests.daemon.service.programs import ACTIVE, FAILING, Systemd
 
 
 @pytest.mark.usefixtures("as_root")
@@ -249,7 +150,7 @@ def test_who_is_not_root_is_told_what_to_type(
 def test_without_systemd_there_is_no_service(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(beepwatch.daemon.service, "BOOTED", tmp_path / "none")
+    monkeypatch.setattr(beepwatch.daemon.systemctl, "BOOTED", tmp_path / "none")
     with pytest.raises(ConfigurationError, match="systemd does not run on this machine"):
         Service(user_scope(), print)
 
@@ -264,12 +165,32 @@ def test_without_a_session_it_says_how_to_get_one(
 
 
 def test_a_program_that_cannot_be_run_is_named(
-    service: Service, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
+    of_user: Service, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(systemd.directory))
     systemd.program("systemctl", f"#!{systemd.directory / 'none'}\n")
     with pytest.raises(BeepwatchError, match=r"systemctl could not be run: .*No such file"):
-        service.state()
+        of_user.install()
+
+
+# Two of them
+
+
+def test_who_installs_a_second_one_is_told_of_the_first(
+    of_user: Service, said: list[str], tmp_path: Path
+) -> None:
+    """Two daemons tell of each beep twice, and take each other's messages from the bot."""
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units" / NAME).touch()
+    of_user.install()
+    (line,) = [line for line in said if "two tell you" in line]
+    assert line.startswith("  sudo ")
+    assert "service uninstall: " in line
+
+
+def test_who_has_one_is_told_of_no_other(of_user: Service, said: list[str]) -> None:
+    of_user.install()
+    assert not any("uninstall" in line for line in said)
 
 
 # Removing
@@ -323,107 +244,3 @@ def test_removing_leaves_what_no_disk_has_taken(
     service.uninstall()
     assert "clean --what=runtime" not in " ".join(systemd.told())
     assert str(tmp_path / "run") in said[-1]
-
-
-# Telling
-
-
-@pytest.mark.usefixtures("as_root")
-def test_it_tells_of_what_is_in_memory_while_that_is_where_the_state_is(
-    service: Service, systemd: Systemd, tmp_path: Path
-) -> None:
-    systemd.will("shown", ACTIVE)
-    for directory, label in (("state", "old"), ("run/beepwatch-1-a", "new")):
-        with closing(Database(tmp_path / directory)) as database:
-            Outbox(database).write(event=msgspec.structs.replace(beep(), label=label))
-    assert _reported(service)["heard"].startswith("new, 1 pulse, ")
-
-
-def test_it_tells_what_a_person_wants_to_know(
-    service: Service, systemd: Systemd, tmp_path: Path
-) -> None:
-    systemd.will("shown", ACTIVE)
-    with closing(Database(tmp_path / "state")) as database:
-        onset = NOW - timedelta(minutes=5)
-        event = Event(
-            label="beep",
-            onset=onset,
-            offset=onset + timedelta(seconds=4),
-            pulses=5,
-            peak_score=0.9,
-            model_id="m",
-        )
-        Outbox(database).write(event=event, channels=())
-    since = f"{(NOW - timedelta(seconds=7_650)).astimezone():%Y-%m-%d %H:%M}"
-    assert _reported(service) == {
-        "state": f"running since {since} (2 h 7 min); starts at boot",
-        "says": "listening to microphone",
-        "heard": f"beep, 5 pulses, {onset.astimezone():%Y-%m-%d %H:%M} (5 min ago)",
-        "waiting": "no alerts to be told",
-        "restarts": "2",
-    }
-    assert service.active
-
-
-def test_one_that_does_not_run_shows_the_end_of_its_log(
-    service: Service, systemd: Systemd, tmp_path: Path
-) -> None:
-    systemd.will("shown", FAILING)
-    told = _reported(service)
-    assert told["state"] == "not running (activating, exit-code); does not start at boot"
-    assert told["log"] == "no such model"
-    assert told["heard"].startswith("nothing yet; ")
-    assert not (tmp_path / "state").exists()
-    assert not service.active
-
-
-def test_one_that_was_never_installed_says_how(service: Service) -> None:
-    with pytest.raises(ConfigurationError, match=rf"no {NAME}. Install it with: sudo \S+ service"):
-        _reported(service)
-
-
-def test_only_root_can_look_into_the_state(
-    service: Service, systemd: Systemd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    systemd.will("shown", ACTIVE)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert "only root can look: sudo" in _reported(service)["heard"]
-
-
-def test_what_cannot_be_looked_up_hides_nothing_else(
-    of_user: Service, systemd: Systemd, tmp_path: Path
-) -> None:
-    """A database of a later beepwatch; then settings that were changed for the worse."""
-    systemd.will("shown", ACTIVE)
-    with closing(Database(tmp_path / "state")) as database, database.transaction() as sql:
-        sql.execute("PRAGMA user_version = 99")
-    told = _reported(of_user)
-    assert "has version 99" in told["heard"]
-    (tmp_path / "config" / "beepwatch").mkdir(parents=True)
-    source = "stream:http://me:word@camera/\\u0007"
-    (tmp_path / "config" / "beepwatch" / "config.toml").write_text(
-        f'[capture]\nsource = "{source}"\n'
-    )
-    worse = _reported(of_user)
-    assert "capture.source is 'stream:http://…@camera/" in worse["settings"]
-    assert told["restarts"] == worse["restarts"] == "2"
-
-
-def test_an_empty_state_has_heard_nothing(
-    of_user: Service, systemd: Systemd, tmp_path: Path
-) -> None:
-    systemd.will("shown", ACTIVE)
-    Database(tmp_path / "state").close()
-    assert _reported(of_user)["heard"] == "nothing yet"
-
-
-@pytest.mark.parametrize(
-    ("mono_s", "words"),
-    [(40, "0 s"), (99, "59 s"), (100, "1 min"), (90_040, "25 h 0 min"), (400_000, "4 days")],
-)
-def test_lengths_are_told_in_the_unit_that_matters(
-    service: Service, systemd: Systemd, mono_s: float, words: str
-) -> None:
-    systemd.will("shown", ACTIVE)
-    told = dict(service.report(ManualClock(NOW, mono_s=mono_s)))
-    assert f"({words})" in told["state"]
