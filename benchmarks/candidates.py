@@ -43,7 +43,7 @@ SEED = 13
 ALIKE = 60  # twins among the monitors' sounds: as many pitches an e-fold are told apart
 OF_A_PITCH = 2
 NEAR_S = 0.05  # a candidate this near to a pulse is of it
-MOST_SCORE = 0.97  # of the beeps learnt from: what the network is sure of needs no opinion
+MOST_SCORE = 0.97  # of the beeps learnt from: what the network is sure of teaches nothing
 RIDGE = 10.0
 LIMITS = 3.0  # standard deviations: a trait further out weighs no more
 
@@ -188,7 +188,7 @@ def candidates(
     answers: StreamAnswers, threshold: float, truth: Sequence[tuple[float, float]] = ()
 ) -> Iterator[Candidate]:
     """The pulses of a stream that can be learnt from: those of its beep, or all if it has none."""
-    if answers.pcm is None:
+    if answers.ear is None:
         return
     for pulse in told_pulses(answers, lowered(threshold, KNOWN_ODDS)):
         is_beep = any(
@@ -197,7 +197,7 @@ def candidates(
         )
         if pulse.duration_s < 0.06 or is_beep != bool(truth):
             continue
-        seen = traits(pulse, answers.pcm, answers.rate_hz, 0.0)
+        seen = traits(pulse, answers.ear.sound, answers.rate_hz, 0.0)
         if seen is not None:
             yield Candidate(score=pulse.peak_score, traits=seen, is_beep=is_beep)
 
@@ -281,7 +281,7 @@ def judge(engine: Engine, data: Path, threshold: float, variants: int) -> None:
 def both(answers: StreamAnswers, threshold: float) -> list[list[Heard]]:
     """Alarms without and with the sound at hand."""
     return [
-        episodes(msgspec.structs.replace(answers, pcm=None), threshold),
+        episodes(msgspec.structs.replace(answers, ear=None), threshold),
         episodes(answers, threshold),
     ]
 

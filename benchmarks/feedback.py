@@ -3,12 +3,13 @@
     python -m benchmarks.feedback --data DIR [--split dev] [--bundle beep] [--taps 10]
 
 A source is something of the split that the shipped model takes for a beep: a recording without one,
-or a beeping thing that somebody does not want to hear of (a toy, a monitor: `--toys`). Each is
-played again and again in one half of the split's rooms and homes until it has alarmed as often as
-there are taps; the daemon's clips of these are judged "wrong" in a real state directory, and
-`teach --from-feedback` learns from them. Then it is played in the other half. Recall is that of the
-split's recorded beeps at 10 and 5 dB, of other devices than the toy, without and with what was
-learnt; false alarms are those on the split's recordings without a beep.
+a beeping thing that somebody does not want to hear of (a toy, a monitor: `--toys`), or a made bird
+(`--birds`: none of dev's recorded ones is taken for a beep). Each is played again and again in one
+half of the split's rooms and homes until it has alarmed as often as there are taps; the daemon's
+clips of these are judged "wrong" in a real state directory, and `teach --from-feedback` learns from
+them. Then it is played in the other half. Recall is that of the split's recorded beeps at 10 and
+5 dB, of other devices than the toy, without and with what was learnt; false alarms are those on the
+split's recordings without a beep.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
 from beepwatch.train.judging import streams
 from beepwatch.train.judging.beeps import is_kin
 from beepwatch.train.judging.detection import Heard, judge
+from beepwatch.train.sounds import creatures
 from beepwatch.train.teaching import judged
 from beepwatch.train.teaching.examples import heard
 from beepwatch.train.teaching.feedback import Feedback, Outcome
@@ -52,6 +54,8 @@ BEFORE_S, AFTER_S = 1.0, 1.0  # of a clip, as the daemon cuts it
 LONGEST_S = 10.0
 TRIES = 60  # to make a source alarm as often as is wanted
 LATER = 30  # occurrences that are tried afterwards
+BIRD_S, BIRD_PEAK, BIRD_HISS = 6.0, 0.3, 1e-3
+BIRDS_SEED, MOST_BIRDS = 90, 300
 SAME_PITCH = 0.015  # relative: a beep that a toy cannot be told from by its pitch
 
 Sound = NDArray[np.float32]
@@ -112,6 +116,24 @@ def sources(data: Path, split: str, rate_hz: int, *, toys: int, categories: str)
     chosen = [kin[i] for i in np.unique(np.linspace(0, len(kin) - 1, toys).round().astype(int))]
     several = [*((one, False) for one in wrong), *((one, True) for one in chosen if toys)]
     return [_source(data, one, rate_hz, toy=toy) for one, toy in several]
+
+
+def birds(engine: TaughtEngine, count: int) -> list[Source]:
+    """The first so many made birds, mostly whistling ones, that alarm as they are."""
+    found: list[Source] = []
+    samples = round(BIRD_S * engine.rate_hz)
+    for number in range(MOST_BIRDS):
+        for kind, sing in (("whistle", creatures.bird_whistle), ("song", creatures.birdsong)):
+            if len(found) == count:
+                return found
+            rng = np.random.default_rng([BIRDS_SEED, number])
+            sound = synthesis.at_peak(sing(rng, samples, engine.rate_hz).astype(np.float32))
+            hiss = rng.normal(0, BIRD_HISS, samples)
+            pcm = augment.to_int16((BIRD_PEAK * sound + hiss).astype(np.float32))
+            if judged.alarms(engine, heard(engine, pcm), LABEL, pcm):
+                name = f"made bird {number}, a {kind}"
+                found.append(Source(name=name, sound=sound, toy=False, pitch_hz=None))
+    return found
 
 
 def _source(data: Path, recording: Recording, rate_hz: int, *, toy: bool) -> Source:
@@ -239,6 +261,7 @@ def rows(given: argparse.Namespace) -> Iterator[str]:
     everything = sources(
         given.data, given.split, engine.rate_hz, toys=given.toys, categories=given.categories
     )
+    everything += birds(bare, given.birds)
     yield "| source | later ones that alarmed | still alarm | recall before | after | learnt in |"
     yield "|---|---|---|---|---|---|"
     tried = 0
@@ -283,9 +306,12 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=1_000, help="at most so many that alarm")
     parser.add_argument("--later", type=int, default=LATER)
     parser.add_argument("--toys", type=int, default=0, help="so many of dev's hospital monitors")
+    parser.add_argument("--birds", type=int, default=0, help="so many made birds that alarm")
     parser.add_argument("--repeats", type=int, default=4, help="tests of a beep at each SNR")
     parser.add_argument(
-        "--categories", default="nature,other,music,household,speech,doorbell,ambiguous"
+        "--categories",
+        default="nature,other,music,household,speech,doorbell,ambiguous",
+        help="of recordings that are tried; empty for none",
     )
     for row in rows(parser.parse_args()):
         print(row, flush=True)

@@ -27,11 +27,11 @@ from beepwatch.classify.heads import Head
 from beepwatch.classify.taught import SURE, TaughtEngine
 from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import choose, read_manifest, read_pulses, read_sound
-from beepwatch.train.evaluation import StreamAnswers, episodes
 from beepwatch.train.judging import streams, template
 from beepwatch.train.judging.beeps import device_of, read_beep, recorded_beeps
 from beepwatch.train.judging.detection import Heard, judge, poisson_interval
 from beepwatch.train.judging.fixed_rule import FixedRule
+from beepwatch.train.teaching import judged
 from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, heard
 from beepwatch.train.teaching.fitting import Shelved, teach
 from beepwatch.train.teaching.negatives import Bank, read_bank
@@ -168,17 +168,20 @@ def _examples(
 
 def by_head(head: Head, answers: Answers, engine: Engine) -> list[Heard]:
     """The daemon's episodes of one head, of as many pulses as it asks for."""
-    named = TaughtEngine(engine, dict.fromkeys(engine.labels, SURE), [head]).named(answers)
-    detected = episodes(
-        StreamAnswers(
-            probabilities=named.probabilities[:, -1],
-            pitch_hz=answers.pitch_hz,
-            frame_s=engine.frame_s,
-            rate_hz=engine.rate_hz,
-        ),
-        SURE,
-    )
-    return [one for one in detected if len(one.pulses) >= head.pulses]
+    taught = TaughtEngine(engine, dict.fromkeys(engine.labels, SURE), [head])
+    return _heard(taught, head, answers)
+
+
+def _heard(engine: TaughtEngine, head: Head, answers: Answers) -> list[Heard]:
+    return [
+        Heard(
+            onset_s=one.pulses[0].onset_s,
+            offset_s=one.pulses[-1].offset_s,
+            pulses=tuple((pulse.onset_s, pulse.offset_s) for pulse in one.pulses),
+        )
+        for one in judged.episodes(engine, answers, head.name)
+        if len(one.pulses) >= head.pulses
+    ]
 
 
 class Score(msgspec.Struct, kw_only=True):
@@ -249,31 +252,19 @@ def right_names(
         together = TaughtEngine(engine, thresholds, heads)
         for number, device in enumerate(home):
             for stream in device.tests[SNRS_DB[0]]:
-                names = _names(together, stream, [head.pulses for head in heads])
+                names = _names(together, stream, heads)
                 right += names == {number}
                 wrong += bool(names - {number})
                 missed += not names
     return right, wrong, missed
 
 
-def _names(engine: TaughtEngine, stream: Stream, pulses: Sequence[int]) -> set[int]:
-    answers = engine.answers(stream.pcm)
-    shipped = len(engine.labels) - len(pulses)
-    found: set[int] = set()
-    for column, label in enumerate(engine.labels[shipped:]):
-        detected = episodes(
-            StreamAnswers(
-                probabilities=answers.probabilities[:, shipped + column],
-                pitch_hz=answers.pitch_hz,
-                frame_s=engine.frame_s,
-                rate_hz=engine.rate_hz,
-            ),
-            engine.thresholds[label],
-        )
-        told = [one for one in detected if len(one.pulses) >= pulses[column]]
-        if judge(told, stream.pulses).heard:
-            found.add(column)
-    return found
+def _names(engine: TaughtEngine, stream: Stream, heads: Sequence[Head]) -> set[int]:
+    return {
+        number
+        for number, head in enumerate(heads)
+        if judge(_heard(engine, head, stream.answers), stream.pulses).heard
+    }
 
 
 def rivals(devices: Sequence[Device], rate_hz: int) -> dict[str, Callable[..., list[Heard]]]:

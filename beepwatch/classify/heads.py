@@ -7,10 +7,12 @@ sounds at other pitches can serve as examples of what it is not.
 
 import math
 import re
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from beepwatch.classify.engines import Answers, Floats, sigmoid
 from beepwatch.errors import ModelError
@@ -21,6 +23,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 NOT_TO_BE_TAUGHT = ("beep",)  # what the shipped network calls everything
 MOST_TONES = 8
 MOST_PULSES = 10
+LONGEST_INTERVAL_S = 3.0  # of a rhythm; what is further apart is no pattern to anybody
+MOST_INTERVALS = 40
 FEATURE_FRAMES = 2  # before and after a frame that its features look at
 SMOOTH_FRAMES = 2  # before and after it that its logit is a mean over
 AROUND_FRAMES = FEATURE_FRAMES + SMOOTH_FRAMES  # what its answer depends on
@@ -32,6 +36,7 @@ DEEP = 32
 EMBEDDING = 2 * BANDS + DEEP
 HIGHEST_HZ = LOWEST_HZ + BANDS * BAND_HZ
 
+PARTIALS = (0.5, 2.0, 3.0)  # of a tone that are looked at beside it
 PLAIN = 16  # features beside the deep ones
 FEATURES = PLAIN + DEEP
 _MOST_BYTES = 100_000
@@ -74,6 +79,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weights: tuple[float, ...]  # one a feature
     bias: float
     pulses: int = 1  # that are asked for before it is told, where no rule of the user's says so
+    rhythm_s: tuple[float, ...] = ()  # from a pulse's beginning to the next; empty if it has none
     expected: Expected
 
     def logits(self, answers: Answers) -> Floats:
@@ -89,26 +95,23 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def features(answers: Answers, pitches_hz: tuple[float, ...], tolerance: float) -> Floats:
     """What a head weighs, [frames, features], of each frame's likeliest taught tone."""
+    near = _places(pitches_hz)
     logits = answers.embedding[:, :BANDS]
     contrast = answers.embedding[:, BANDS : 2 * BANDS]
     deep = answers.embedding[:, 2 * BANDS :]
-    near = [bands_of(pitch_hz) for pitch_hz in pitches_hz]
     match = matches(answers.pitch_hz, pitches_hz, tolerance)  # [frames, pitches, tones]
     any_match = match.max(axis=1)  # [frames, tones]
-    tone_logit = np.stack([logits[:, bands].max(axis=1) for bands in near], axis=1)
-    tone_contrast = np.stack([contrast[:, bands].max(axis=1) for bands in near], axis=1)
+    tone_logit = logits[:, near.own].max(axis=2)
+    tone_contrast = contrast[:, near.own].max(axis=2)
     chosen = (4 * any_match + 0.5 * tone_contrast + 0.3 * tone_logit).argmax(axis=1)
     rows = np.arange(len(chosen))
     matched = any_match[rows, chosen]
     logit = np.clip(tone_logit[rows, chosen] / 4, -4, 4)
     loud = np.clip(tone_contrast[rows, chosen] / 3, -1, 4)
-    harmonics = [
-        np.stack([_contrast_at(contrast, times * hz) for hz in pitches_hz], axis=1)[rows, chosen]
-        for times in (0.5, 2.0, 3.0)
-    ]
-    elsewhere = _elsewhere(pitches_hz)
+    partials = np.where(near.heard, contrast[:, near.partials].max(axis=3), np.float32(0))
     best_logit = logits.max(axis=1)
     heard = matched * loud
+    around = _around(np.stack([heard, matched]), FEATURE_FRAMES)  # [2, frames, around]
     plain = [
         logit,
         loud,
@@ -116,14 +119,14 @@ def features(answers: Answers, pitches_hz: tuple[float, ...], tolerance: float) 
         heard,
         matched * logit,
         match[rows, 0, chosen],
-        np.clip(logits[:, elsewhere].max(axis=1) / 4, -4, 4),
-        np.clip(contrast[:, elsewhere].max(axis=1) / 3, -1, 4),
+        np.clip(logits[:, near.elsewhere].max(axis=1) / 4, -4, 4),
+        np.clip(contrast[:, near.elsewhere].max(axis=1) / 3, -1, 4),
         np.clip(contrast.mean(axis=1), -2, 2),
         (logits > best_logit[:, None] - 2).mean(axis=1) * 4,
-        *(np.clip(value / 3, -1, 4) for value in harmonics),
-        _mean_around(heard),
-        _mean_around(matched),
-        _least_around(heard),
+        *np.clip(partials[rows, :, chosen].T / 3, -1, 4),
+        *around.mean(axis=2),
+        # The least of a frame and its two neighbours.
+        around[0, :, FEATURE_FRAMES - 1 : FEATURE_FRAMES + 2].min(axis=1),
     ]
     return np.concatenate(
         [np.stack(plain, axis=1), matched[:, None] * np.clip(deep, -8, 8)], axis=1, dtype=np.float32
@@ -132,10 +135,7 @@ def features(answers: Answers, pitches_hz: tuple[float, ...], tolerance: float) 
 
 def smoothed(logits: Floats) -> Floats:
     """Mean over a frame and its neighbours, along the last axis: one frame alone proves little."""
-    sides = [(0, 0)] * (logits.ndim - 1)
-    padded = np.pad(logits, [*sides, (SMOOTH_FRAMES, SMOOTH_FRAMES)], mode="edge")
-    spans = np.lib.stride_tricks.sliding_window_view(padded, 2 * SMOOTH_FRAMES + 1, axis=-1)
-    return np.asarray(spans.mean(axis=-1), dtype=np.float32)
+    return np.asarray(_around(logits, SMOOTH_FRAMES).mean(axis=-1), dtype=np.float32)
 
 
 def bands_of(pitch_hz: float) -> list[int]:
@@ -153,36 +153,48 @@ def matches(pitch_hz: Floats, pitches_hz: tuple[float, ...], tolerance: float) -
     return np.asarray(np.exp(-0.5 * off**2), dtype=np.float32)
 
 
-def _contrast_at(contrast: Floats, pitch_hz: float) -> Floats:
-    if not LOWEST_HZ <= pitch_hz <= HIGHEST_HZ:
-        return np.zeros(len(contrast), dtype=np.float32)
-    return np.asarray(contrast[:, bands_of(pitch_hz)].max(axis=1))
+class _Places(NamedTuple):
+    """In which bands what a head asks about lies."""
+
+    own: NDArray[np.intp]  # [tones, 2], of each tone; the same twice where it is one
+    partials: NDArray[np.intp]  # [partials, tones, 2]
+    heard: NDArray[np.bool_]  # [partials, tones], whether there is such a band
+    elsewhere: NDArray[np.intp]  # that neither a taught tone nor its harmonics fall in
 
 
-def _elsewhere(pitches_hz: tuple[float, ...]) -> list[int]:
-    """Bands that neither a taught tone nor its harmonics fall in."""
-    own = {
+@lru_cache(maxsize=64)
+def _places(pitches_hz: tuple[float, ...]) -> _Places:
+    partials_hz = np.multiply.outer(PARTIALS, pitches_hz)
+    bands = [[_two(float(hz)) for hz in several] for several in partials_hz]
+    own = [_two(hz) for hz in pitches_hz]
+    known = {
         band + side
         for pitch_hz in pitches_hz
         for times in (1, 2, 3)
         for band in bands_of(times * pitch_hz)
         for side in (-1, 0, 1)
     }
-    return [band for band in range(BANDS) if band not in own] or [0]
+    return _Places(
+        own=np.array(own),
+        partials=np.array(bands),
+        heard=(partials_hz >= LOWEST_HZ) & (partials_hz <= HIGHEST_HZ),
+        elsewhere=np.array([band for band in range(BANDS) if band not in known] or [0]),
+    )
 
 
-def _around(values: Floats) -> Floats:
-    padded = np.pad(values, FEATURE_FRAMES, mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(padded, 2 * FEATURE_FRAMES + 1)
+def _two(pitch_hz: float) -> tuple[int, int]:
+    bands = bands_of(pitch_hz)
+    return bands[0], bands[-1]
 
 
-def _mean_around(values: Floats) -> Floats:
-    return np.asarray(_around(values).mean(axis=1))
+def _around(values: Floats, frames: int) -> Floats:
+    """Each of [..., frames] with so many before and after it, [..., frames, around].
 
-
-def _least_around(values: Floats) -> Floats:
-    """The least of a frame and its two neighbours."""
-    return np.asarray(_around(values)[:, FEATURE_FRAMES - 1 : FEATURE_FRAMES + 2].min(axis=1))
+    The first and the last stand in for what is beyond them. Not `np.pad`, which takes longer.
+    """
+    first, last = values[..., :1], values[..., -1:]
+    padded = np.concatenate([*[first] * frames, values, *[last] * frames], axis=-1)
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * frames + 1, axis=-1)
 
 
 def encode(head: Head) -> bytes:
@@ -203,7 +215,8 @@ def decode(content: bytes) -> Head:
             f"the taught sound has format {head.format}, this beepwatch reads {FORMAT}. "
             "Upgrade beepwatch, or teach it again with `beepwatch teach`."
         )
-    for problem in (_name_problem(head), _number_problem(head), _expected_problem(head)):
+    checks = (_name_problem, _number_problem, _rhythm_problem, _expected_problem)
+    for problem in (check(head) for check in checks):
         if problem:
             raise _unusable(problem)
     return head
@@ -239,6 +252,15 @@ def _number_problem(head: Head) -> str | None:
         return f"pulses is {head.pulses}, not 1 to {MOST_PULSES}"
     if not 1e-4 <= head.tolerance <= 0.1:
         return f"tolerance is {head.tolerance}, not within 0.0001 to 0.1"
+    return None
+
+
+def _rhythm_problem(head: Head) -> str | None:
+    rhythm_s = head.rhythm_s
+    if len(rhythm_s) > MOST_INTERVALS:
+        return f"rhythm_s has {len(rhythm_s)} times, more than {MOST_INTERVALS}"
+    if not all(0 < interval_s <= LONGEST_INTERVAL_S for interval_s in rhythm_s):
+        return f"rhythm_s is {_shown(rhythm_s)}, not times up to {LONGEST_INTERVAL_S:g} s"
     return None
 
 

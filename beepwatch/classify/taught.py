@@ -34,7 +34,10 @@ _MOST = 30.0  # of a logit
 
 
 class TaughtEngine:
-    """An engine with taught sounds; `thresholds` has one for each of its labels."""
+    """An engine with taught sounds; `thresholds` has one for each of its labels.
+
+    `rhythms` has those of the sounds that repeat themselves.
+    """
 
     def __init__(
         self, engine: Engine, thresholds: Mapping[str, float], heads: Sequence[Head] = ()
@@ -50,6 +53,10 @@ class TaughtEngine:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"each label needs a name of its own: {self.labels}")
         self.thresholds = {**thresholds, **dict.fromkeys(names, SURE)}
+        sounds = [heads[number] for number in self._named]
+        self.rhythms = {head.name: head.rhythm_s for head in sounds if head.rhythm_s}
+        # What has a rhythm is told from others by that, and may be as faint as its logits say.
+        self._unsure = np.array([1.0 if h.rhythm_s else UNSURE for h in sounds], dtype=np.float32)
         self.rate_hz = engine.rate_hz
         self.frame_s = engine.frame_s
         self.step_frames = engine.step_frames
@@ -63,6 +70,11 @@ class TaughtEngine:
             [_less_likely(thresholds.get(label, 0.5), _FALLEN) for label in engine.labels],
             dtype=np.float32,
         )
+
+    @property
+    def network(self) -> Engine:
+        """What the heads hear with."""
+        return self._engine
 
     def with_heads(self, heads: Sequence[Head]) -> "TaughtEngine":
         """The same network with these heads instead."""
@@ -84,7 +96,8 @@ class TaughtEngine:
             beside = _highest_around(margin, 1, 1)
             margin = np.where(beside >= 0, beside, margin)
             shipped = np.where(sure | self._has_name(margin, shipped), np.float32(0), shipped)
-        by_name = sigmoid(np.where(margin < 0, UNSURE * margin, margin)[:, self._named])
+        named = margin[:, self._named]
+        by_name = sigmoid(np.where(named < 0, self._unsure * named, named))
         columns = np.concatenate([shipped, by_name], axis=1, dtype=np.float32)
         return Answers(columns, answers.pitch_hz, answers.embedding)
 
@@ -93,8 +106,13 @@ class TaughtEngine:
         there = self._pitches.there(answers.pitch_hz)
         margins = np.full(there.shape, -_MOST, dtype=np.float32)
         for number in np.flatnonzero(there.any(axis=0)).tolist():
-            logits = _logits(self.heads[number].probabilities(answers))
-            margins[:, number] = np.where(there[:, number], logits - self._needed[number], -_MOST)
+            frames = there[:, number]
+            # With what these depend on, and nothing else: it is by the frame that a head costs.
+            asked = np.flatnonzero(
+                _any_within(np.pad(frames, AROUND_FRAMES), 2 * AROUND_FRAMES + 1)
+            )
+            logits = self.heads[number].logits(Answers(*(column[asked] for column in answers)))
+            margins[frames, number] = logits[frames[asked]] - self._needed[number]
         return np.clip(margins, -_MOST, _MOST)
 
     def _frames(self, seconds: float) -> int:
@@ -144,6 +162,11 @@ class _Pitches:
         lasting = _all_within(padded, LASTING_FRAMES)
         around = _any_within(lasting, LASTING_FRAMES + 2 * AROUND_FRAMES)
         return np.asarray(np.logical_or.reduceat(around[1:-1], self._firsts, axis=1))
+
+
+def untaught(engine: Engine) -> Engine:
+    """The network alone, of an engine with taught sounds or without."""
+    return engine.network if isinstance(engine, TaughtEngine) else engine
 
 
 def open_taught(

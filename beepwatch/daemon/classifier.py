@@ -17,6 +17,7 @@ from beepwatch.classify.taught import open_taught
 from beepwatch.clock import Clock, LocalZone, SystemClock
 from beepwatch.daemon.entry import let_in
 from beepwatch.daemon.footing import StoreWatch, footing
+from beepwatch.daemon.heap import ARRAYS_BYTES, keep_apart
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.machines.room import MachineRoom
 from beepwatch.daemon.pipeline import Note, Pipeline
@@ -58,6 +59,8 @@ _log = structlog.get_logger()
 def main(connection: Connection, settings: ClassifierSettings) -> None:
     """The process: until it is told to finish, or the supervisor is gone."""
     configure_logging(settings.logs)
+    if settings.alone:
+        keep_apart(ARRAYS_BYTES)
     clock = SystemClock()
     link = Link(connection, clock)
     if settings.model.runtime == "torch":
@@ -97,6 +100,7 @@ class Classifier:
             engine,
             thresholds=engine.thresholds,
             context_s=engine.context_s,
+            rhythms=engine.rhythms,
             rules=settings.rules,
             missing_after_s=settings.missing_after_s,
             zone=LocalZone(),

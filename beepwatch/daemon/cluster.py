@@ -53,7 +53,13 @@ def hear(order: Order, errand: Errand) -> Scanned | str:
         engine = _engine(order)
     except ModelError as error:
         return f"a worker cannot look for it: {error}"
-    hearing = Hearing(errand.given, engine, engine.thresholds, partial(_sound, errand.there))
+    hearing = Hearing(
+        errand.given,
+        engine,
+        engine.thresholds,
+        partial(_sound, errand.there),
+        rhythms=engine.rhythms,
+    )
     try:
         while hearing.step():
             pass

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.engines import Answers, Engine, Stretch, stretches, undated
+from beepwatch.classify.taught import untaught
 from beepwatch.daemon.found import Found, Given, Scanned, found
 from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
 from beepwatch.decide.recent import RecentSound
@@ -38,6 +39,8 @@ class Hearing:
         engine: Engine,
         thresholds: Mapping[str, float],
         decode: Decode = sound_of,
+        *,
+        rhythms: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self._given = given
         self._engine = engine
@@ -52,8 +55,8 @@ class Hearing:
         self._scored: dict[int, tuple[Answers, Stretch]] = {}  # by number, not decided
         self._decided = 0
         self._frames = 0
-        self._recent = RecentSound(engine.rate_hz)
-        self._tracker = EpisodeTracker(thresholds, context_s=0.0, ear=self._recent)
+        self._recent = RecentSound(untaught(engine))
+        self._tracker = EpisodeTracker(thresholds, context_s=0.0, rhythms=rhythms, ear=self._recent)
         self._found: list[Found] = []
         self._answer: Scanned | None = None
 

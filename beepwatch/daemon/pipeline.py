@@ -11,11 +11,13 @@ import msgspec
 import numpy as np
 
 from beepwatch.classify.engines import Engine
+from beepwatch.classify.taught import untaught
 from beepwatch.daemon.resuming import Earlier, EpisodeKey
 from beepwatch.decide import deadman
 from beepwatch.decide.episodes import Change, Closed, Counted, Episode, EpisodeTracker
 from beepwatch.decide.hindsight import Cut, Hindsight, Span
 from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.rehearing import Network
 from beepwatch.decide.rules import Hold, RuleMachine, Tell
 from beepwatch.messages import Alert, AlertKind, Clip, Event, Quiet, Scores, Watch, Window
 from beepwatch.sections import Rule
@@ -47,8 +49,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 class TrailedSound(Hindsight):
     """What the trail holds, on the clock of pulses."""
 
-    def __init__(self, trail: AudioTrail, rate_hz: int) -> None:
-        super().__init__(rate_hz)
+    def __init__(self, trail: AudioTrail, network: Network) -> None:
+        super().__init__(network)
         self._trail = trail
 
     def cut(self, span: Span, pulse: Pulse) -> Cut | None:
@@ -74,6 +76,7 @@ class Pipeline:
         *,
         thresholds: Mapping[str, float],
         context_s: float,
+        rhythms: Mapping[str, Sequence[float]] | None = None,
         rules: Sequence[Rule] = (),
         missing_after_s: float = 0.0,
         zone: tzinfo = UTC,
@@ -85,8 +88,10 @@ class Pipeline:
         told_s = last_told_s or {}
         self._engine = engine
         self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
-        self._hindsight = TrailedSound(self._trail, engine.rate_hz)
-        self._tracker = EpisodeTracker(thresholds, context_s=context_s, ear=self._hindsight)
+        self._hindsight = TrailedSound(self._trail, untaught(engine))
+        self._tracker = EpisodeTracker(
+            thresholds, context_s=context_s, rhythms=rhythms, ear=self._hindsight
+        )
         self._rules = [
             RuleMachine(rule, zone=zone, last_told_s=told_s.get(number))
             for number, rule in enumerate(rules)

@@ -1,10 +1,11 @@
 """Whether pulses are believed: by their score, by their sound, by their likes.
 
 An appliance repeats itself exactly; nothing alive does. So two pulses that would not be believed
-by themselves are, if they are alike in pitch and length. And their sound is looked at once more as
-they end: what holds its pitch as only a machine does needs less of a score, what does not needs
-more; what comes again at equal intervals needs hardly any. A motor holds its pitch as well: where
-a tone went on between its pulses, all of it has to look like an appliance's.
+by themselves are, if they are alike in pitch and length. And as they end their sound is heard again
+and looked at: what scores as high at another speed and holds its pitch as only a machine does needs
+less of a score, what does not needs more; what comes again at equal intervals needs hardly any. A
+motor holds its pitch as well: where a tone went on between its pulses, all of it has to look like
+an appliance's.
 """
 
 from collections.abc import Sequence
@@ -14,13 +15,17 @@ from typing import Protocol
 
 import msgspec
 
-from beepwatch.decide.pulses import Opinion, Pulse, odds_of
+from beepwatch.decide.opinion import LONGEST_S
+from beepwatch.decide.pulses import Opinion, Pulse, have_same_pitch, odds_of
 from beepwatch.decide.regularity import come_regularly
 
 ROUNDING = 1e-6  # of odds
-REPEATED_ODDS = 16.0  # by how much the odds of a pulse rise that comes again just so
-FAINT_ODDS = 40.0  # and of one that comes a third time
+REPEATED_ODDS = 12.0  # by how much the odds of a pulse rise that comes again just so
+FAINT_ODDS = 30.0  # and of one that comes a third time
 KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
+SURER = 0.75  # log odds more than it says, for what was looked at so closely
+CERTAIN_ODDS = 5.0  # times the threshold's: what has them need not be heard again,
+HOPELESS_ODDS = 50.0  # nor what is so many times too small
 REGULAR_SHARE = 0.25  # of what its sound says, for one that comes as a clock's do
 REGULAR_LEFT_DB = 9.0  # in the mean, over what is left of them: a motor's whine that wavers goes on
 SILENT_SHARE = 0.05  # of the half second before a pulse: if its tone sounded in more, it went on
@@ -33,6 +38,9 @@ class Ear(Protocol):
     def opinion(self, pulse: Pulse) -> Opinion | None:
         """What a pulse's own sound says of it."""
 
+    def again(self, pulse: Pulse) -> float:
+        """By how much likelier it is, in log odds, by what the network says of it once more."""
+
     def likeness(self, pulses: Sequence[Pulse]) -> float | None:
         """How much like an appliance's the sound of several is, all that it holds of their tone."""
 
@@ -43,15 +51,39 @@ def lowered(threshold: float, odds: float) -> float:
 
 
 class Belief:
-    """What it takes for pulses of one label that ended below its threshold."""
+    """What it takes for pulses of one label.
+
+    Without an `ear` those that reach its threshold are believed at once, and so is what goes on
+    for `LONGEST_S`; all others when they end.
+    """
 
     def __init__(self, threshold: float, ear: Ear | None) -> None:
+        self._threshold = threshold
         self._needed = odds_of(threshold)
         self._ear = ear
 
+    def holds_at_once(self, pulse: Pulse, earlier: Sequence[Pulse]) -> bool:
+        """Whether one that may still sound is believed already; `earlier` came before it.
+
+        By its score, if nobody will ask how it sounds.
+        """
+        asked = self._ear is not None and pulse.duration_s <= LONGEST_S
+        return pulse.peak_score >= self._threshold and not asked
+
+    def vouches(self, one: Pulse, other: Pulse) -> bool:
+        """Whether one of two that is believed says enough for the other."""
+        return have_same_pitch(one, other)
+
     def asked_of(self, pulse: Pulse) -> Pulse:
-        """The pulse with what its sound says."""
+        """The pulse with what its sound says, looked at, and heard again if that may matter."""
         said = None if self._ear is None else self._ear.opinion(pulse)
+        if self._ear is None or said is None:
+            return pulse
+        said = said._replace(log_odds=said.log_odds + SURER)
+        asked = msgspec.structs.replace(pulse, opinion=said)
+        if self._reaches(asked, 1 / CERTAIN_ODDS) or not self._reaches(asked, HOPELESS_ODDS):
+            return asked
+        said = said._replace(log_odds=said.log_odds + self._ear.again(pulse))
         return msgspec.structs.replace(pulse, opinion=said)
 
     def holds(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:

@@ -7,19 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.decide.counting import likeness, recounted, span_to_compare, span_to_count_in
-from beepwatch.decide.episodes import Episode
+from beepwatch.decide.episodes import ASKED_OF, Episode
 from beepwatch.decide.opinion import opinion, span_to_ask_of
 from beepwatch.decide.pulses import Opinion, Pulse
+from beepwatch.decide.rehearing import Network, log_odds_again, span_to_hear
 
 Span = tuple[float, float]  # seconds, on the clock of the pulses
 Cut = tuple[NDArray[np.int16], float]  # sound [samples], and when it begins, s
 
 
 class Hindsight(ABC):
-    """The same answers for every way of keeping sound: `cut` is all that these have to do."""
+    """The same answers for every way of keeping sound: `cut` is all that these have to do.
 
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
+    `network` hears pulses again.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._rate_hz = network.rate_hz
 
     @abstractmethod
     def cut(self, span: Span, pulse: Pulse) -> Cut | None:
@@ -29,6 +34,13 @@ class Hindsight(ABC):
         """What a pulse's sound says of it, as `decide/opinion.py` has it."""
         cut = self._cut(span_to_ask_of(pulse), pulse)
         return None if cut is None else opinion(pulse, cut[0], self._rate_hz, cut[1])
+
+    def again(self, pulse: Pulse) -> float:
+        """What the network says when it hears a pulse again, as `decide/rehearing.py` has it."""
+        cut = self._cut(span_to_hear(pulse, self._network), pulse)
+        if cut is None:
+            return 0.0
+        return log_odds_again(pulse, *cut, self._network, self._network.labels.index(ASKED_OF))
 
     def likeness(self, pulses: Sequence[Pulse]) -> float | None:
         """How much like an appliance's several pulses are, as `decide/counting.py` has it."""
@@ -45,11 +57,35 @@ class Hindsight(ABC):
 
 
 class WholeSound(Hindsight):
-    """A whole recording, int16 [samples], from whose beginning its pulses count."""
+    """A whole recording, int16 [samples], from whose beginning its pulses count.
 
-    def __init__(self, sound: NDArray[np.int16], rate_hz: int) -> None:
-        super().__init__(rate_hz)
+    It may be decided on many times, with other thresholds: what was said of a pulse is kept.
+    """
+
+    def __init__(self, sound: NDArray[np.int16], network: Network) -> None:
+        super().__init__(network)
         self._sound = sound
+        self._said: dict[Span, Opinion | None] = {}
+        self._again: dict[Span, float] = {}
+
+    @property
+    def sound(self) -> NDArray[np.int16]:
+        """[samples]."""
+        return self._sound
+
+    def opinion(self, pulse: Pulse) -> Opinion | None:
+        """The same of the same pulse."""
+        span = (pulse.onset_s, pulse.duration_s)
+        if span not in self._said:
+            self._said[span] = super().opinion(pulse)
+        return self._said[span]
+
+    def again(self, pulse: Pulse) -> float:
+        """The same of the same pulse."""
+        span = (pulse.onset_s, pulse.duration_s)
+        if span not in self._again:
+            self._again[span] = super().again(pulse)
+        return self._again[span]
 
     def cut(self, span: Span, pulse: Pulse) -> Cut | None:
         """All of it."""

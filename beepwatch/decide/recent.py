@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from beepwatch.decide.hindsight import Cut, Hindsight, Span
 from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.rehearing import Network
 
 # The longest episode, its margins, the pause that ends it, a stretch of 28 s, what is read ahead.
 KEPT_S = 80.0
@@ -18,8 +19,8 @@ class RecentSound(Hindsight):
     Times are in seconds from the recording's beginning.
     """
 
-    def __init__(self, rate_hz: int) -> None:
-        super().__init__(rate_hz)
+    def __init__(self, network: Network) -> None:
+        super().__init__(network)
         self._blocks: deque[NDArray[np.int16]] = deque()
         self._ahead: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
         self._start = 0  # the first block's first sample's place in the recording

@@ -66,7 +66,7 @@ class StreamAnswers(msgspec.Struct, frozen=True, kw_only=True):
     pitch_hz: NDArray[np.float32]  # [frames, tones]
     frame_s: float
     rate_hz: int
-    pcm: NDArray[np.int16] | None = None  # [samples]; without it pulses are as frames tell them
+    ear: WholeSound | None = None  # without it pulses are as frames tell them
 
 
 class EpisodeEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +170,7 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
 def episodes(answers: StreamAnswers, threshold: float) -> list[Heard]:
     """What the daemon's own state machine makes of a stream's frames."""
     label = "beep"
-    ear = None if answers.pcm is None else WholeSound(answers.pcm, answers.rate_hz)
+    ear = answers.ear
     tracker = EpisodeTracker({label: threshold}, context_s=0.0, ear=ear)
     block = max(round(BLOCK_S / answers.frame_s), 1)
     changes = []
@@ -213,7 +213,7 @@ def score(engine: Engine, pcm: NDArray[np.int16]) -> StreamAnswers:
         pitch_hz=np.concatenate([part.pitch_hz for part in parts]),
         frame_s=engine.frame_s,
         rate_hz=engine.rate_hz,
-        pcm=pcm,
+        ear=WholeSound(pcm, engine),
     )
 
 

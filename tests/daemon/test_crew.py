@@ -90,7 +90,7 @@ def test_stretches_find_what_the_daemons_overlapping_windows_find(
     engine: Engine, bundle: Bundle
 ) -> None:
     """The same episodes; times to 0.1 ms, scores to 1e-4, for both are rounded to so much."""
-    ear = WholeSound(EVENING, RATE_HZ)
+    ear = WholeSound(EVENING, engine)
     tracker = EpisodeTracker(bundle.info.thresholds, context_s=engine.context_s, ear=ear)
     changes = [
         change for scores in overlapping_scores(engine, EVENING) for change in tracker.hear(scores)

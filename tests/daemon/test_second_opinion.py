@@ -43,7 +43,7 @@ def test_the_sound_tells_of_beeps_that_frames_alone_do_not(
     engine: Engine, pcm: NDArray[np.int16]
 ) -> None:
     answers = score(engine, pcm)
-    alone = episodes(msgspec.structs.replace(answers, pcm=None), THRESHOLD)
+    alone = episodes(msgspec.structs.replace(answers, ear=None), THRESHOLD)
     asked = episodes(answers, THRESHOLD)
     assert len(alone) + 3 <= len(asked) <= len(SINGLES_S)
     true = [((at_s, at_s + 0.6),) for at_s in SINGLES_S.tolist()]

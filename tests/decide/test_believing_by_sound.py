@@ -6,16 +6,20 @@ from collections.abc import Sequence
 import pytest
 
 from beepwatch.decide.believing import (
+    CERTAIN_ODDS,
     FAINT_ODDS,
+    HOPELESS_ODDS,
     KNOWN_ODDS,
     LEAST_LIKENESS,
     REGULAR_LEFT_DB,
     REGULAR_SHARE,
     REPEATED_ODDS,
     SILENT_SHARE,
+    SURER,
     lowered,
 )
-from beepwatch.decide.episodes import Episode, EpisodeTracker
+from beepwatch.decide.episodes import Counted, Episode, EpisodeTracker
+from beepwatch.decide.opinion import LONGEST_S
 from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from tests.decide.streams import FRAME_S, START_S, episodes, scores
 
@@ -33,7 +37,11 @@ class Said:
         left_db: float = 0.0,
         before: Sequence[float] = (0.0,),
         likeness: float | None = None,
+        again: float = 0.0,
     ) -> None:
+        """`log_odds` with what being asked at all adds."""
+        self.heard_again: list[Pulse] = []
+        self._again = again
         self.asked_of: list[Pulse] = []
         self.compared: list[int] = []  # so many pulses
         self._log_odds, self._left_db = log_odds, left_db
@@ -45,7 +53,11 @@ class Said:
         if self._log_odds is None:
             return None
         before = self._before[min(len(self.asked_of), len(self._before)) - 1]
-        return Opinion(self._log_odds, self._left_db, before)
+        return Opinion(self._log_odds - SURER, self._left_db, before)
+
+    def again(self, pulse: Pulse) -> float:
+        self.heard_again.append(pulse)
+        return self._again
 
     def likeness(self, pulses: Sequence[Pulse]) -> float | None:
         self.compared.append(len(pulses))
@@ -82,8 +94,8 @@ def test_an_opinion_adds_to_the_log_odds() -> None:
 def test_two_alike_are_not_believed_if_they_sound_like_no_beep() -> None:
     pair = (50, 5, 0.2), (70, 5, 0.2)
     assert len(heard(*pair, said=Said(None))) == 1
-    assert len(heard(*pair, said=Said(-1.0))) == 1
-    assert heard(*pair, said=Said(-3.5)) == []
+    assert len(heard(*pair, said=Said(-0.3))) == 1
+    assert heard(*pair, said=Said(-2.5)) == []
 
 
 def test_three_faint_ones_are_believed_and_two_are_not() -> None:
@@ -154,9 +166,45 @@ def test_what_reaches_the_threshold_by_its_sound_needs_no_likeness() -> None:
     assert said.compared == []
 
 
-def test_what_reaches_the_threshold_is_believed_before_it_ends_whatever_its_sound() -> None:
+def test_what_reaches_the_threshold_is_believed_when_its_sound_does_not_say_otherwise() -> None:
+    assert len(heard((50, 5, 0.6), said=Said(0.0))) == 1
+    assert heard((50, 5, 0.6), said=Said(-9.0)) == []
+
+
+def test_what_is_heard_again_adds_to_the_log_odds() -> None:
+    assert heard((50, 5, 0.6), said=Said(0.0, again=-0.5)) == []
+    assert len(heard((50, 5, 0.45), said=Said(0.0, again=0.5))) == 1
+
+
+@pytest.mark.parametrize(
+    ("odds", "again"),
+    [(1.1 * CERTAIN_ODDS, 0), (0.9 * CERTAIN_ODDS, 1), (1.1 / HOPELESS_ODDS, 1),
+     (0.9 / HOPELESS_ODDS, 0)],
+)  # fmt: skip
+def test_what_is_certain_or_hopeless_is_not_heard_again(odds: float, again: int) -> None:
+    """At a threshold of 0.5, which are even odds."""
+    said = Said(math.log(odds))
+    heard((50, 5, 0.5), said=said)
+    assert len(said.heard_again) == again
+
+
+def test_what_reaches_the_threshold_is_asked_of_when_it_ends_and_not_before() -> None:
+    said = Said(0.0)
+    tracker = EpisodeTracker({"beep": 0.5}, context_s=0.0, ear=said)
+    assert tracker.hear(scores([0.0] * 20 + [0.9] * 20, 0)) == []
+    assert said.asked_of == []
+    (told,) = tracker.hear(scores([0.0] * 5, 40))
+    assert isinstance(told, Counted)
+    assert told.at_s == pytest.approx(START_S + 40 * FRAME_S, abs=FRAME_S)
+
+
+def test_a_tone_that_goes_on_is_believed_by_its_score_alone() -> None:
+    """A smoke alarm need not be over to be told."""
     said = Said(-9.0)
-    assert len(heard((50, 5, 0.6), said=said)) == 1
+    tracker = EpisodeTracker({"beep": 0.5}, context_s=0.0, ear=said)
+    frames = round(LONGEST_S / FRAME_S) + 5
+    (told,) = tracker.hear(scores([0.0] * 20 + [0.9] * frames, 0))
+    assert isinstance(told, Counted)
     assert said.asked_of == []
 
 

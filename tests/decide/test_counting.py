@@ -15,6 +15,7 @@ from beepwatch.decide.counting import LONGEST_S, likeness, recounted, span_to_co
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.recent import KEPT_S, RecentSound
+from tests.decide.streams import Deaf
 
 RATE_HZ = 16_000
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -254,7 +255,7 @@ def test_any_even_row_at_10_db_however_loud_and_whatever_was_lost(
 @given(cuts=st.lists(st.integers(1, len(HISS) - 1), max_size=30), before_s=st.integers(0, 80))
 def test_how_the_sound_arrives_does_not_matter(cuts: list[int], before_s: int) -> None:
     """And what came before it is forgotten, but not the place of what follows."""
-    recent = RecentSound(RATE_HZ)
+    recent = RecentSound(Deaf())
     for _ in range(before_s):
         recent.add(np.ones(RATE_HZ, np.int16))
     pcm = in_noise(tones(SIX), 10)
@@ -265,7 +266,7 @@ def test_how_the_sound_arrives_does_not_matter(cuts: list[int], before_s: int) -
 
 
 def test_what_has_been_forgotten_cannot_be_counted() -> None:
-    recent = RecentSound(RATE_HZ)
+    recent = RecentSound(Deaf())
     recent.add(in_noise(tones(SIX), 10))
     for _ in range(round(KEPT_S) + 1):
         recent.add(np.ones(RATE_HZ, np.int16))
@@ -305,13 +306,13 @@ def test_without_all_of_their_sound_pulses_have_no_likeness() -> None:
     sound = in_noise(tones(spans), 20)
     assert likeness(told(spans).pulses, sound[round(3.1 * RATE_HZ) :], RATE_HZ, 3.1) is None
     assert likeness(told(spans).pulses, sound[: round(3.85 * RATE_HZ)], RATE_HZ, 0.0) is None
-    assert RecentSound(RATE_HZ).likeness(told(spans).pulses) is None
+    assert RecentSound(Deaf()).likeness(told(spans).pulses) is None
 
 
 def test_a_recording_that_goes_by_in_pieces_tells_the_same_likeness() -> None:
     spans = row(3, 0.1, 0.3)
     sound = in_noise(tones(spans), 6)
-    recent = RecentSound(RATE_HZ)
+    recent = RecentSound(Deaf())
     for piece in np.array_split(sound, 9):
         recent.add(piece)
     assert recent.likeness(told(spans).pulses) == likeness(told(spans).pulses, sound, RATE_HZ, 0.0)

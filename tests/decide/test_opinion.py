@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from beepwatch.decide.hindsight import WholeSound
 from beepwatch.decide.opinion import (
     LONGEST_S,
     MOST,
@@ -20,6 +21,7 @@ from beepwatch.decide.opinion import (
 )
 from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.recent import KEPT_S, RecentSound
+from tests.decide.streams import Deaf
 
 RATE_HZ = 16_000
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -197,7 +199,7 @@ def test_what_lasts_longer_than_any_beep_is_not_asked_of() -> None:
     long = pulse(2.0, 2.0 + LONGEST_S + 0.1)
     assert span_to_ask_of(long) is None
     assert opinion(long, in_hiss(BUZZER), RATE_HZ, 0.0) is None
-    assert RecentSound(RATE_HZ).opinion(long) is None
+    assert RecentSound(Deaf()).opinion(long) is None
 
 
 def test_a_tone_that_goes_on_is_not_taken_for_a_beep_that_is_over() -> None:
@@ -255,7 +257,7 @@ def test_of_what_sounds_only_for_a_moment_beside_the_pulse_there_is_no_opinion()
 
 
 def test_nothing_was_heard_yet() -> None:
-    assert RecentSound(RATE_HZ).opinion(pulse()) is None
+    assert RecentSound(Deaf()).opinion(pulse()) is None
 
 
 def test_the_opinion_is_the_same_wherever_the_sound_begins() -> None:
@@ -273,22 +275,22 @@ def test_the_opinion_is_the_same_wherever_the_sound_begins() -> None:
 def test_the_opinion_is_the_same_however_the_recording_is_cut(cuts: list[int], ahead: int) -> None:
     """Asked as soon as its last sample is there, with what is known of the sound after it."""
     sound = in_hiss(BIRD, 0.1)
-    recent = RecentSound(RATE_HZ)
+    recent = RecentSound(Deaf())
     edges = [0, *sorted(set(cuts)), len(sound)]
     said = None
     for start, end in itertools.pairwise(edges):
         recent.add(sound[start:end], ahead=sound[end : end + ahead])
         if said is None and end >= OFFSET_S * RATE_HZ:
             said = recent.opinion(pulse())
-    assert said == opinion(pulse(), sound, RATE_HZ, 0.0)
+    assert said == WholeSound(sound, Deaf()).opinion(pulse())
 
 
 def test_old_sound_is_let_go() -> None:
     """Stretch after stretch; what is older than is kept has no opinion any more."""
-    recent = RecentSound(RATE_HZ)
+    recent = RecentSound(Deaf())
     sound = in_hiss(BUZZER)
     recent.add(sound)
-    assert recent.opinion(pulse()) == opinion(pulse(), sound, RATE_HZ, 0.0)
+    assert recent.opinion(pulse()) == WholeSound(sound, Deaf()).opinion(pulse())
     for _ in range(round(KEPT_S / SECONDS) + 2):
         recent.add(sound)
     assert recent.opinion(pulse()) is None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from beepwatch.capture.files import decode
 from beepwatch.classify.engines import Answers, Engine
 from beepwatch.classify.heads import EMBEDDING
-from beepwatch.classify.taught import TaughtEngine
+from beepwatch.classify.taught import TaughtEngine, untaught
 from beepwatch.decide.believing import lowered
 from beepwatch.decide.episodes import Closed, Episode, EpisodeTracker
 from beepwatch.decide.hindsight import WholeSound
@@ -59,8 +59,10 @@ def episodes(
     Without `pcm`, its sound, only what the network is sure of.
     """
     named = engine.named(answers)
-    ear = None if pcm is None else WholeSound(pcm, engine.rate_hz)
-    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, ear=ear)
+    ear = None if pcm is None else WholeSound(pcm, untaught(engine))
+    tracker = EpisodeTracker(
+        {label: engine.thresholds[label]}, context_s=0.0, rhythms=engine.rhythms, ear=ear
+    )
     block = max(round(BLOCK_S / engine.frame_s), 1)
     column = engine.labels.index(label)
     changes = []

@@ -13,10 +13,11 @@ from beepwatch.classify import examples as recordings
 from beepwatch.classify.bundle import Bundle
 from beepwatch.classify.engines import Engine
 from beepwatch.classify.heads import Head, name_problem
+from beepwatch.classify.parcels import Parcel
 from beepwatch.classify.shelf import Shelf
 from beepwatch.errors import BeepwatchError, ConfigurationError, ModelError
 from beepwatch.train.teaching.disguise import Sound
-from beepwatch.train.teaching.examples import Example, find_example
+from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example
 from beepwatch.train.teaching.fitting import MOST_EXAMPLES, Shelved, Taught, taken_for, teach
 from beepwatch.train.teaching.negatives import Bank, read_bank
 from beepwatch.wording import counted
@@ -57,10 +58,46 @@ class School:
             if self._shelf.digests() == there:  # or somebody has taught something meanwhile
                 break
         self._shelf.put(taught.head, now, [example.pcm for example in taught.examples])
-        for head in again:
-            self._shelf.put(head, now)
-            self._say(f"{head.name} was taught again, to tell it from {name}.")
+        self._put_again(again, name, now)
         return taught
+
+    def take_in(self, parcel: Parcel, now: datetime) -> Head:
+        """Put a sound on the shelf that somebody else has taught the same network.
+
+        As it is, unless it would take for its own what is there already: then it is taught anew
+        from its examples. What would take it is taught again, as by `learn`. Raises as that does,
+        and ModelError for examples that are damaged; nothing has changed then.
+        """
+        name = parcel.head.name
+        newcomer = Shelved(name=name, examples=tuple(self._unpacked(parcel)))
+        while True:
+            there = self._shelf.digests()
+            others = self.others(name)
+            taken = [one.name for one in others if taken_for(parcel.head, one, self.engine)]
+            if taken:
+                head = self.learn(name, newcomer.examples, now).head
+                self._say(f"{name} was taught again, to tell it from {' and '.join(taken)}.")
+                return head
+            again = self._told_from(newcomer, others, self.bank(), self.room())
+            if self._shelf.digests() == there:
+                break
+        self._shelf.put_files(parcel.head, now, parcel.files)
+        self._put_again(again, name, now)
+        return parcel.head
+
+    def taught_anew(self, parcel: Parcel, now: datetime) -> Head:
+        """Teach what somebody else has taught another network. Raises as `take_in` does."""
+        return self.learn(parcel.head.name, self._unpacked(parcel), now).head
+
+    def _unpacked(self, parcel: Parcel) -> list[Example]:
+        name = parcel.head.name
+        found = [
+            find_example(f"an example of {name}", recordings.decode(content), self.engine)
+            for content in parcel.files[:MOST_EXAMPLES]
+        ]
+        if not found:
+            raise NoBeepFound(f"{name} came without examples.")
+        return without_copies(found)
 
     def _compared(self, name: str, examples: Sequence[Example]) -> tuple[Taught, list[Head]]:
         """The sound, and the other heads that have to be others for it."""
@@ -68,6 +105,12 @@ class School:
         others = self.others(name)
         taught = teach(name, examples, self.engine, bank=bank, others=others, room=room)
         newcomer = Shelved(name=name, examples=taught.examples)
+        return taught, self._told_from(newcomer, others, bank, room)
+
+    def _told_from(
+        self, newcomer: Shelved, others: Sequence[Shelved], bank: Bank | None, room: Sound | None
+    ) -> list[Head]:
+        """Other heads for those of the others that would take a newcomer for their own."""
         again: list[Head] = []
         for other in others:
             if taken_for(self._shelf.head(other.name), newcomer, self.engine):
@@ -76,7 +119,12 @@ class School:
                     other.name, other.examples, self.engine, bank=bank, others=rest, room=room
                 )
                 again.append(once_more.head)
-        return taught, again
+        return again
+
+    def _put_again(self, again: Sequence[Head], name: str, now: datetime) -> None:
+        for head in again:
+            self._shelf.put(head, now)
+            self._say(f"{head.name} was taught again, to tell it from {name}.")
 
     def room(self) -> Sound | None:
         """The room's own background, if it was recorded and can be used."""
