@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.portraits import portrait
-from beepwatch.classify.spectra import RATE_HZ, spectrum
+from beepwatch.classify.spectra import MEDIAN, RATE_HZ, spectrum
 from beepwatch.train import augment
 
 Sound = NDArray[np.float32]
@@ -35,8 +35,13 @@ def plain(window: Sound) -> Features:
 
 
 def quartiles(window: Sound) -> Features:
-    """What ships, of full scale 1."""
+    """What ships, of full scale 1: for strangeness."""
     return spectrum(augment.to_int16(window))
+
+
+def medians(window: Sound) -> Features:
+    """The same for faults."""
+    return spectrum(augment.to_int16(window), MEDIAN)
 
 
 def portrayed(window: Sound) -> Features:

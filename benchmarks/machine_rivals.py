@@ -36,6 +36,7 @@ Scoring = tuple[Way, Callable[[Floats], Floats]]
 Naming = tuple[Way, Callable[[Floats], list[str]]]
 _RECIPES = Path(__file__).parents[1] / "models" / "machine"
 _JUDGED_AT_ONCE = 128  # windows
+_WITH_ROOM = 3  # times fewer epochs, of several times as many windows: each is another anyway
 _LEAST = 1e-6
 
 
@@ -155,17 +156,18 @@ def strangeness(network: Autoencoder, normal: Floats, kind: Score) -> Callable[[
     return lambda more: np.square(errors_of(network, more) @ whitening).mean(axis=(1, 2))
 
 
-def autoencoders(made: Made, with_rooms: Sequence[bool] = (False, True)) -> dict[str, Scoring]:
+def autoencoders(
+    made: Made, with_rooms: Sequence[bool] = (False, True)
+) -> Iterator[tuple[str, Scoring]]:
     """Both, by both scores, learned from normal sound alone and with household sound over it."""
-    ways: dict[str, Scoring] = {}
     for name, plan, features in (("MIMII", MIMII, logmel_64), ("DCASE", DCASE, logmel_128)):
         for with_room in with_rooms:
             rows, _ = made(features, with_room)
-            network = learn_autoencoder(rows, plan)
+            epochs = plan.epochs // (_WITH_ROOM if with_room else 1)
+            network = learn_autoencoder(rows, plan, epochs=epochs)
             for kind in KINDS:
                 way = f"{name} AE, {kind}{', room' if with_room else ''}"
-                ways[way] = (features, strangeness(network, rows, kind))
-    return ways
+                yield way, (features, strangeness(network, rows, kind))
 
 
 # Faults
@@ -208,16 +210,17 @@ def learn_names(
     return told
 
 
-def networks(made: Made, labels: Callable[[Sequence[str]], list[str]]) -> dict[str, Naming]:
+def networks(
+    made: Made, labels: Callable[[Sequence[str]], list[str]]
+) -> Iterator[tuple[str, Naming]]:
     """Both, learned from the windows alone and with household sound over them."""
-    ways: dict[str, Naming] = {}
     for with_room in (False, True):
         rows, told = made(logmel_64, with_room)
         for name, recipe in (("CNN", "reference.toml"), ("residual", "recipe.toml")):
             plan = read_classifier_recipe(_RECIPES / recipe)
-            tell = learn_names(rows, labels(told), plan)
-            ways[f"{name}{', room' if with_room else ''}"] = (logmel_64, tell)
-    return ways
+            epochs = plan.training.epochs // (_WITH_ROOM if with_room else 1)
+            tell = learn_names(rows, labels(told), plan, epochs=epochs)
+            yield f"{name}{', room' if with_room else ''}", (logmel_64, tell)
 
 
 def _batches(count: int, size: int) -> Iterator[Tensor]:

@@ -1,25 +1,27 @@
 """Telling a failing machine from a sound one, and its faults apart, beside what is tried first.
 
-    python -m benchmarks.machines --data DIR [--rivals] [--choosing] [--write-bank FILE]
+    python -m benchmarks.machines --data DIR [--rivals] [--choosing] [--write-banks DIR]
 
 The machine is a quadcopter: flights of mission `square` are learned from, those of `f8` judged, in
 windows of 3 s, 1.5 s apart. Over them lie household recordings of the test split at an SNR that is
 the ratio of the RMS of the window and of what is laid over it. "plain" is the mean and deviation of
 64 log-mel bands with a Mahalanobis distance or a logistic regression, as any engineer tries first;
 "plain, room" learns from the same with household sound of the train split mixed in (and, for the
-faults, by linear discriminants, as what ships does); "quartiles" is what ships. --rivals adds the
-networks of `benchmarks/machine_rivals.py`, trained from the same windows, without and with the same
-household mixed in: tens of minutes. With --choosing,
-`f8` and the test split are not touched: a third of the flights of `square`, or a direction, are
-held back instead, under household recordings of the dev split.
+faults, by linear discriminants, as what ships does); "quartiles" and "medians" are what ships, and
+for strangeness, of the same numbers, Gaussian mixtures and the distance of the nearest. --rivals
+adds the networks of `benchmarks/machine_rivals.py`, trained from the same windows, without and with
+the same household mixed in: tens of minutes. With --choosing, `f8` and the test split are not
+touched: a third of the flights of `square`, or a direction, are held back instead, under household
+recordings of the dev split.
 """
 
 import argparse
 import re
 import resource
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +30,8 @@ from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -35,13 +39,13 @@ from beepwatch.classify.condition import Listener
 from beepwatch.classify.faults import Diagnostician
 from beepwatch.classify.novelties import Attention
 from beepwatch.classify.portraits import portrait
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, coarse
 from beepwatch.train import augment
 from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
 from beepwatch.train.machines import household
-from beepwatch.train.machines.learning import learn_normal
+from beepwatch.train.machines.learning import heard_in_a_room, learn_normal
 from beepwatch.train.machines.naming import learn_faults
-from benchmarks.machine_features import Features, Sound, plain, portrayed, quartiles
+from benchmarks.machine_features import Features, Sound, medians, plain, portrayed, quartiles
 
 SNRS_DB = (None, 10.0, 0.0, -6.0)
 NORMAL_S = 300.0  # that is learned from
@@ -51,6 +55,8 @@ MIXED_DB = (-9.0, 14.0)
 COPIES = 8
 SEED = 7
 INTACT = "0000"
+PARTS, RIDGE = (2, 8), 0.2  # of Gaussian mixtures; of their covariances, as much as ships
+NEIGHBOURS = (1, 20)
 
 Scoring = tuple[Callable[[Sound], Features], Callable[[Features], Features]]
 Naming = tuple[Callable[[Sound], Features], Callable[[Features], list[str]]]
@@ -80,12 +86,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--choosing", action="store_true")
     parser.add_argument("--rivals", action="store_true")
-    parser.add_argument("--write-bank", type=Path)
+    parser.add_argument("--write-banks", type=Path)
     arguments = parser.parse_args()
     recordings = read_manifest(arguments.data)
-    if arguments.write_bank:
+    if arguments.write_banks:
         wanted = choose(recordings, "train", ["household"], redistributable_only=True)
-        household.write(arguments.write_bank, sounds(arguments.data, wanted))
+        household.write(arguments.write_banks, sounds(arguments.data, wanted))
         return
     flown = flights(arguments.data, recordings)
     split = "dev" if arguments.choosing else "test"
@@ -103,9 +109,8 @@ def main() -> None:
     print("accuracy / macro F1")
     for name, task in (("", faults), ("other direction, ", direction)):
         for five, classes in ((True, "five"), (False, "sixteen")):
-            report_faults(f"{name}{classes}", task, over, room, five=five, rivals=arguments.rivals)
-    if not arguments.choosing:
-        report_clips(arguments.data, recordings, rivals=arguments.rivals)
+            rivals = arguments.rivals and (five or task is faults)  # there is a goal for
+            report_faults(f"{name}{classes}", task, over, room, five=five, rivals=rivals)
     report_cost(faults)
 
 
@@ -223,19 +228,22 @@ def report_normal(
     noisy, _ = of(known, plain, LEARNING_HOP_S, others=room, copies=COPIES)
     learned = Listener(learn_normal("propellers", of(known, portrayed, LEARNING_HOP_S)[0]))
     ways: dict[str, Scoring] = {
-        "plain": (plain, _mahalanobis(alone)),
-        "plain, room": (plain, _mahalanobis(noisy)),
-        "quartiles": (quartiles, partial(_from_nearest, learned)),
+        "plain": (plain, mahalanobis(alone)),
+        "plain, room": (plain, mahalanobis(noisy)),
+        "quartiles": (quartiles, partial(from_nearest, learned)),
+        **_others_of_the_same(of(known, quartiles, LEARNING_HOP_S)[0]),
     }
+    others: Iterator[tuple[str, Scoring]] = iter(())
     if rivals:
         from benchmarks import machine_rivals  # which needs torch
 
-        ways |= machine_rivals.autoencoders(_maker(known, room))
+        others = machine_rivals.autoencoders(_maker(known, room))
     print(f"normal sound: {len(known)} flights, {len(learned.normal.states)} operating states")
-    for name, (features, score) in ways.items():
+    heard = cache(lambda features, snr_db: of(task.judged, features, others=over, snr_db=snr_db))
+    for name, (features, score) in chain(ways.items(), others):
         cells = []
         for snr_db in SNRS_DB:
-            rows, blades = of(task.judged, features, others=over, snr_db=snr_db)
+            rows, blades = heard(features, snr_db)
             broken = [blade != INTACT for blade in blades]
             scores = score(rows)
             cells.append(
@@ -245,10 +253,37 @@ def report_normal(
         print(f"  {name:28}", *cells, sep="  ", flush=True)
 
 
-def _mahalanobis(rows: Features) -> Callable[[Features], Features]:
+def mahalanobis(rows: Features) -> Callable[[Features], Features]:
+    """Distance from what was learned from, by a shrunken covariance."""
     scaler = StandardScaler().fit(rows)
     covariance = LedoitWolf().fit(scaler.transform(rows))
     return lambda more: covariance.mahalanobis(scaler.transform(more))
+
+
+def _others_of_the_same(spectra: Features) -> dict[str, Scoring]:
+    """What else could have been learned from the very numbers whose distance ships."""
+    rows = heard_in_a_room(np.random.default_rng(SEED), spectra, household.read_household())
+    scaler = StandardScaler().fit(rows)
+    even = scaler.transform(rows)
+    ways: dict[str, Scoring] = {}
+    for parts in PARTS:
+        for kind in ("diag", "tied", "full"):
+            mixture = GaussianMixture(
+                parts, covariance_type=kind, reg_covar=RIDGE, random_state=SEED
+            ).fit(even)
+            ways[f"quartiles, {parts} {kind}"] = (quartiles, _unlikely(scaler, mixture))
+    for count in NEIGHBOURS:
+        near = NearestNeighbors(n_neighbors=count).fit(even)
+        ways[f"quartiles, {count}-nearest"] = (quartiles, _far(scaler, near))
+    return ways
+
+
+def _unlikely(scaler: StandardScaler, mixture: GaussianMixture) -> Callable[[Features], Features]:
+    return lambda more: -mixture.score_samples(scaler.transform(coarse(more)))
+
+
+def _far(scaler: StandardScaler, near: NearestNeighbors) -> Callable[[Features], Features]:
+    return lambda more: near.kneighbors(scaler.transform(coarse(more)))[0].mean(axis=1)
 
 
 def report_faults(
@@ -267,21 +302,23 @@ def report_faults(
 
     alone, alone_blades = of(task.known, plain)
     noisy, noisy_blades = of(task.known, plain, LEARNING_HOP_S, others=room, copies=COPIES)
-    rows, blades = of(task.known, quartiles, LEARNING_HOP_S)
+    rows, blades = of(task.known, medians, LEARNING_HOP_S)
     doctor = Diagnostician(learn_faults("propellers", rows, blades))
     ways: dict[str, Naming] = {
         "plain": (plain, _logistic(alone, labels(alone_blades))),
         "plain, room": (plain, _discriminants(noisy, labels(noisy_blades))),
-        "quartiles": (quartiles, lambda more: _told(doctor, more, labels)),
+        "medians": (medians, lambda more: _told(doctor, more, labels)),
     }
+    others: Iterator[tuple[str, Naming]] = iter(())
     if rivals:
         from benchmarks import machine_rivals  # which needs torch
 
-        ways |= machine_rivals.networks(_maker(task.known, room), labels)
-    for way, (features, tell) in ways.items():
+        others = machine_rivals.networks(_maker(task.known, room), labels)
+    heard = cache(lambda features, snr_db: of(task.judged, features, others=over, snr_db=snr_db))
+    for way, (features, tell) in chain(ways.items(), others):
         cells = []
         for snr_db in SNRS_DB:
-            rows, blades = of(task.judged, features, others=over, snr_db=snr_db)
+            rows, blades = heard(features, snr_db)
             truth, told = labels(blades), tell(rows)
             right = np.mean([a == b for a, b in zip(truth, told, strict=True)])
             cells.append(f"{right:.3f} / {f1_score(truth, told, average='macro'):.3f}")
@@ -310,47 +347,8 @@ def _told(
     return [names[index] for index in likeliest]
 
 
-def report_clips(data: Path, recordings: Sequence[Recording], *, rivals: bool) -> None:
-    """The few clips of DCASE 2020 (five minutes are learned from) and of a pump of MIMII (10 s)."""
-    for name, part, learned_from, hop_s in (
-        ("DCASE", "Zyy438", 30, HOP_S),
-        ("MIMII pump", "mimii_pump", 1, HOP_S / 6),
-    ):
-        of_set = [one for one in recordings if part in one.path]
-        normal = [one for one in of_set if one.category == "machine_normal"]
-        broken = [one for one in of_set if one.category == "machine_abnormal"]
-        held_back = normal[learned_from:]
-        print(f"{name}: {len(held_back)} normal clips and {len(broken)} abnormal; AUC / pAUC")
-        known, well, ill = (
-            [w for one in clips for w in cut(read_sound(data / one.path, RATE_HZ), hop_s)]
-            for clips in (normal[:learned_from], held_back, broken)
-        )
-        _report_windows(known, well, ill, rivals=rivals)
-
-
-def _report_windows(
-    known: Sequence[Sound], well: Sequence[Sound], ill: Sequence[Sound], *, rivals: bool
-) -> None:
-    def alone(features: Callable[[Sound], Features]) -> Features:
-        return np.stack([features(window) for window in known])
-
-    learned = Listener(learn_normal("clips", alone(portrayed)))
-    ways: dict[str, Scoring] = {
-        "plain": (plain, _mahalanobis(alone(plain))),
-        "quartiles": (quartiles, partial(_from_nearest, learned)),
-    }
-    if rivals:
-        from benchmarks import machine_rivals  # which needs torch
-
-        ways |= machine_rivals.autoencoders(lambda features, _: (alone(features), []), [False])
-    truth = [False] * len(well) + [True] * len(ill)
-    for way, (features, score) in ways.items():
-        scores = score(np.stack([features(window) for window in (*well, *ill)]))
-        area, part = (roc_auc_score(truth, scores, max_fpr=most) for most in (None, 0.1))
-        print(f"  {way:28}{area:.3f} / {part:.3f}", flush=True)
-
-
-def _from_nearest(learned: Listener, spectra: Features) -> Features:
+def from_nearest(learned: Listener, spectra: Features) -> Features:
+    """What ships, of spectra [windows, BANDS]: [windows]."""
     return np.asarray(learned.distances(spectra).min(axis=1))
 
 

@@ -1,6 +1,5 @@
 """`beepwatch teach NAME FILES…` and `--listen`: the real verb, on a real shelf."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,7 +7,6 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import typer
@@ -21,7 +19,7 @@ from beepwatch.cli import run_command_line
 from beepwatch.train.teaching import fitting, lessons
 from beepwatch.train.teaching.examples import Example, NoBeepFound, find_example, heard
 from beepwatch.train.teaching.fitting import Shelved, Taught
-from tests.classify.pitched import pitched, tone
+from tests.classify.pitched import pitched
 from tests.train.beeper import RATE_HZ, beeping, shipped
 
 WITHOUT_EXTRAS = """
@@ -286,19 +284,6 @@ def test_a_sound_that_is_taught_meanwhile_is_compared_with(
     assert run_command_line(["teach", "washer", wav(tmp_path / "a", beeping(2_960))]) == 0
     assert rivals == [[], ["dryer"]]
     assert list(shelf.digests()) == ["dryer", "washer"]
-
-
-def test_a_scan_waits_for_the_rhythm_as_well(
-    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One pulse alone is nobody's; two are a washer's."""
-    shelf.put(msgspec.structs.replace(pitched("washer", 2_000.0), rhythm_s=(0.6,)), NOW)
-    for number, lengths_s in enumerate([(0.2,), (0.2, 0.2)]):
-        file = wav(tmp_path / f"{number}.wav", tone(2_000, lengths_s))
-        assert run_command_line(["scan", file, "--json"]) == 0
-    (told,) = capsys.readouterr().out.splitlines()
-    assert json.loads(told)["label"] == "washer"
-    assert json.loads(told)["pulses"] == 2
 
 
 def test_examples_that_are_gone_or_closed_keep_nobody_from_teaching_another(

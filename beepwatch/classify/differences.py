@@ -17,7 +17,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     most: Difference
     db: Floats  # [BANDS], more than normal
-    spectra: Floats  # [windows, BANDS], of the windows that it is taken from
+    spectra: Floats  # [windows, BANDS], typical ones, of the windows that it is taken from
 
 
 def change_of(listener: Listener, windows: Sequence[Seen]) -> Change:
@@ -28,13 +28,12 @@ def change_of(listener: Listener, windows: Sequence[Seen]) -> Change:
     state = int(np.bincount([one.state for one in windows]).argmax())
     least = float(np.median([one.strangeness for one in windows]))
     chosen = [one for one in windows if one.state == state and one.strangeness >= least] or windows
-    spectra = np.stack([one.spectrum for one in chosen])
-    middle = np.median(spectra, axis=0)
+    middle = np.median(np.stack([one.spectrum for one in chosen]), axis=0)
     normal = unpacked(listener.normal.states[state].alone)
     return Change(
         most=_new(chosen) or listener.difference(middle, state),
         db=np.asarray((middle - normal) * DB, dtype=np.float32),
-        spectra=spectra,
+        spectra=np.stack([one.typical for one in chosen]),
     )
 
 

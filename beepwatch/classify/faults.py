@@ -1,7 +1,8 @@
-"""Which known fault a machine has: a linear rule over its steady spectrum.
+"""Which known fault a machine has: linear rules over its typical spectrum.
 
-Learned by `train/machines/naming.py`. Measured beside a net it is as good on what is here, and is
-one product of a matrix and a vector.
+Learned by `train/machines/naming.py`. What tells faults apart in a quiet room is another thing than
+in a loud one, so there is a rule for each loudness of the room, and one that tells how loud it is;
+they count by how likely that is.
 """
 
 import re
@@ -15,24 +16,36 @@ from beepwatch.classify.spectra import BANDS, Floats
 from beepwatch.errors import ModelError
 from beepwatch.validation import shortened
 
-FORMAT = 1
+FORMAT = 2  # the first had one rule, over steady spectra
 MOST_LABELS = 200
 NORMAL = "normal"  # the label of recordings in which the machine is well
 LIKELY = 0.5  # more than all other labels together
+MOST_ROOMS = 8
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,80}")
 MOST_BYTES = 4_000_000
 _LARGEST = 1e6
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What tells kinds of spectra apart. Arrays are float32, little-endian."""
+
+    weights: bytes  # [kinds, BANDS]
+    biases: bytes  # [kinds]
+
+
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What tells the classes of one machine apart. Arrays are float32, little-endian."""
+    """What tells the classes of one machine apart."""
 
     format: int = FORMAT
     name: str
     labels: tuple[str, ...]
-    weights: bytes  # [labels, BANDS]
-    biases: bytes  # [labels]
+    rules: tuple[Rule, ...]  # for the labels, one for each loudness of the room
+    room: Rule  # for these
     learned_s: float
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,17 +60,17 @@ class Diagnostician:
 
     def __init__(self, faults: Faults) -> None:
         self.labels = faults.labels
-        self._weights = unpacked(faults.weights).reshape(len(faults.labels), BANDS)
-        self._biases = unpacked(faults.biases)
+        self._rules = [_Unpacked(rule) for rule in faults.rules]
+        self._room = _Unpacked(faults.room)
 
     def probabilities(self, spectra: Floats) -> Floats:
-        """Of each label, of steady spectra [windows, BANDS]: [windows, labels]."""
-        logits = spectra @ self._weights.T + self._biases
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)
+        """Of each label, of typical spectra [windows, BANDS]: [windows, labels]."""
+        rooms = self._room.probabilities(spectra)
+        labels = np.stack([rule.probabilities(spectra) for rule in self._rules], axis=1)
+        return np.asarray((rooms[:, :, None] * labels).sum(axis=1))
 
     def likeliest(self, spectra: Floats) -> Named:
-        """The label of steady spectra [windows, BANDS], one at least, as a whole."""
+        """The label of typical spectra [windows, BANDS], one at least, as a whole."""
         together = self.probabilities(spectra).mean(axis=0)
         place = int(together.argmax())
         return Named(label=self.labels[place], probability=float(together[place]))
@@ -66,6 +79,18 @@ class Diagnostician:
         """The same of a machine that sounds strange; None if it is like no fault in particular."""
         found = self.likeliest(spectra)
         return found if found.label != NORMAL and found.probability > LIKELY else None
+
+
+class _Unpacked:
+    def __init__(self, rule: Rule) -> None:
+        self._weights = unpacked(rule.weights).reshape(-1, BANDS)
+        self._biases = unpacked(rule.biases)
+
+    def probabilities(self, spectra: Floats) -> Floats:
+        """Of each kind, [windows, kinds]."""
+        logits = spectra @ self._weights.T + self._biases
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def fault_text(fault: Named | None, difference: str) -> str:
@@ -85,14 +110,16 @@ def decode(content: bytes) -> Faults:
     if len(content) > MOST_BYTES:
         raise _unusable(f"they have {len(content)} bytes, more than {MOST_BYTES}")
     try:
+        found = msgspec.json.decode(content, type=_Format).format
+        if found != FORMAT:
+            upgrade = "Upgrade beepwatch, or learn" if found > FORMAT else "Learn"
+            raise ModelError(
+                f"the learned faults have format {found}, this beepwatch reads {FORMAT}. "
+                f"{upgrade} them again."
+            )
         faults = msgspec.json.decode(content, type=Faults)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unusable(shortened(str(error))) from error
-    if faults.format != FORMAT:
-        raise ModelError(
-            f"the learned faults have format {faults.format}, this beepwatch reads {FORMAT}. "
-            "Upgrade beepwatch, or learn them again."
-        )
     problem = name_problem(faults.name) or _problem(faults)
     if problem:
         raise _unusable(problem)
@@ -107,9 +134,17 @@ def _problem(faults: Faults) -> str | None:
         return "a label is not 1 to 80 characters that can be printed"
     if not 0 < faults.learned_s < 1e9:
         return f"learned_s is {faults.learned_s}"
+    rooms = len(faults.rules)
+    if not 1 <= rooms <= MOST_ROOMS:
+        return f"they have {rooms} rules, not 1 to {MOST_ROOMS}"
+    of_labels = (_rule_problem(rule, count) for rule in faults.rules)
+    return next(filter(None, of_labels), None) or _rule_problem(faults.room, rooms)
+
+
+def _rule_problem(rule: Rule, kinds: int) -> str | None:
     for name, content, length in (
-        ("weights", faults.weights, count * BANDS),
-        ("biases", faults.biases, count),
+        ("weights", rule.weights, kinds * BANDS),
+        ("biases", rule.biases, kinds),
     ):
         if len(content) != 4 * length:
             return f"{name} have {len(content)} bytes, expected {4 * length}"

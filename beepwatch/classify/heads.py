@@ -23,8 +23,6 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 NOT_TO_BE_TAUGHT = ("beep",)  # what the shipped network calls everything
 MOST_TONES = 8
 MOST_PULSES = 10
-LONGEST_INTERVAL_S = 3.0  # of a rhythm; what is further apart is no pattern to anybody
-MOST_INTERVALS = 40
 FEATURE_FRAMES = 2  # before and after a frame that its features look at
 SMOOTH_FRAMES = 2  # before and after it that its logit is a mean over
 AROUND_FRAMES = FEATURE_FRAMES + SMOOTH_FRAMES  # what its answer depends on
@@ -79,7 +77,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weights: tuple[float, ...]  # one a feature
     bias: float
     pulses: int = 1  # that are asked for before it is told, where no rule of the user's says so
-    rhythm_s: tuple[float, ...] = ()  # from a pulse's beginning to the next; empty if it has none
     expected: Expected
 
     def logits(self, answers: Answers) -> Floats:
@@ -215,8 +212,7 @@ def decode(content: bytes) -> Head:
             f"the taught sound has format {head.format}, this beepwatch reads {FORMAT}. "
             "Upgrade beepwatch, or teach it again with `beepwatch teach`."
         )
-    checks = (_name_problem, _number_problem, _rhythm_problem, _expected_problem)
-    for problem in (check(head) for check in checks):
+    for problem in (_name_problem(head), _number_problem(head), _expected_problem(head)):
         if problem:
             raise _unusable(problem)
     return head
@@ -252,15 +248,6 @@ def _number_problem(head: Head) -> str | None:
         return f"pulses is {head.pulses}, not 1 to {MOST_PULSES}"
     if not 1e-4 <= head.tolerance <= 0.1:
         return f"tolerance is {head.tolerance}, not within 0.0001 to 0.1"
-    return None
-
-
-def _rhythm_problem(head: Head) -> str | None:
-    rhythm_s = head.rhythm_s
-    if len(rhythm_s) > MOST_INTERVALS:
-        return f"rhythm_s has {len(rhythm_s)} times, more than {MOST_INTERVALS}"
-    if not all(0 < interval_s <= LONGEST_INTERVAL_S for interval_s in rhythm_s):
-        return f"rhythm_s is {_shown(rhythm_s)}, not times up to {LONGEST_INTERVAL_S:g} s"
     return None
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.condition import Ceiling, Difference, Limits, Listener, unpacked
-from beepwatch.classify.portraits import BEATING, QUIET, STEADY, UNEVEN
+from beepwatch.classify.portraits import BEATING, NEWS, QUIET, STEADY, TYPICAL, UNEVEN
 from beepwatch.classify.spectra import LINES, NARROW_BANDS, Floats, centres_hz
 from beepwatch.classify.swings import OCTAVES_HZ, RATES, RATES_HZ
 
@@ -121,7 +121,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     strangeness: float
     state: int
-    spectrum: Floats  # [BANDS]
+    spectrum: Floats  # [BANDS], steady
+    typical: Floats  # [BANDS]
     drowned: bool = False  # most of it may be the room's
     hidden: bool = False  # what was new lately may still be there, under the room's sounds
     novelty: Novelty | None = None  # what is strangest, if it is that
@@ -140,7 +141,7 @@ class Attention:
         normal = listener.normal
         self._limits = normal.limits
         self._known = [Known(state.ceiling) for state in normal.states if state.ceiling]
-        # Until when, the state, the portrait.
+        # Until when, the state, the portrait's NEWS.
         self._recent: deque[tuple[float, int, Floats]] = deque(maxlen=_MOST_RECENT)
         self._was_new = False
 
@@ -152,7 +153,7 @@ class Attention:
             self._recent.clear()
             self._was_new = False
             return None
-        self._recent.append((now_s, judged.state, portrait))
+        self._recent.append((now_s, judged.state, portrait[NEWS]))
         while now_s - self._recent[0][0] >= RECENT_S:
             self._recent.popleft()
         novelty, hidden = self._novelty(judged.state, now_s)
@@ -162,6 +163,7 @@ class Attention:
             strangeness=novelty.strangeness if novelty else judged.strangeness,
             state=judged.state,
             spectrum=spectrum,
+            typical=portrait[TYPICAL],
             drowned=judged.drowned and novelty is None,  # that was looked for in a quiet room
             hidden=hidden and judged.strangeness < _NEW,
             novelty=novelty,

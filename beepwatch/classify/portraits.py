@@ -1,18 +1,23 @@
-"""All that is kept of three seconds of a machine: its steady spectrum and how it swings."""
+"""All that is kept of three seconds of a machine: its steady spectrum, how it swings, its typical
+spectrum.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.classify.spectra import BANDS, Floats, spectrum
+from beepwatch.classify.spectra import BANDS, LOWER_QUARTILE, MEDIAN, Floats, spectra
 from beepwatch.classify.swings import OCTAVES, RATES, SWINGS, swings
 
-FEATURES = BANDS + SWINGS
+FEATURES = BANDS + SWINGS + BANDS
 STEADY = slice(0, BANDS)  # as `spectrum`
 BEATING = slice(BANDS, BANDS + RATES)
 UNEVEN = slice(BANDS + RATES, BANDS + RATES + OCTAVES)
-QUIET = slice(BANDS + RATES + OCTAVES, FEATURES)
+QUIET = slice(BANDS + RATES + OCTAVES, BANDS + SWINGS)
+NEWS = slice(0, BANDS + SWINGS)  # in which what is new is looked for
+TYPICAL = slice(BANDS + SWINGS, FEATURES)  # the median: what faults are named by
 
 
 def portrait(pcm: NDArray[np.int16]) -> Floats:
     """Of a whole window, [FEATURES]."""
-    return np.concatenate([spectrum(pcm), swings(pcm)])
+    steady, typical = spectra(pcm, (LOWER_QUARTILE, MEDIAN))
+    return np.concatenate([steady, swings(pcm), typical])

@@ -2,8 +2,11 @@
 
 A machine goes on as it is; a voice, a dish and a door come and go. So of each band the level that
 is exceeded three quarters of the time is taken, not the mean: the lower quartile over a window.
+What tells one fault from another also comes and goes, with each turn of it; for that the typical
+spectrum is taken, the median.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -22,7 +25,7 @@ _MEAN_OF_WIDE = np.full(_BINS_OF_WIDE, 1 / _BINS_OF_WIDE, dtype=np.float32)
 ABOVE_NARROW = NARROW_BANDS + NARROW_BANDS // _BINS_OF_WIDE  # first wide band above the narrow ones
 # Each pitch once: the narrow bands below 2 kHz, the wide ones above.
 LINES = np.r_[:NARROW_BANDS, ABOVE_NARROW:BANDS]
-_QUANTILE = 0.25
+LOWER_QUARTILE, MEDIAN = 0.25, 0.5
 _FULL_SCALE = 32_768.0
 _FLOOR = np.float32(1e-10)  # of power, about what rounding to int16 makes
 _HANN = np.hanning(_FRAME + 1)[:-1].astype(np.float32)
@@ -37,15 +40,22 @@ _LOWEST_HZ = 20.0
 _OF_MEAN = 0.54
 
 
-def spectrum(pcm: NDArray[np.int16]) -> Floats:
+def spectrum(pcm: NDArray[np.int16], quantile: float = LOWER_QUARTILE) -> Floats:
     """Natural log of each band's power density, full scale 1, [BANDS]; of 0.2 s and more."""
+    return np.asarray(spectra(pcm, (quantile,))[0])
+
+
+def spectra(pcm: NDArray[np.int16], quantiles: Sequence[float]) -> Floats:
+    """The same at several quantiles over time, [quantiles, BANDS]."""
     frames = np.lib.stride_tricks.sliding_window_view(pcm, _FRAME)[::_HOP] * _HANN
     lines = np.fft.rfft(frames, axis=1)[:, 1:]  # [frames, 1024], complex64
     power = lines.real**2 + lines.imag**2
     wide = power.reshape(len(power), WIDE_BANDS, _BINS_OF_WIDE) @ _MEAN_OF_WIDE
     both = np.concatenate([power[:, :NARROW_BANDS], wide], axis=1)
-    lower = int(_QUANTILE * (len(both) - 1))
-    return np.asarray(np.log(np.partition(both, lower, axis=0)[lower] + _FLOOR), dtype=np.float32)
+    ranks = [int(quantile * (len(both) - 1)) for quantile in quantiles]
+    # Of so few frames a whole sort is faster than a partition by several ranks.
+    ordered = np.sort(np.ascontiguousarray(both.T), axis=1)[:, ranks]
+    return np.asarray(np.log(ordered.T + _FLOOR), dtype=np.float32)
 
 
 def level_db(spectra: Floats) -> Floats:

@@ -34,10 +34,7 @@ _MOST = 30.0  # of a logit
 
 
 class TaughtEngine:
-    """An engine with taught sounds; `thresholds` has one for each of its labels.
-
-    `rhythms` has those of the sounds that repeat themselves.
-    """
+    """An engine with taught sounds; `thresholds` has one for each of its labels."""
 
     def __init__(
         self, engine: Engine, thresholds: Mapping[str, float], heads: Sequence[Head] = ()
@@ -53,10 +50,6 @@ class TaughtEngine:
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"each label needs a name of its own: {self.labels}")
         self.thresholds = {**thresholds, **dict.fromkeys(names, SURE)}
-        sounds = [heads[number] for number in self._named]
-        self.rhythms = {head.name: head.rhythm_s for head in sounds if head.rhythm_s}
-        # What has a rhythm is told from others by that, and may be as faint as its logits say.
-        self._unsure = np.array([1.0 if h.rhythm_s else UNSURE for h in sounds], dtype=np.float32)
         self.rate_hz = engine.rate_hz
         self.frame_s = engine.frame_s
         self.step_frames = engine.step_frames
@@ -96,8 +89,7 @@ class TaughtEngine:
             beside = _highest_around(margin, 1, 1)
             margin = np.where(beside >= 0, beside, margin)
             shipped = np.where(sure | self._has_name(margin, shipped), np.float32(0), shipped)
-        named = margin[:, self._named]
-        by_name = sigmoid(np.where(named < 0, self._unsure * named, named))
+        by_name = sigmoid(np.where(margin < 0, UNSURE * margin, margin)[:, self._named])
         columns = np.concatenate([shipped, by_name], axis=1, dtype=np.float32)
         return Answers(columns, answers.pitch_hz, answers.embedding)
 

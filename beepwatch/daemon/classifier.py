@@ -100,7 +100,6 @@ class Classifier:
             engine,
             thresholds=engine.thresholds,
             context_s=engine.context_s,
-            rhythms=engine.rhythms,
             rules=settings.rules,
             missing_after_s=settings.missing_after_s,
             zone=LocalZone(),

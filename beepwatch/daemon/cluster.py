@@ -53,13 +53,7 @@ def hear(order: Order, errand: Errand) -> Scanned | str:
         engine = _engine(order)
     except ModelError as error:
         return f"a worker cannot look for it: {error}"
-    hearing = Hearing(
-        errand.given,
-        engine,
-        engine.thresholds,
-        partial(_sound, errand.there),
-        rhythms=engine.rhythms,
-    )
+    hearing = Hearing(errand.given, engine, engine.thresholds, partial(_sound, errand.there))
     try:
         while hearing.step():
             pass

@@ -39,8 +39,6 @@ class Hearing:
         engine: Engine,
         thresholds: Mapping[str, float],
         decode: Decode = sound_of,
-        *,
-        rhythms: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self._given = given
         self._engine = engine
@@ -56,7 +54,7 @@ class Hearing:
         self._decided = 0
         self._frames = 0
         self._recent = RecentSound(untaught(engine))
-        self._tracker = EpisodeTracker(thresholds, context_s=0.0, rhythms=rhythms, ear=self._recent)
+        self._tracker = EpisodeTracker(thresholds, context_s=0.0, ear=self._recent)
         self._found: list[Found] = []
         self._answer: Scanned | None = None
 

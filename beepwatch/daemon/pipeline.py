@@ -76,7 +76,6 @@ class Pipeline:
         *,
         thresholds: Mapping[str, float],
         context_s: float,
-        rhythms: Mapping[str, Sequence[float]] | None = None,
         rules: Sequence[Rule] = (),
         missing_after_s: float = 0.0,
         zone: tzinfo = UTC,
@@ -89,9 +88,7 @@ class Pipeline:
         self._engine = engine
         self._trail = AudioTrail(rate_hz=engine.rate_hz, keep_s=TRAIL_S)
         self._hindsight = TrailedSound(self._trail, untaught(engine))
-        self._tracker = EpisodeTracker(
-            thresholds, context_s=context_s, rhythms=rhythms, ear=self._hindsight
-        )
+        self._tracker = EpisodeTracker(thresholds, context_s=context_s, ear=self._hindsight)
         self._rules = [
             RuleMachine(rule, zone=zone, last_told_s=told_s.get(number))
             for number, rule in enumerate(rules)

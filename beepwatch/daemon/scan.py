@@ -99,9 +99,7 @@ def scan(
         order = Order(model=_from_anywhere(model), model_id=engine.model_id, heads=engine.heads)
         yield from scan_on_cluster(order, files, cluster)
         return
-    yield from Crew(
-        files, lambda one: Hearing(one, engine, engine.thresholds, rhythms=engine.rhythms)
-    ).answers(workers)
+    yield from Crew(files, lambda one: Hearing(one, engine, engine.thresholds)).answers(workers)
 
 
 def _from_anywhere(model: Model) -> Model:

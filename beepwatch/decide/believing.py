@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from beepwatch.decide.opinion import LONGEST_S
-from beepwatch.decide.pulses import Opinion, Pulse, have_same_pitch, odds_of
+from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from beepwatch.decide.regularity import come_regularly
 
 ROUNDING = 1e-6  # of odds
@@ -62,17 +62,10 @@ class Belief:
         self._needed = odds_of(threshold)
         self._ear = ear
 
-    def holds_at_once(self, pulse: Pulse, earlier: Sequence[Pulse]) -> bool:
-        """Whether one that may still sound is believed already; `earlier` came before it.
-
-        By its score, if nobody will ask how it sounds.
-        """
+    def holds_at_once(self, pulse: Pulse) -> bool:
+        """Whether one that may still sound is believed, by its score: if nobody will ask it."""
         asked = self._ear is not None and pulse.duration_s <= LONGEST_S
         return pulse.peak_score >= self._threshold and not asked
-
-    def vouches(self, one: Pulse, other: Pulse) -> bool:
-        """Whether one of two that is believed says enough for the other."""
-        return have_same_pitch(one, other)
 
     def asked_of(self, pulse: Pulse) -> Pulse:
         """The pulse with what its sound says, looked at, and heard again if that may matter."""

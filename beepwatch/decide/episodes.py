@@ -4,7 +4,7 @@ A pulse that would not be believed by itself is held for a while, and if others 
 like (`decide/believing.py`), all of them are.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -18,8 +18,8 @@ from beepwatch.decide.pulses import (
     Pulse,
     PulseFinder,
     are_alike,
+    have_same_pitch,
 )
-from beepwatch.decide.rhythm import Rhythm
 from beepwatch.messages import Quiet, Scores
 
 ROUNDING_S = 1e-6  # times are sums of floats; nothing here is that short
@@ -77,11 +77,10 @@ class LabelTracker:
     """The state machine of one label: nothing, pulses not yet believed, an episode.
 
     Pulses of `min_pulse_s` and longer, with pauses of no more than `gap_s`, are a group. A group
-    is an episode from when `belief` holds one of its pulses to be believed, at once or as it ends,
-    for itself or for others (`decide/believing.py`; of a sound with a rhythm `decide/rhythm.py`).
-    Pulses that are fainter still (by `KNOWN_ODDS`) count where one of those vouches for them. What
-    never gets so far is forgotten. An episode closes `gap_s` after its last pulse, or once it is
-    `longest_s` long.
+    is an episode from when one of its pulses is believed, as it ends or earlier, for itself or for
+    others alike (`decide/believing.py`; `ear` is asked what they sound like). Pulses that are
+    fainter still (by `KNOWN_ODDS`) count where they sound at the pitch of those. What never gets so
+    far is forgotten. An episode closes `gap_s` after its last pulse, or once `longest_s` long.
     """
 
     def __init__(
@@ -92,14 +91,14 @@ class LabelTracker:
         min_pulse_s: float,
         gap_s: float,
         longest_s: float,
-        belief: Belief,
+        ear: Ear | None = None,
     ) -> None:
         self._label = label
         self._threshold = threshold
         self._min_pulse_s = min_pulse_s
         self._gap_s = gap_s
         self._longest_s = longest_s
-        self._belief = belief
+        self._belief = Belief(threshold, ear)
         self._finder = PulseFinder(lowered(threshold, KNOWN_ODDS))
         self._pulses: tuple[Pulse, ...] = ()  # of the group, long enough to count
         self._sounds = False  # whether the last of them still does
@@ -178,7 +177,7 @@ class LabelTracker:
         if self._believed:
             if self._told < len(self._pulses) and self._belongs(pulse, earlier):
                 yield from self._tell(pulse.onset_s + self._min_pulse_s)
-        elif self._belief.holds_at_once(pulse, earlier):
+        elif self._belief.holds_at_once(pulse):
             yield from self._believe(pulse)
 
     def _end(self, pulse: Pulse | None) -> Iterator[Change]:
@@ -207,13 +206,13 @@ class LabelTracker:
         if not pulse.pitches_hz:
             return self._belief.is_near(pulse)
         return pulse.peak_score >= self._threshold or any(
-            self._belief.vouches(pulse, other) for other in others
+            have_same_pitch(pulse, other) for other in others
         )
 
     def _believe(self, pulse: Pulse) -> Iterator[Change]:
-        """The group is an episode, from the first pulse that this one vouches for on."""
+        """The group is an episode, from the first pulse of this one's pitch on."""
         *earlier, _ = self._pulses
-        start = next((i for i, one in enumerate(earlier) if self._belief.vouches(one, pulse)), None)
+        start = next((i for i, one in enumerate(earlier) if have_same_pitch(one, pulse)), None)
         kept = () if start is None else earlier[start:]
         self._pulses = (*(one for one in kept if self._belongs(one, (pulse,))), pulse)
         self._believed = True
@@ -249,8 +248,7 @@ class EpisodeTracker:
 
     `thresholds` holds a probability per label, in any order; labels without one are not followed.
     The defaults are those of appliances: pulses from 60 ms, patterns with pauses up to 3 s.
-    `rhythms` has, of taught sounds that repeat themselves, the times from one pulse's beginning to
-    the next one's. `ear` tells what a beep's sound says of it, where the sound is at hand.
+    `ear` tells what a beep's sound says of it, where the sound is at hand.
     """
 
     def __init__(
@@ -261,7 +259,6 @@ class EpisodeTracker:
         min_pulse_s: float = 0.06,
         gap_s: float = 3.0,
         longest_s: float = 600.0,
-        rhythms: Mapping[str, Sequence[float]] | None = None,
         ear: Ear | None = None,
     ) -> None:
         self._merger = FrameMerger(context_s)
@@ -272,7 +269,7 @@ class EpisodeTracker:
                 min_pulse_s=min_pulse_s,
                 gap_s=gap_s,
                 longest_s=longest_s,
-                belief=_belief(label, threshold, (rhythms or {}).get(label, ()), ear),
+                ear=ear if label == ASKED_OF else None,
             )
             for label, threshold in thresholds.items()
         }
@@ -315,12 +312,6 @@ class EpisodeTracker:
                 if tracker := self._trackers.get(label):
                     changes += tracker.feed(frames, column)
         return sorted(changes, key=_time_of)
-
-
-def _belief(label: str, threshold: float, intervals_s: Sequence[float], ear: Ear | None) -> Belief:
-    if intervals_s:
-        return Rhythm(threshold, intervals_s)
-    return Belief(threshold, ear if label == ASKED_OF else None)
 
 
 def _moment(frames: Frames, probabilities: NDArray[np.float32], index: int) -> Moment:

@@ -6,7 +6,7 @@ import pytest
 from beepwatch.classify.condition import Difference, Listener
 from beepwatch.classify.differences import change_of, difference_text
 from beepwatch.classify.novelties import Seen
-from beepwatch.classify.spectra import centres_hz, spectrum
+from beepwatch.classify.spectra import LOWER_QUARTILE, MEDIAN, centres_hz, spectra
 from tests.daemon.fans import normal_fan, well, whining
 
 
@@ -15,11 +15,19 @@ def test_the_change_is_that_of_the_stranger_half() -> None:
     listener = Listener(normal_fan())
     seen = []
     for sound in (whining(3), well(3), whining(3, 5), well(3, 6)):
-        heard = spectrum(sound)
+        heard, typical = spectra(sound, (LOWER_QUARTILE, MEDIAN))
         judged = listener.judge(heard)
         assert judged is not None
-        seen.append(Seen(strangeness=judged.strangeness, state=judged.state, spectrum=heard))
+        seen.append(
+            Seen(
+                strangeness=judged.strangeness,
+                state=judged.state,
+                spectrum=heard,
+                typical=typical,
+            )
+        )
     change = change_of(listener, seen)
+    np.testing.assert_array_equal(change.spectra, [seen[0].typical, seen[2].typical])
     assert change.most.pitch_hz == pytest.approx(3_100, abs=20)
     assert change.most.kind == "tone"
     assert centres_hz()[change.db.argmax()] == pytest.approx(3_100, abs=20)

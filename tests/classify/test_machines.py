@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from beepwatch.classify.condition import Cloud, Normal, State, encode, packed
-from beepwatch.classify.faults import Faults
+from beepwatch.classify.faults import Faults, Rule
 from beepwatch.classify.faults import encode as encoded_faults
 from beepwatch.classify.machines import Machines
 from beepwatch.classify.spectra import BANDS, COARSE_BANDS
@@ -175,8 +175,8 @@ def faults(name: str = "fan", learned_s: float = 60.0) -> Faults:
     return Faults(
         name=name,
         labels=("bearing", "normal"),
-        weights=bytes(2 * BANDS * 4),
-        biases=bytes(8),
+        rules=(Rule(weights=bytes(2 * BANDS * 4), biases=bytes(8)),),
+        room=Rule(weights=bytes(BANDS * 4), biases=bytes(4)),
         learned_s=learned_s,
     )
 

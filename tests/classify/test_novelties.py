@@ -21,7 +21,7 @@ from beepwatch.classify.condition import (
 )
 from beepwatch.classify.differences import change_of, difference_text
 from beepwatch.classify.novelties import Attention, Novelty, Seen, line_ridges
-from beepwatch.classify.portraits import FEATURES, portrait
+from beepwatch.classify.portraits import FEATURES, STEADY, TYPICAL, portrait
 from beepwatch.classify.spectra import LINES, RATE_HZ, WINDOW_S, WINDOW_SAMPLES, centres_hz
 from beepwatch.decide.condition import MachineWatch, Unusual
 from beepwatch.errors import ModelError
@@ -247,8 +247,8 @@ def test_damaged_ceilings_are_said(ceiling: bool, reason: str) -> None:
 
 def test_of_a_change_what_is_new_in_most_windows_is_named() -> None:
     buzz = Difference(pitch_hz=3_000.0, more_db=9.0, kind="clicks", per_s=12.0)
-    spectrum = portrait(fan(1, 3))[:512]
-    plainly = Seen(strangeness=1.0, state=0, spectrum=spectrum)
+    heard = portrait(fan(1, 3))
+    plainly = Seen(strangeness=1.0, state=0, spectrum=heard[STEADY], typical=heard[TYPICAL])
     new = msgspec.structs.replace(plainly, novelty=Novelty(1.5, buzz))
     listener = Listener(learned())
     assert change_of(listener, [plainly, new, new]).most == buzz

@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 from beepwatch.classify.spectra import (
     BANDS,
     COARSE_BANDS,
+    LOWER_QUARTILE,
     NARROW_BANDS,
     RATE_HZ,
     WINDOW_SAMPLES,
     centres_hz,
     coarse,
     level_db,
+    spectra,
     spectrum,
 )
 
@@ -48,6 +50,17 @@ def test_a_dish_that_falls_leaves_the_spectrum_as_it_is() -> None:
     apart = spectrum(pcm(HISS + clatter)) - spectrum(pcm(HISS))
     assert np.median(apart) * 10 / np.log(10) < 4  # dB; of its mean power it is 24
     assert level_db(spectrum(pcm(HISS + clatter))) - level_db(spectrum(pcm(HISS))) < 4
+
+
+def test_what_comes_half_of_the_time_is_typical_and_not_steady() -> None:
+    turning = (
+        np.sign(np.sin(2 * np.pi * 1.0 * TIME_S)) > -0.5
+    )  # half a second on, half a second off
+    sound = pcm(HISS + np.where(turning, tone(3_100), 0))
+    steady, typical = spectra(sound, (LOWER_QUARTILE, 0.6))
+    np.testing.assert_array_equal(steady, spectrum(sound))
+    band = int((np.abs(centres_hz() - 3_100) + 1e9 * (np.arange(BANDS) < NARROW_BANDS)).argmin())
+    assert (typical - steady)[band] * 10 / np.log(10) > 20
 
 
 def test_silence_is_finite() -> None:

@@ -9,10 +9,11 @@ from beepwatch.classify.portraits import (
     FEATURES,
     QUIET,
     STEADY,
+    TYPICAL,
     UNEVEN,
     portrait,
 )
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, Floats, spectrum
+from beepwatch.classify.spectra import MEDIAN, RATE_HZ, WINDOW_SAMPLES, Floats, spectrum
 from beepwatch.classify.swings import OCTAVES, OCTAVES_HZ, RATES, RATES_HZ, SWINGS, swings
 
 RNG = np.random.default_rng(1)
@@ -88,12 +89,13 @@ def test_an_octave_hears_what_lies_in_it(octave: int) -> None:
     assert louder.argmax() == octave
 
 
-def test_a_portrait_is_both_in_its_places() -> None:
+def test_a_portrait_is_all_in_its_places() -> None:
     sound = pcm(HISS)
     found = portrait(sound)
     assert found.shape == (FEATURES,)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[STEADY], spectrum(sound))
+    np.testing.assert_array_equal(found[TYPICAL], spectrum(sound, MEDIAN))
     expected = swings(sound)
     parts = np.concatenate([found[BEATING], found[UNEVEN], found[QUIET]])
     np.testing.assert_array_equal(parts, expected)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import soundfile
@@ -45,9 +44,7 @@ def taught(shipped: Engine, *heads: Head) -> TaughtEngine:
 
 def events(engine: TaughtEngine, pcm: NDArray[np.int16]) -> list[tuple[str, int]]:
     """Label and pulses of what the daemon's chain makes of windows of 3 s, one a second."""
-    chain = Pipeline(
-        engine, thresholds=engine.thresholds, context_s=engine.context_s, rhythms=engine.rhythms
-    )
+    chain = Pipeline(engine, thresholds=engine.thresholds, context_s=engine.context_s)
     notes = []
     rate_hz = engine.rate_hz
     for sequence, first in enumerate(range(0, len(pcm) - 2 * rate_hz, rate_hz)):
@@ -351,35 +348,17 @@ def test_a_broken_a_stale_and_a_doubly_named_sound_are_left_out_with_a_line_each
     assert not any("\n" in line for line in problems)
 
 
-def test_what_has_a_rhythm_is_as_sure_as_its_head() -> None:
-    """Another's faint frames count for less: what is repeated is soon believed."""
-    beep = frames((0.0, [(100, 110, 0.3)]))
-    plain = sure_at("washer", 0)
-    rhythmic = msgspec.structs.replace(plain, rhythm_s=(0.6,))
-    assert answered(beep, beep, rhythmic)[105, 1] == pytest.approx(0.3, abs=1e-3)
-    odds = (0.3 / 0.7) ** UNSURE
-    assert answered(beep, beep, plain)[105, 1] == pytest.approx(odds / (1 + odds), abs=1e-3)
-    nothing = Given(Answers(beep, beep, beep))
-    engine = TaughtEngine(nothing, {"beep": 0.5}, [rhythmic, sure_at("dryer", 0)])
-    assert engine.rhythms == {"washer": (0.6,)}
-
-
-def test_what_has_a_rhythm_is_told_for_two_pulses_in_time(shipped: Engine) -> None:
-    head = msgspec.structs.replace(pitched("washer", 2_000.0), rhythm_s=(0.6,))
-    assert events(taught(shipped, head), tone(2_000, (0.2, 0.2))) == [("washer", 2)]
-    assert events(taught(shipped, head), tone(2_000, (0.2,))) == []
-
-
 def test_a_head_that_is_asked_here_and_there_says_what_it_says_of_the_whole(
     shipped: Engine,
 ) -> None:
     """Of two pulses far apart, the first at the very beginning."""
     clip = tone(2_000, (0.2, 0.3), pause_s=4.0)[16_000:]
-    head = msgspec.structs.replace(pitched("washer", 2_000.0), rhythm_s=(0.6,))
+    head = pitched("washer", 2_000.0)
     answers = shipped.answers(clip)
     own = head.probabilities(answers)
     beside = np.max([own, np.roll(own, 1), np.roll(own, -1)], axis=0)
-    whole = np.where(beside >= SURE, beside, own)  # one that is sure of a frame has those beside it
+    less = 1 / (1 + ((1 - own) / np.maximum(own, 1e-12)) ** UNSURE)
+    whole = np.where(beside >= SURE, beside, less)  # who is sure of a frame has those beside it
     named = taught(shipped, head).named(answers).probabilities[:, -1]
     asked = named > 1e-9
     assert 0 < asked.sum() < len(asked) / 2

@@ -13,7 +13,7 @@ import numpy as np
 
 from beepwatch.capture.files import decode
 from beepwatch.classify.faults import MOST_LABELS, NORMAL, Diagnostician, Faults
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_S, Floats, spectrum
+from beepwatch.classify.spectra import MEDIAN, RATE_HZ, WINDOW_S, Floats, spectrum
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.train.datasets.splitting import groups_of
 from beepwatch.train.featuring.listing import Listed, list_recordings
@@ -37,7 +37,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     label: str
     group: str  # what is learned from and judged as a whole
-    spectra: Floats  # [windows, BANDS]
+    spectra: Floats  # [windows, BANDS], typical ones
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ def _case(data: Path, one: Listed, group: str) -> Case | str:
             for window in cutter.windows(block):
                 windows += 1
                 if window.any():
-                    spectra.append(spectrum(window))
+                    spectra.append(spectrum(window, MEDIAN))
     except BeepwatchError as error:
         return str(error)
     if not spectra:

@@ -4,8 +4,9 @@ Powers of sounds that have nothing to do with each other add, and of their lower
 nearly true; so a spectrum is mixed with another instead of a recording with a recording. Measured
 beside mixing the sound itself it is as good, and a box needs no recordings.
 
-The file beside this module holds spectra of the train split's household recordings that may be
-passed on, each of a window of RMS 1, in steps of half a dB. Written by `write`.
+The files beside this module hold spectra of the train split's household recordings that may be
+passed on, steady ones and typical ones, each of a window of RMS 1, in steps of half a dB. Written
+by `write`.
 """
 
 import zlib
@@ -16,12 +17,20 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from beepwatch.classify.spectra import BANDS, WINDOW_SAMPLES, Floats, level_db, spectrum
+from beepwatch.classify.spectra import (
+    BANDS,
+    LOWER_QUARTILE,
+    MEDIAN,
+    WINDOW_SAMPLES,
+    Floats,
+    level_db,
+    spectrum,
+)
 from beepwatch.train import augment
 
 BANK = Path(__file__).with_name("household.bin")
+TYPICAL_BANK = Path(__file__).with_name("household_typical.bin")
 SNRS_DB = (-9.0, 14.0)  # drawn between
-COPIES = 16  # of each window, with something else over each
 _STEP = np.float32(np.log(10) / 20)  # natural log of power: half a dB
 _LOWEST = np.float32(-24.0)
 _HOP_SAMPLES = WINDOW_SAMPLES // 2
@@ -35,14 +44,15 @@ def read_household(path: Path = BANK) -> Floats:
     return steps.reshape(-1, BANDS) * _STEP + _LOWEST
 
 
-def write(path: Path, recordings: Sequence[NDArray[np.float32]]) -> None:
-    """Make the file of recordings at 16 kHz, full scale 1."""
-    spectra = np.stack([one for sound in recordings for one in _of(sound)])
-    steps = np.clip(np.round((spectra - _LOWEST) / _STEP), 0, 255).astype(np.uint8)
-    path.write_bytes(zlib.compress(steps.tobytes(), 9))
+def write(directory: Path, recordings: Sequence[NDArray[np.float32]]) -> None:
+    """Make the files of recordings at 16 kHz, full scale 1."""
+    for name, quantile in ((BANK.name, LOWER_QUARTILE), (TYPICAL_BANK.name, MEDIAN)):
+        spectra = np.stack([one for sound in recordings for one in _of(sound, quantile)])
+        steps = np.clip(np.round((spectra - _LOWEST) / _STEP), 0, 255).astype(np.uint8)
+        (directory / name).write_bytes(zlib.compress(steps.tobytes(), 9))
 
 
-def _of(sound: NDArray[np.float32]) -> list[Floats]:
+def _of(sound: NDArray[np.float32], quantile: float) -> list[Floats]:
     """Spectra of a recording's windows, each of which is brought to an RMS of full scale."""
     long_enough = np.pad(sound, (0, max(0, WINDOW_SAMPLES - len(sound))), mode="wrap")
     found = []
@@ -52,7 +62,7 @@ def _of(sound: NDArray[np.float32]) -> list[Floats]:
         if loud > _FAINTEST:
             # As int16 it has to keep its peaks, so it is lowered and its spectrum raised again.
             lowered = augment.to_int16(window * np.float32(10 ** (-_WITHIN_DBFS / 20) / loud))
-            found.append(spectrum(lowered) + np.float32(2 * _WITHIN_DBFS) * _STEP)
+            found.append(spectrum(lowered, quantile) + np.float32(2 * _WITHIN_DBFS) * _STEP)
     return found
 
 
@@ -60,7 +70,7 @@ def overlaid(
     rng: Generator,
     spectra: Floats,
     household: Floats,
-    copies: int = COPIES,
+    copies: int,
     snrs_db: tuple[float, float] = SNRS_DB,
 ) -> Floats:
     """Each of the spectra [windows, BANDS] so many times, each time with another sound over it."""

@@ -183,14 +183,18 @@ def _states(
     )
 
 
-def _state(rng: Generator, alone: Floats, household: Floats, windows: int) -> State:
+def heard_in_a_room(rng: Generator, alone: Floats, household: Floats) -> Floats:
+    """How spectra [windows, BANDS] may sound: at other paces, with sounds over them, coarsely."""
     paces = np.concatenate([alone, *(at_another_pace(rng, alone) for _ in range(PACES))])
-    mixed = overlaid(rng, paces, household, COPIES)
+    return coarse(np.concatenate([paces, overlaid(rng, paces, household, COPIES)]))
+
+
+def _state(rng: Generator, alone: Floats, household: Floats, windows: int) -> State:
     return State(
         share=len(alone) / windows,
         alone=packed(np.median(alone, axis=0)),
         deviation=packed(np.maximum(alone.std(axis=0), _LEAST_SCALE)),
-        heard=_cloud(coarse(np.concatenate([paces, mixed])), SHRINKAGE),
+        heard=_cloud(heard_in_a_room(rng, alone, household), SHRINKAGE),
     )
 
 

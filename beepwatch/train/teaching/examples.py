@@ -39,7 +39,6 @@ SOUNDING_CONTRAST = 2.0
 RINGING_DB = 12.0  # below its level a tone is the room's
 LEAST_SHARE = 0.12  # of an example's frames that a tone has to sound in
 TRACE = 0.04  # or so much, in a room that gives it back badly, if in another it sounds in many
-MOST_ORDER = 8  # of a partial
 TOLERANCE, MOST_TOLERANCE = 0.004, 0.008  # relative spread that is allowed to a buzzer's tone
 LONGEST_S = 30.0  # of a recording that is kept
 LONGEST_FILE_S = 600.0
@@ -140,7 +139,9 @@ def tones_of(examples: Sequence[Example]) -> tuple[tuple[float, ...], float]:
     their frames, and in a few of half the examples: what one room gives back another may swallow.
     """
     pitches = [_log_pitches(example) for example in examples]
-    everything, weights = _weighted(pitches)
+    everything = np.concatenate([values.ravel() for values in pitches])
+    weights = np.concatenate([np.full(values.size, 1 / max(len(values), 1)) for values in pitches])
+    weights[~np.isfinite(everything)] = 0
     tones: list[float] = []
     spreads: list[float] = []
     while len(tones) < MOST_TONES and weights.any():
@@ -156,28 +157,6 @@ def tones_of(examples: Sequence[Example]) -> tuple[tuple[float, ...], float]:
         weights[np.abs(everything - middle) < APART] = 0
     tolerance = min(max(TOLERANCE, *spreads), MOST_TOLERANCE) if spreads else TOLERANCE
     return tuple(tones), tolerance
-
-
-def partials_of(examples: Sequence[Example], tones_hz: Sequence[float]) -> tuple[float, ...]:
-    """Further tones that one example has, the most lasting first.
-
-    What is a partial of a tone that they share, or has that for its partial, is the sound's own:
-    in the next room it may be the only one that is heard.
-    """
-    pitches = [_log_pitches(example) for example in examples]
-    everything, weights = _weighted(pitches)
-    tones = [math.log(hz) for hz in tones_hz]
-    for tone in tones:
-        weights[np.abs(everything - tone) < APART] = 0
-    found: list[float] = []
-    while len(tones) + len(found) < MOST_TONES and weights.any():
-        centre = _densest(everything, weights)
-        near = np.abs(everything - centre) < SAME_TONE
-        middle = float(np.median(everything[near & (weights > 0)]))
-        if _is_somewhere(pitches, centre) and _is_partial(middle, tones):
-            found.append(middle)
-        weights[near] = 0
-    return tuple(math.exp(tone) for tone in found)
 
 
 def sounding_at(
@@ -249,16 +228,6 @@ def _log_pitches(example: Example) -> NDArray[np.float64]:
     return np.where(pitch_hz > 0, np.log(np.maximum(pitch_hz, 1e-3)), -np.inf)
 
 
-def _weighted(
-    heard: Sequence[NDArray[np.float64]],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """All of it in a row, and what each value counts: every example as much, no pitch nothing."""
-    everything = np.concatenate([values.ravel() for values in heard])
-    weights = np.concatenate([np.full(values.size, 1 / max(len(values), 1)) for values in heard])
-    weights[~np.isfinite(everything)] = 0
-    return everything, weights
-
-
 def _densest(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     """The value with the most weight within half a tone's width around it."""
     some = np.flatnonzero(weights > 0)
@@ -277,20 +246,3 @@ def _is_shared(heard: Sequence[NDArray[np.float64]], centre: float) -> bool:
     enough = (shares >= LEAST_SHARE).sum() >= half
     spread = shares.mean() >= LEAST_SHARE and (shares >= TRACE).sum() >= half
     return bool(enough or spread)
-
-
-def _is_somewhere(heard: Sequence[NDArray[np.float64]], centre: float) -> bool:
-    """Whether enough frames of one of them have it."""
-    return any(
-        (np.abs(values - centre) < SAME_TONE).any(axis=1).mean() >= LEAST_SHARE for values in heard
-    )
-
-
-def _is_partial(one: float, tones: Sequence[float]) -> bool:
-    """Whether it is, of one of these, a partial or what that is a partial of; all are logs."""
-    for tone in tones:
-        apart = abs(one - tone)
-        order = min(max(round(math.exp(apart)), 2), MOST_ORDER)
-        if abs(apart - math.log(order)) < SAME_TONE:
-            return True
-    return False

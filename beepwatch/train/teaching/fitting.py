@@ -16,17 +16,10 @@ from beepwatch.classify.engines import Engine
 from beepwatch.classify.heads import Expected, Head, features, smoothed
 from beepwatch.errors import ConfigurationError
 from beepwatch.train.teaching.disguise import Disguise, Sound, disguised
-from beepwatch.train.teaching.examples import (
-    Example,
-    NoBeepFound,
-    partials_of,
-    sounding_at,
-    tones_of,
-)
+from beepwatch.train.teaching.examples import Example, NoBeepFound, sounding_at, tones_of
 from beepwatch.train.teaching.expectation import Rates, rates_of
 from beepwatch.train.teaching.logistic import fit
 from beepwatch.train.teaching.negatives import FRAMES, Bank
-from beepwatch.train.teaching.rhythms import rhythm_of
 
 MOST_EXAMPLES = 20
 DISGUISES = 72  # in all, however many examples there are
@@ -106,7 +99,6 @@ def teach(
         weights=tuple(float(f"{SHARP * weight:.7g}") for weight in weights),
         bias=float(f"{SHARP * (bias - threshold) + SURE:.7g}"),
         pulses=pulses,
-        rhythm_s=rhythm_of(lesson.examples, engine.frame_s) if pulses > 1 else (),
         expected=Expected(examples=len(examples), caught=0, false_alarms_per_month=0.0),
     )
     caught = (lesson.caught(parts, rates), len(examples))
@@ -168,9 +160,8 @@ class Lesson:
     """One sound's examples, as they are and disguised."""
 
     def __init__(self, examples: Sequence[Example], engine: Engine, room: Sound | None) -> None:
-        shared_hz, self.tolerance = tones_of(examples)
-        self.tones_hz = (*shared_hz, *partials_of(examples, shared_hz))
-        if not shared_hz:
+        self.tones_hz, self.tolerance = tones_of(examples)
+        if not self.tones_hz:
             raise NoBeepFound(
                 f"the {len(examples)} examples share no pitch. Give examples of one sound only, "
                 "or fewer, clearer ones."

@@ -60,9 +60,7 @@ def episodes(
     """
     named = engine.named(answers)
     ear = None if pcm is None else WholeSound(pcm, untaught(engine))
-    tracker = EpisodeTracker(
-        {label: engine.thresholds[label]}, context_s=0.0, rhythms=engine.rhythms, ear=ear
-    )
+    tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, ear=ear)
     block = max(round(BLOCK_S / engine.frame_s), 1)
     column = engine.labels.index(label)
     changes = []

@@ -90,8 +90,7 @@ class Relearning:
             room=self._room,
         ).head
         # A clip of any number of pulses was called right: how many to ask for stays as it was.
-        if before.pulses < taught.pulses:
-            taught = msgspec.structs.replace(taught, pulses=before.pulses, rhythm_s=())
+        taught = msgspec.structs.replace(taught, pulses=min(taught.pulses, before.pulses))
         trials = list(self._trials(before))
         then, now = (np.array([_peak(head, one) for one in trials]) for head in (before, taught))
         was = self._trial(before, then)

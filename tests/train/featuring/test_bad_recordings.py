@@ -16,7 +16,7 @@ from beepwatch.train.featuring.provenance import versions_of
 from beepwatch.train.featuring.recipe import read_feature_recipe
 from beepwatch.train.featuring.sound import Recording
 from beepwatch.train.featuring.work import Job, Plan, work_on, work_on_one
-from tests.train.featuring.test_features import extract
+from tests.train.featuring.stores import extract
 
 
 def test_a_broken_recording_costs_one_line(recipe_file: Path, data: Path, tmp_path: Path) -> None:

@@ -10,9 +10,16 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.condition import Listener, Normal, decode, encode
 from beepwatch.classify.portraits import STEADY
-from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, Floats, spectrum
+from beepwatch.classify.spectra import (
+    LOWER_QUARTILE,
+    MEDIAN,
+    RATE_HZ,
+    WINDOW_SAMPLES,
+    Floats,
+    spectrum,
+)
 from beepwatch.errors import ConfigurationError, ModelError
-from beepwatch.train.machines.household import BANK, overlaid, read_household, write
+from beepwatch.train.machines.household import BANK, TYPICAL_BANK, overlaid, read_household, write
 from beepwatch.train.machines.learning import (
     TooLittleSound,
     learn_normal,
@@ -161,7 +168,9 @@ def test_windows_lie_whole_in_a_recording() -> None:
 
 def test_the_shipped_household_has_its_levels() -> None:
     """Of RMS 1: the power of what is steady is all of it or less."""
-    shipped = read_household()
+    shipped, typical = read_household(), read_household(TYPICAL_BANK)
+    assert shipped.shape == typical.shape
+    assert (typical >= shipped).all()  # the same windows
     power = 4 * np.exp(shipped[:, 256:]).sum(axis=1) * 2 / 2_048
     assert len(shipped) > 400
     assert power.max() < 1.1
@@ -170,8 +179,9 @@ def test_the_shipped_household_has_its_levels() -> None:
 
 def test_a_bank_is_read_as_it_was_written(tmp_path: Path) -> None:
     sound = np.random.default_rng(3).normal(0, 0.01, 5 * RATE_HZ).astype(np.float32)
-    write(tmp_path / "bank", [sound, sound[:RATE_HZ]])
-    spectra = read_household(tmp_path / "bank")
-    own = spectrum((sound[:WINDOW_SAMPLES] / 0.01 * 3_276.8).astype(np.int16)) + np.log(100)
-    assert len(spectra) == 3
-    np.testing.assert_allclose(spectra[0], own, atol=0.12)
+    write(tmp_path, [sound, sound[:RATE_HZ]])
+    for bank, quantile in ((BANK, LOWER_QUARTILE), (TYPICAL_BANK, MEDIAN)):
+        found = read_household(tmp_path / bank.name)
+        first = (sound[:WINDOW_SAMPLES] / 0.01 * 3_276.8).astype(np.int16)
+        assert len(found) == 3
+        np.testing.assert_allclose(found[0], spectrum(first, quantile) + np.log(100), atol=0.12)

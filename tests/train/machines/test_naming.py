@@ -4,7 +4,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from beepwatch.classify.faults import Diagnostician, Faults, Named, decode, encode, fault_text
+from beepwatch.classify.condition import packed
+from beepwatch.classify.faults import Diagnostician, Faults, Named, Rule, decode, encode, fault_text
 from beepwatch.errors import ConfigurationError, ModelError
 from beepwatch.train.machines.household import overlaid
 from beepwatch.train.machines.learning import spectra_of
@@ -47,8 +48,29 @@ def test_a_strange_machine_is_given_a_faults_name_and_never_that_of_one_that_is_
 
 
 def test_what_is_like_several_faults_has_no_name() -> None:
-    undecided = msgspec.structs.replace(learned(), weights=bytes(3 * 512 * 4), biases=bytes(12))
+    nothing = Rule(weights=bytes(3 * 512 * 4), biases=bytes(12))
+    undecided = msgspec.structs.replace(learned(), rules=(nothing,) * len(learned().rules))
     assert Diagnostician(undecided).fault(np.zeros((2, 512), np.float32)) is None
+
+
+def test_each_room_has_a_rule_of_its_own() -> None:
+    """Two labels that a loud room makes the other's: the first band tells which room it is."""
+    sign = np.zeros((2, 512), np.float32)
+    sign[:, 1] = 5, -5
+    loudness = np.zeros((2, 512), np.float32)
+    loudness[:, 0] = -9, 9
+    faults = Faults(
+        name="fan",
+        labels=("coil", "normal"),
+        rules=tuple(Rule(weights=packed(one), biases=bytes(8)) for one in (sign, -sign)),
+        room=Rule(weights=packed(loudness), biases=bytes(8)),
+        learned_s=60.0,
+    )
+    heard = np.zeros((3, 512), np.float32)
+    heard[:, 1] = 1
+    heard[:, 0] = -1, 1, 0
+    told = Diagnostician(decode(encode(faults))).probabilities(heard)
+    assert np.abs(told - np.array([[1, 0], [0, 1], [0.5, 0.5]])).max() < 1e-3
 
 
 def test_a_fault_in_words() -> None:
@@ -67,19 +89,22 @@ def test_one_label_tells_nothing() -> None:
     [
         ("labels", ["well", "well", "ill"], "labels"),
         ("labels", ["a", "b"], "weights have"),
+        ("rules", [], "0 rules"),
+        ("room", {"weights": "", "biases": ""}, "weights have 0 bytes, expected 4096"),
         ("labels", ["a\n", "b", "c"], "printed"),
         ("name", "", "1 to 40"),
         ("learned_s", 0, "learned_s"),
-        ("format", 7, "format 7"),
-        ("biases", "AADAfwAAwH8AAMB/", "biases hold"),
+        ("format", 7, "format 7, this beepwatch reads 2. Upgrade beepwatch, or learn them again"),
+        ("format", 1, "format 1, this beepwatch reads 2. Learn them again"),
+        ("room", {"weights": "A" * 5_460 + "AA==", "biases": "AADAfwAAwH8="}, "biases hold"),
     ],
 )
 def test_what_is_damaged_is_said(field: str, value: object, reason: str) -> None:
     small = Faults(
         name="fan",
         labels=("a", "b", "c"),
-        weights=bytes(3 * 512 * 4),
-        biases=bytes(12),
+        rules=(Rule(weights=bytes(3 * 512 * 4), biases=bytes(12)),) * 2,
+        room=Rule(weights=bytes(2 * 512 * 4), biases=bytes(8)),
         learned_s=60.0,
     )
     plain = msgspec.json.decode(encode(small))

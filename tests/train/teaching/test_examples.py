@@ -8,7 +8,6 @@ from beepwatch.train.teaching.examples import (
     Example,
     NoBeepFound,
     find_example,
-    partials_of,
     runs,
     sounding_at,
     tones_of,
@@ -74,22 +73,6 @@ def test_a_tone_that_two_rooms_nearly_swallow_is_one_of_the_sounds() -> None:
     assert tones_in({3_000.0: 0.9, 4_600.0: 0.4}, {4_600.0: 0.7}, {4_600.0: 0.9}) == pytest.approx(
         [4_600]
     )
-
-
-def partials_in(*shares: dict[float, float]) -> list[float]:
-    """Those of the tones that such examples share."""
-    examples = [sounding_of(one) for one in shares]
-    return list(partials_of(examples, tones_of(examples)[0]))
-
-
-def test_a_partial_that_one_room_alone_gives_back_is_one_of_the_sounds() -> None:
-    """In the next it may be the only one that is heard; what is no partial is another's."""
-    shared = {1_000.0: 0.9}
-    assert partials_in({1_000.0: 0.9, 3_004.0: 0.4}, shared, shared) == pytest.approx([3_004])
-    assert partials_in({1_000.0: 0.9, 500.0: 0.4}, shared, shared) == pytest.approx([500])
-    assert partials_in({1_000.0: 0.9, 3_050.0: 0.4}, shared, shared) == []
-    assert partials_in({1_000.0: 0.9, 3_004.0: 0.1}, shared, shared) == []
-    assert partials_in({1_000.0: 0.9, 1_010.0: 0.4}, shared, shared) == []
 
 
 def test_the_edge_of_a_tone_is_no_tone_and_a_semitone_beside_it_is() -> None:

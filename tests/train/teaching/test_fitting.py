@@ -65,14 +65,6 @@ def test_two_pulses_are_asked_for_where_every_example_has_three(
     assert pulses_to_ask_for(several, 0.02) == asked
 
 
-def test_what_repeats_itself_is_taught_with_its_rhythm(washer: Head) -> None:
-    """Of what is told for one pulse already nothing is to be waited for."""
-    assert washer.pulses == 2
-    assert washer.rhythm_s == pytest.approx((0.6,), abs=0.03)
-    single = find_example("clip", beeping(WASHER_HZ, pulses_s=((1.0, 1.3),)), shipped())
-    assert teach("washer", [example(WASHER_HZ), single], shipped()).head.rhythm_s == ()
-
-
 def test_the_same_examples_give_the_same_head(washer: Head) -> None:
     again = teach("washer", [example(WASHER_HZ)], shipped()).head
     assert encode(again) == encode(washer)

@@ -57,9 +57,7 @@ class Hearing:
         self._engine = engine
         self._in_full = in_full
         self._recent = RecentSound(untaught(engine))
-        self._tracker = EpisodeTracker(
-            engine.thresholds, context_s=0.0, rhythms=engine.rhythms, ear=self._recent
-        )
+        self._tracker = EpisodeTracker(engine.thresholds, context_s=0.0, ear=self._recent)
         self._window_frames = max(1, round(window_s / engine.frame_s))
         self._frames = 0
         self._episodes: list[Episode] = []
