@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from beepwatch.decide.opinion import LONGEST_S
+from beepwatch.decide.opinion import LEAST_LEFT_DB, LONGEST_S
 from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from beepwatch.decide.regularity import come_regularly
 
@@ -68,16 +68,18 @@ class Belief:
         return pulse.peak_score >= self._threshold and not asked
 
     def asked_of(self, pulse: Pulse) -> Pulse:
-        """The pulse with what its sound says, looked at, and heard again if that may matter."""
+        """The pulse with what its sound says, looked at, and heard again if that may matter.
+
+        Nothing speaks for a tone that goes on: that is a motor's.
+        """
         said = None if self._ear is None else self._ear.opinion(pulse)
         if self._ear is None or said is None:
             return pulse
-        said = said._replace(log_odds=said.log_odds + SURER)
-        asked = msgspec.structs.replace(pulse, opinion=said)
+        most = inf if said.left_db >= LEAST_LEFT_DB else 0.0
+        asked = _with(pulse, said, min(said.log_odds + SURER, most))
         if self._reaches(asked, 1 / CERTAIN_ODDS) or not self._reaches(asked, HOPELESS_ODDS):
             return asked
-        said = said._replace(log_odds=said.log_odds + self._ear.again(pulse))
-        return msgspec.structs.replace(pulse, opinion=said)
+        return _with(pulse, said, min(said.log_odds + SURER + self._ear.again(pulse), most))
 
     def holds(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
         """Whether a pulse is believed, for itself or with those before it that are its like.
@@ -134,3 +136,7 @@ class Belief:
         if likeness == -inf:  # a whine, or pulses that the room drowns: the score has to tell
             return not all(map(self.is_near, alike))
         return likeness is not None and likeness < LEAST_LIKENESS
+
+
+def _with(pulse: Pulse, said: Opinion, log_odds: float) -> Pulse:
+    return msgspec.structs.replace(pulse, opinion=said._replace(log_odds=log_odds))

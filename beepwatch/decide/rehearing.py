@@ -19,7 +19,7 @@ HEARD_S = 1.0  # of a long pulse
 SLACK_S = 0.06  # around it, where its highest score may lie: a window's frames lie elsewhere
 PARTS = 10  # of a stretch of sound, that are played in the time of
 SPEEDS = (9, 11)  # of them: a tenth slower, a tenth faster
-UNIT = 99  # samples, that all of these divide
+UNIT = 99  # samples, that all of these divide: their product
 MOST_MORE = 0.5  # log odds: hearings tell what was chance, and hardly what was missed
 SURE = 1e-4  # and no surer is any hearing, of this or of the contrary
 

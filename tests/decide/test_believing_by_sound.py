@@ -19,7 +19,7 @@ from beepwatch.decide.believing import (
     lowered,
 )
 from beepwatch.decide.episodes import Counted, Episode, EpisodeTracker
-from beepwatch.decide.opinion import LONGEST_S
+from beepwatch.decide.opinion import LEAST_LEFT_DB, LONGEST_S
 from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from tests.decide.streams import FRAME_S, START_S, episodes, scores
 
@@ -34,7 +34,7 @@ class Said:
     def __init__(
         self,
         log_odds: float | None,
-        left_db: float = 0.0,
+        left_db: float = LEAST_LEFT_DB,
         before: Sequence[float] = (0.0,),
         likeness: float | None = None,
         again: float = 0.0,
@@ -161,7 +161,7 @@ def test_faint_ones_are_compared_without_those_that_are_fainter() -> None:
 
 
 def test_what_reaches_the_threshold_by_its_sound_needs_no_likeness() -> None:
-    said = Said(2.0, 0.0, [0.9], likeness=-math.inf)
+    said = Said(2.0, 20.0, [0.9], likeness=-math.inf)
     assert len(heard((50, 5, ALONE / 2), said=said)) == 1
     assert said.compared == []
 
@@ -174,6 +174,13 @@ def test_what_reaches_the_threshold_is_believed_when_its_sound_does_not_say_othe
 def test_what_is_heard_again_adds_to_the_log_odds() -> None:
     assert heard((50, 5, 0.6), said=Said(0.0, again=-0.5)) == []
     assert len(heard((50, 5, 0.45), said=Said(0.0, again=0.5))) == 1
+
+
+def test_nothing_speaks_for_a_tone_that_goes_on() -> None:
+    """However sure the network is of a motor's whine when it hears it again."""
+    said = Said(9.0, LEAST_LEFT_DB - 0.1, again=9.0)
+    assert heard((50, 5, 0.49), said=said) == []
+    assert len(heard((50, 5, 0.51), said=said)) == 1
 
 
 @pytest.mark.parametrize(

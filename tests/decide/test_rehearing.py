@@ -162,6 +162,7 @@ def test_a_recording_is_played_once_however_often_is_asked() -> None:
     expected = log_odds_again(pulse(), tone(), 0.0, Column(0.2), column=0)
     assert [whole.again(pulse()) for _ in range(3)] == [expected] * 3
     assert len(network.played) == 2
+    assert np.array_equal(whole.sound, tone())
     whole.again(pulse(0.7, ONSET_S + 0.1))
     assert len(network.played) == 4
 

@@ -302,7 +302,10 @@ def test_what_sounds_on_a_disk_that_hangs_is_told_though_nothing_ends_whom_it_ho
         assert beepwatch.stop() == 0
         events, log = beepwatch.events(), beepwatch.log.read_text()
     told = texts(api)
-    assert len([text for text in told if re.match(r"beep\b", text)]) == 1
+    # What was told without the store says that it may come again.
+    without, *again = [text for text in told if re.match(r"beep\b", text)]
+    assert "it may come again" in without
+    assert len(again) <= 1
     assert ["does not answer" in text for text in told].count(True) == 1
     assert ["is listening" in text for text in told].count(True) == 1
     assert log.count('"process_left_to_the_system"') == 1 + both
@@ -328,4 +331,5 @@ def test_with_a_disk_that_hangs_it_starts_in_memory_and_moves_when_it_answers(
         assert beepwatch.wait() == 0, beepwatch.log.read_text()
     assert (fault.kind, voice.kind) == ("text", "voice")
     assert "can be written again" in api.messages[2].text
-    assert len([one for one in api.messages if one.kind == "voice"]) == 2
+    # The second time within the first one's cooldown or after it: the recording runs ahead.
+    assert len([one for one in api.messages if one.kind == "voice"]) in (1, 2)
