@@ -307,7 +307,8 @@ def test_what_sounds_on_a_disk_that_hangs_is_told_though_nothing_ends_whom_it_ho
     assert "it may come again" in without
     assert len(again) <= 1
     assert ["does not answer" in text for text in told].count(True) == 1
-    assert ["is listening" in text for text in told].count(True) == 1
+    # Sent, but not marked as sent before the disk hung: it may come twice.
+    assert 1 <= ["is listening" in text for text in told].count(True) <= 1 + both
     assert log.count('"process_left_to_the_system"') == 1 + both
     assert "window_put_aside" not in log
     assert [event["label"] for event in events] == ["beep"]
