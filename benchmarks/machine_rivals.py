@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from beepwatch.train.classifier import ClassifierRecipe, read_classifier_recipe
 from beepwatch.train.featuring.recipe import FeatureRecipe, read_feature_recipe
 from beepwatch.train.featuring.work import features_of
 from beepwatch.train.recording_networks import Network
+from beepwatch.train.recording_recipe import ClassifierRecipe, read_classifier_recipe
 
 FRAMES = 5  # that are rebuilt together
 SEED = 7

@@ -17,9 +17,9 @@ from beepwatch.decide.pulses import Pulse
 
 HEARD_S = 1.0  # of a long pulse
 SLACK_S = 0.06  # around it, where its highest score may lie: a window's frames lie elsewhere
-PARTS = 10  # of a stretch of sound, that are played in the time of
-SPEEDS = (9, 11)  # of them: a tenth slower, a tenth faster
-UNIT = 99  # samples, that all of these divide: their product
+OWN_SPEED = 10
+SPEEDS = (9, 11)  # beside it: a tenth slower, a tenth faster
+UNIT = 99  # samples, that each of these divides
 MOST_MORE = 0.5  # log odds: hearings tell what was chance, and hardly what was missed
 SURE = 1e-4  # and no surer is any hearing, of this or of the contrary
 
@@ -108,9 +108,9 @@ def _at_other_speeds(sound: Sound) -> Iterator[tuple[float, Sound]]:
     """How many times longer it is made, and the sound, with all frequencies there is room for."""
     spectrum = np.fft.rfft(sound)
     for speed in SPEEDS:
-        length = len(sound) // speed * PARTS
+        length = len(sound) // speed * OWN_SPEED
         played = np.fft.irfft(spectrum, length) * (length / len(sound))
-        yield PARTS / speed, np.clip(np.rint(played), -32_768, 32_767).astype(np.int16)
+        yield OWN_SPEED / speed, np.clip(np.rint(played), -32_768, 32_767).astype(np.int16)
 
 
 def _log_odds(probability: float) -> float:

@@ -6,7 +6,6 @@ kept. So is the recipe of the features, which a new recording has to go through 
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -21,76 +20,22 @@ from beepwatch.errors import ConfigurationError, DiskFull, ModelError
 from beepwatch.train.checkpoints import write
 from beepwatch.train.datasets.division import by_split
 from beepwatch.train.datasets.loader import Blocks, Numbers, StoredFeatures, blocks_of
-from beepwatch.train.datasets.splitting import GROUPED_BY
 from beepwatch.train.display import Display, Lines
 from beepwatch.train.featuring.recipe import FeatureRecipe, digest_of
 from beepwatch.train.featuring.sound import Recording
 from beepwatch.train.featuring.work import features_of
-from beepwatch.train.recipe import recipe_values
 from beepwatch.train.recording_bundles import write_recording_bundle
-from beepwatch.train.recording_networks import Network, NetworkRecipe
-from beepwatch.validation import explain
+from beepwatch.train.recording_networks import Network
+from beepwatch.train.recording_recipe import (
+    ClassifierRecipe,
+    LearningRecipe,
+    read_classifier_recipe,
+)
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classifier.json"
 SILENT = Lines(lambda _line: None)
 
 _SCALE_BLOCKS = 2_000  # of which each column's mean and deviation are taken
-
-_Positive = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class BlocksRecipe(_Section, frozen=True):
-    """What the network is shown at once."""
-
-    context: _Positive  # frames
-    step: _Positive  # frames from one to the next
-
-
-class HeldOutRecipe(_Section, frozen=True):
-    """What judges, if the store has no rows of the split dev."""
-
-    by: tuple[str, ...] = GROUPED_BY  # recordings that have one of these in common stay together
-    share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
-
-
-class LearningRecipe(_Section, frozen=True):
-    """How the weights are found."""
-
-    seed: int = 0
-    epochs: _Positive = 20
-    batch_blocks: Annotated[int, msgspec.Meta(ge=2)] = 32
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 1e-3
-    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-4
-    balanced: bool = True
-
-
-class ReportRecipe(_Section, frozen=True):
-    """What is trained beside it only to be judged on what it has not seen, once each."""
-
-    leave_one_out: Literal["", "device", "session"] = ""  # of each value of that column
-    random_share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0  # of recordings; 0: not
-
-
-class ServedRecipe(_Section, frozen=True):
-    """What `beepwatch serve` is told of it."""
-
-    name: str = "recordings"
-    normal: tuple[str, ...] = ("normal",)  # labels of what is well; other names are anomalies
-
-
-class ClassifierRecipe(_Section, frozen=True):
-    """What `beepwatch train RECIPE --features STORE` follows."""
-
-    blocks: BlocksRecipe
-    held_out: HeldOutRecipe = HeldOutRecipe()
-    network: NetworkRecipe = NetworkRecipe()
-    training: LearningRecipe = LearningRecipe()
-    report: ReportRecipe = ReportRecipe()
-    served: ServedRecipe = ServedRecipe()
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,17 +103,6 @@ def labelled_rows(store: StoredFeatures) -> Numbers:
     cells = zip(store.index.cells["label"], store.index.cells["split"], strict=True)
     found = [row for row, (label, split) in enumerate(cells) if label and split != "test"]
     return np.asarray(found, dtype=np.int64)
-
-
-def read_classifier_recipe(path: Path) -> ClassifierRecipe:
-    """Raises ConfigurationError, which names key, value and way out."""
-    values = recipe_values(path)
-    try:
-        return msgspec.convert(values, ClassifierRecipe)
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(
-            explain(str(error), values, origins={}, file=path, root=ClassifierRecipe)
-        ) from error
 
 
 def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) -> Judgement:

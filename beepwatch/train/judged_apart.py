@@ -17,13 +17,11 @@ from matplotlib.figure import Figure
 from beepwatch.errors import ConfigurationError, DiskFull
 from beepwatch.train.classifier import (
     SILENT,
-    ClassifierRecipe,
     Judgement,
     blocks_for,
     fit,
     judge,
     labelled_rows,
-    read_classifier_recipe,
 )
 from beepwatch.train.datasets.division import divided
 from beepwatch.train.datasets.loader import Numbers, StoredFeatures
@@ -31,6 +29,7 @@ from beepwatch.train.datasets.splitting import SplitError
 from beepwatch.train.display import Display
 from beepwatch.train.pictures import write_png
 from beepwatch.train.recording_networks import Network
+from beepwatch.train.recording_recipe import ClassifierRecipe, read_classifier_recipe
 
 NUMBERS, PICTURE = "judged.json", "confusions.png"
 RANDOM = "drawn at random"

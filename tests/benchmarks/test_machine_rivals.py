@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from beepwatch.train.classifier import read_classifier_recipe
+from beepwatch.train.recording_recipe import read_classifier_recipe
 from benchmarks.machine_rivals import (
     DCASE,
     KINDS,

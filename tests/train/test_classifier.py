@@ -22,7 +22,6 @@ from beepwatch.train.classifier import (
     Classifier,
     Judgement,
     judge,
-    read_classifier_recipe,
     train,
 )
 from beepwatch.train.datasets.loader import Blocks, StoredFeatures, UnusableFeatures
@@ -30,6 +29,7 @@ from beepwatch.train.display import Lines
 from beepwatch.train.features import extract
 from beepwatch.train.featuring.recipe import read_feature_recipe
 from beepwatch.train.recording_networks import Network, NetworkRecipe
+from beepwatch.train.recording_recipe import read_classifier_recipe
 from tests.capture.sounds import write_wav
 from tests.train.datasets.stores import WIDTH, recording, write_store
 from tests.train.featuring.recipes import recipe as feature_recipe
