@@ -2,7 +2,8 @@
 
 For systemd's journal each line begins with its priority, so that `journalctl -p warning` finds it.
 Everything goes to standard error, the standard library's loggers included, and through the
-redaction: a secret never prints, not even inside the request lines of httpx.
+redaction: a secret never prints, not even inside the request lines of httpx. What is logged with
+`told=True` is said to people in words as well; on a terminal that shows those it is left out.
 """
 
 import logging
@@ -27,6 +28,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     level: str = "info"
     secrets: tuple[Secret, ...] = ()
     journal: bool = False  # it is systemd's journal that reads it
+    alerts: bool = False  # alerts are lines on standard output
 
 
 class Redactor:
@@ -54,6 +56,21 @@ class Redactor:
         for secret in self._texts:
             cleaned = cleaned.replace(secret, REDACTED)
         return value if cleaned == text else cleaned
+
+
+class ToldOnce:
+    """Leaves out what was logged with `told=True` where people are told it in words."""
+
+    def __init__(self, *, words_are_shown: bool) -> None:
+        self._words_are_shown = words_are_shown
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """A structlog processor. Raises DropEvent."""
+        if event.pop("told", False) and self._words_are_shown:
+            raise structlog.DropEvent
+        return event
 
 
 class JournalFormatter(structlog.stdlib.ProcessorFormatter):
@@ -110,7 +127,11 @@ def configure_logging(settings: LogSettings) -> None:
         redact.rendered,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            ToldOnce(words_are_shown=_words_are_shown(settings)),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(_level(settings.level)),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
@@ -131,6 +152,12 @@ def configure_logging(settings: LogSettings) -> None:
             logging.getLogger(chatty).setLevel(logging.WARNING)
         # A failed request is logged where it is dealt with; the library adds a traceback to each.
         logging.getLogger("telegram").setLevel(logging.CRITICAL)
+
+
+def _words_are_shown(settings: LogSettings) -> bool:
+    """Whether who reads this log reads the alerts as well; whoever hunts a fault wants both."""
+    hunting = _level(settings.level) <= logging.DEBUG
+    return settings.alerts and not hunting and sys.stderr.isatty() and sys.stdout.isatty()
 
 
 def _level(name: str) -> int:

@@ -375,7 +375,7 @@ class NoteWriter:
 
     def _log(self, note: Note) -> None:
         if note.alert is not None and note.alert.kind is AlertKind.UNUSUAL:
-            _log.warning("machine_unusual", text=note.alert.text)
+            _log.warning("machine_unusual", text=note.alert.text, told=True)
         elif note.event is not None:
             _log.info(
                 "episode_over" if note.event.final else "heard",
@@ -385,7 +385,7 @@ class NoteWriter:
                 score=round(note.event.peak_score, 3),
             )
         elif note.alert is not None and note.alert.kind is AlertKind.MISSED:
-            _log.warning("nothing_heard", text=note.alert.text)
+            _log.warning("nothing_heard", text=note.alert.text, told=True)
 
 
 def _even_if_full(write: Callable[[], Written]) -> Written:

@@ -33,6 +33,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
     speed: float | Literal["max"]
     log_level: str
     since_s: float  # monotonic start of the daemon
+    alerts: bool = False  # they were lines on standard output when it started
 
     def logs(self, token: Secret | None) -> LogSettings:
         """For the processes that know the token."""
@@ -40,6 +41,7 @@ class Planner(msgspec.Struct, frozen=True, kw_only=True):
             level=self.log_level,
             secrets=(token,) if token else (),
             journal=is_journal(_STANDARD_ERROR),
+            alerts=self.alerts,
         )
 
     def plan(self, config: Config, token: Secret | None) -> Plan:

@@ -130,7 +130,9 @@ def refuge_from(directory: Path) -> Refuge | None:
         except OSError as error:
             _log.warning("no_refuge", place=str(memory.parent), error=error.strerror)
             continue
-        _log.error("state_in_memory", disk=str(directory), memory=str(memory), reason=reason)
+        _log.error(
+            "state_in_memory", disk=str(directory), memory=str(memory), reason=reason, told=True
+        )
         return Refuge(disk=directory, memory=memory, reason=reason)
     places = ", ".join(map(str, PLACES))
     raise StoreError(

@@ -62,7 +62,12 @@ def run(
     """
     leave_no_core()
     tell_libraries(*ONE_HEAP)
-    planner = Planner(speed=speed, log_level=log_level, since_s=SystemClock().mono_s())
+    planner = Planner(
+        speed=speed,
+        log_level=log_level,
+        since_s=SystemClock().mono_s(),
+        alerts=config.notify.console.enabled,
+    )
     configure_logging(planner.logs(token))
     recorder: Child | None = None  # of the life before
     hangup_reloads = read_again is not None and not hangup_ends

@@ -187,7 +187,7 @@ class Supervisor:
                 _log.info("source_ended", source=message.source)
                 self._begin_end(within_s=None, drain_s=DRAINS_WITHIN_S)
             case Failed():
-                _log.error("failed", process=child.name, text=message.text)
+                _log.error("failed", process=child.name, text=message.text, told=True)
                 self.failure = self.failure or message
                 child.retired = True
                 self._begin_end(within_s=STOPS_WITHIN_S, drain_s=STOPS_WITHIN_S)
@@ -204,13 +204,14 @@ class Supervisor:
         if fault is None:
             return
         event = "fault_over" if fault.cleared else "fault"
-        _log.warning(event, kind=fault.kind.value, text=fault.text, count=fault.count)
+        told = fault.kind not in _NOT_TOLD
+        _log.warning(event, kind=fault.kind.value, text=fault.text, count=fault.count, told=told)
         self._readiness.hears_of(fault)
         if fault.kind is FaultKind.DISK_FULL:
             before, self._disk_told = self._disk_told, "" if fault.cleared else fault.text
             if before == self._disk_told:
                 return  # both who need it say so
-        if fault.kind not in _NOT_TOLD:
+        if told:
             kind = AlertKind.RECOVERED if fault.cleared else AlertKind.FAULT
             self._letters.write(kind, fault.text)
 

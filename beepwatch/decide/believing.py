@@ -1,23 +1,25 @@
 """Whether pulses are believed: by their score, by their sound, by their likes.
 
 An appliance repeats itself exactly; nothing alive does. So two pulses that would not be believed
-by themselves are, if they are alike in pitch and length. And as they end their sound is heard again
-and looked at: what scores as high at another speed and holds its pitch as only a machine does needs
-less of a score, what does not needs more; what comes again at equal intervals needs hardly any. A
+by themselves are, if they are alike in pitch and length. And as they end their sound is looked at,
+and heard again where that may matter: what scores as high at another speed and holds its pitch as
+only a machine does needs less of a score, what does not needs more; what comes again at equal
+intervals needs hardly any. A
 motor holds its pitch as well: where a tone went on between its pulses, all of it has to look like
 an appliance's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from statistics import fmean
 from typing import Protocol
 
 import msgspec
 
-from beepwatch.decide.opinion import LEAST_LEFT_DB, LONGEST_S
+from beepwatch.decide.opinion import LONGEST_S
 from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from beepwatch.decide.regularity import come_regularly
+from beepwatch.decide.rehearing import MOST_MORE
 
 ROUNDING = 1e-6  # of odds
 REPEATED_ODDS = 12.0  # by how much the odds of a pulse rise that comes again just so
@@ -68,18 +70,28 @@ class Belief:
         return pulse.peak_score >= self._threshold and not asked
 
     def asked_of(self, pulse: Pulse) -> Pulse:
-        """The pulse with what its sound says, looked at, and heard again if that may matter.
-
-        Nothing speaks for a tone that goes on: that is a motor's.
-        """
+        """The pulse with what its sound says, and the most that hearing it again may add."""
         said = None if self._ear is None else self._ear.opinion(pulse)
-        if self._ear is None or said is None:
+        if said is None:
             return pulse
-        most = inf if said.left_db >= LEAST_LEFT_DB else 0.0
-        asked = _with(pulse, said, min(said.log_odds + SURER, most))
+        said = said._replace(log_odds=said.log_odds + SURER)
+        asked = _with(pulse, said)
         if self._reaches(asked, 1 / CERTAIN_ODDS) or not self._reaches(asked, HOPELESS_ODDS):
             return asked
-        return _with(pulse, said, min(said.log_odds + SURER + self._ear.again(pulse), most))
+        return _with(pulse, said._replace(again=MOST_MORE, unheard=True))
+
+    def settled(self, pulses: Sequence[Pulse]) -> list[Pulse]:
+        """Alike ones, the last of them just over and the others before it: heard again, from the
+        last to the first, for as long as it may be believed and is not for itself.
+        """
+        *alike, pulse = pulses
+        if self._may_hold(pulse, alike):
+            pulse = self._heard_again(pulse)
+        for place in reversed(range(len(alike))):
+            if self._reaches(pulse, 1.0) or not self._may_hold(pulse, alike):
+                break
+            alike[place] = self._heard_again(alike[place])
+        return [*alike, pulse]
 
     def holds(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
         """Whether a pulse is believed, for itself or with those before it that are its like.
@@ -88,17 +100,32 @@ class Belief:
         `REPEATED_ODDS`), with two if all are faint (by `FAINT_ODDS`), and with those at equal
         intervals that leave silence behind.
         """
-        if self._reaches(pulse, 1.0):
-            return True
-        together = [one for one in (*alike, pulse) if self._is_faint(one)]
-        if self._is_faint(pulse) and self._are_enough(together) and not self._go_on(together):
-            return True
-        together = [*alike, pulse]
-        return self._are_regular(together) and not self._go_on(together)
+        return self._reaches(pulse, 1.0) or any(
+            not self._go_on(together) for together in self._enough(pulse, alike)
+        )
 
     def is_near(self, pulse: Pulse) -> bool:
         """Whether it would be believed if it came again."""
         return self._reaches(pulse, REPEATED_ODDS)
+
+    def _may_hold(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
+        """Whether it is believed, if a tone did not go on."""
+        return self._reaches(pulse, 1.0) or any(True for _ in self._enough(pulse, alike))
+
+    def _enough(self, pulse: Pulse, alike: Sequence[Pulse]) -> Iterator[list[Pulse]]:
+        """Those with which it is believed, in one way and another, if there are any."""
+        faint = [one for one in (*alike, pulse) if self._is_faint(one)]
+        if self._is_faint(pulse) and self._are_enough(faint):
+            yield faint
+        if self._are_regular([*alike, pulse]):
+            yield [*alike, pulse]
+
+    def _heard_again(self, pulse: Pulse) -> Pulse:
+        """With what the network says of it once more, if it was not asked yet."""
+        said = pulse.opinion
+        if self._ear is None or said is None or not said.unheard:
+            return pulse
+        return _with(pulse, said._replace(again=self._ear.again(pulse), unheard=False))
 
     def _is_faint(self, pulse: Pulse) -> bool:
         """Or more than that."""
@@ -138,5 +165,5 @@ class Belief:
         return likeness is not None and likeness < LEAST_LIKENESS
 
 
-def _with(pulse: Pulse, said: Opinion, log_odds: float) -> Pulse:
-    return msgspec.structs.replace(pulse, opinion=said._replace(log_odds=log_odds))
+def _with(pulse: Pulse, said: Opinion) -> Pulse:
+    return msgspec.structs.replace(pulse, opinion=said)

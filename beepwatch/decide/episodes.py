@@ -185,16 +185,25 @@ class LabelTracker:
             return
         yield from self._follow(pulse)
         if self._sounds and not self._believed:
-            asked = self._belief.asked_of(pulse)
-            self._pulses = (*self._pulses[:-1], asked)
-            alike = [one for one in self._pulses[:-1] if are_alike(one, asked)]
-            if self._belief.holds(asked, alike):
-                yield from self._believe(asked)
+            yield from self._judge(self._belief.asked_of(pulse))
         self._sounds = False
         if self._believed:
             self._pulses = self._pulses[: self._told]
             if self._pulses[-1].offset_s - self._pulses[0].onset_s >= self._longest_s:
                 yield from self._close()
+
+    def _judge(self, pulse: Pulse) -> Iterator[Change]:
+        """The group's last, now that it is over: with those before it that are its like."""
+        pulses = [*self._pulses[:-1], pulse]
+        places = [i for i, one in enumerate(pulses[:-1]) if are_alike(one, pulse)]
+        places.append(len(pulses) - 1)
+        settled = self._belief.settled([pulses[place] for place in places])
+        for place, one in zip(places, settled, strict=True):
+            pulses[place] = one
+        self._pulses = tuple(pulses)
+        *alike, pulse = settled
+        if self._belief.holds(pulse, alike):
+            yield from self._believe(pulse)
 
     def _remembered(self, pulse: Pulse) -> tuple[Pulse, ...]:
         if self._believed:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.decide.demodulation import STEP_S, demodulated, smoothed
-from beepwatch.decide.pulses import Opinion, Pulse
+from beepwatch.decide.pulses import LEAST_LEFT_DB, Opinion, Pulse
 from beepwatch.decide.ranks import median, quantile
 
 BEFORE_S = 0.5  # of sound before a pulse that is looked at
@@ -74,7 +74,6 @@ WEIGHTS = (
     Weight(-67.96, 117.99, -0.0089),  # drift_db_s
 )
 MOST = 4.0  # log odds that an opinion may add or take
-LEAST_LEFT_DB = 3.0  # over what is left after it: a tone that goes on as loudly is a motor's
 
 
 def opinion(pulse: Pulse, sound: NDArray[np.int16], rate_hz: int, start_s: float) -> Opinion | None:

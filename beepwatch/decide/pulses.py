@@ -18,6 +18,7 @@ KEPT = 0.4  # share of a pulse's frames that a pitch has to sound in to be one o
 MOST_PITCHES = 16  # that are followed within a pulse, beside the newest
 SAME_LENGTH = 1.6  # longer over shorter, each with `LENGTH_SLACK_S` added
 LENGTH_SLACK_S = 0.04  # two frames: how far off the ends of a pulse may be
+LEAST_LEFT_DB = 3.0  # over what is left after it: a pulse that is over
 SHORTEST_PAUSE_S = 0.05  # or a wavering tone would be its own like
 
 
@@ -27,6 +28,14 @@ class Opinion(NamedTuple):
     log_odds: float  # that it is a beep, beside its score
     left_db: float  # by how much it stands over what is left of it when it has ended
     before: float  # share of the half second before it in which its tone sounded as well
+    again: float = 0.0  # log odds more, by what the network says when it hears it again
+    unheard: bool = False  # whether that is only the most it may be: nobody has asked it yet
+
+    @property
+    def total(self) -> float:
+        """In log odds; nothing speaks for a tone that goes on as loudly: that is a motor's."""
+        total = self.log_odds + self.again
+        return total if self.left_db >= LEAST_LEFT_DB else min(total, 0.0)
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +55,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
     def odds_with(self, share: float) -> float:
         """By its score, and a share of what its sound says."""
-        said = 0.0 if self.opinion is None else self.opinion.log_odds
+        said = 0.0 if self.opinion is None else self.opinion.total
         return odds_of(self.peak_score) * math.exp(share * said)
 
     @property

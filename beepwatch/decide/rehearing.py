@@ -19,7 +19,7 @@ HEARD_S = 1.0  # of a long pulse
 SLACK_S = 0.06  # around it, where its highest score may lie: a window's frames lie elsewhere
 OWN_SPEED = 10
 SPEEDS = (9, 11)  # beside it: a tenth slower, a tenth faster
-UNIT = 99  # samples, that each of these divides
+UNIT = 16 * 99  # samples: each of these divides it, and their spectra are fast to compute
 MOST_MORE = 0.5  # log odds: hearings tell what was chance, and hardly what was missed
 SURE = 1e-4  # and no surer is any hearing, of this or of the contrary
 
@@ -106,10 +106,10 @@ def _heard_until_s(pulse: Pulse) -> float:
 
 def _at_other_speeds(sound: Sound) -> Iterator[tuple[float, Sound]]:
     """How many times longer it is made, and the sound, with all frequencies there is room for."""
-    spectrum = np.fft.rfft(sound)
+    spectrum = np.fft.rfft(sound.astype(np.float32))
     for speed in SPEEDS:
         length = len(sound) // speed * OWN_SPEED
-        played = np.fft.irfft(spectrum, length) * (length / len(sound))
+        played = np.fft.irfft(spectrum, length) * np.float32(length / len(sound))
         yield OWN_SPEED / speed, np.clip(np.rint(played), -32_768, 32_767).astype(np.int16)
 
 

@@ -16,16 +16,13 @@ from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AlertKind
 from beepwatch.store.aside import CORRUPT
-from beepwatch.store.database import FILE_NAME, alone, open_users, read_only
+from beepwatch.store.database import FILE_NAME, SUFFIXES, alone, open_users, read_only
 from beepwatch.store.schema import utc_from_us
 
 CHECK_WITHIN_S = 20.0  # 400 MB from a slow card; two years of alerts are a fraction of that
 OTHERS_END_WITHIN_S = 10.0  # orphans of a killed supervisor notice within 5 s
 _TRY_AGAIN_S = 0.1
 _STEPS_BETWEEN_LOOKS = 20_000  # of SQLite's virtual machine; some milliseconds
-# The database last: were it the first to go and the power went, its WAL would be found beside a
-# new one.
-_SUFFIXES = ("-shm", "-wal", "")
 _LOOKED_AT = 1_000  # alerts
 _UNTOLD = """
     SELECT kind, text, created_at, due_at, dedupe_key FROM alerts WHERE id = ?1
@@ -72,7 +69,9 @@ def put_aside_if_damaged(
             "writable, or set store.directory to another one."
         ) from error
     untold = untold_of(aside)
-    _log.error("database_put_aside", found=damage, aside=str(aside), untold=len(untold))
+    _log.error(
+        "database_put_aside", found=damage, aside=str(aside), untold=len(untold), told=True
+    )
     return PutAside(
         text=f"the database was damaged ({damage}) and was put aside as {aside.name}; a new one "
         f"was begun. Alerts still to be told that could be read in the old one: {len(untold)}",
@@ -165,10 +164,10 @@ def _rename(path: Path, now: datetime) -> Path:
     stamp = f"{now:%Y%m%dT%H%M%SZ}"
     aside = path.with_name(f"{CORRUPT}{stamp}")
     number = 1
-    while any(aside.with_name(aside.name + suffix).exists() for suffix in _SUFFIXES):
+    while any(aside.with_name(aside.name + suffix).exists() for suffix in SUFFIXES):
         number += 1  # a clock that begins in 1970 at every start repeats itself
         aside = path.with_name(f"{CORRUPT}{stamp}-{number}")
-    for suffix in _SUFFIXES:
+    for suffix in SUFFIXES:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))

@@ -18,6 +18,9 @@ from beepwatch.store.disk import why_gone
 from beepwatch.store.schema import MIGRATIONS
 
 FILE_NAME = "beepwatch.db"
+# What belongs to it, the database last: were it the first to go and the power went, its WAL would
+# be found beside a new one.
+SUFFIXES = ("-shm", "-wal", "")
 USERS = "beepwatch.lock"  # locked, shared, by everybody who has the database open; see claim.py
 RESERVE = "beepwatch.reserve"
 RESERVE_BYTES = 1_000_000  # some hundred alerts without their clips
@@ -69,6 +72,8 @@ class Database:
             use = _join_users(self.directory)
             unless_open.callback(os.close, use)
             fcntl.flock(use, fcntl.LOCK_SH)
+            if self._begin_file():
+                unless_open.callback(self._take_away)
             self._sql = self._open(self._busy_timeout_s)
             unless_open.callback(self._sql.close)
             self._migrate()
@@ -172,12 +177,25 @@ class Database:
             _log.warning("database_found_again", path=str(self.path))
         self._failed = False
 
-    def _open(self, busy_timeout_s: float) -> sqlite3.Connection:
-        # SQLite gives -wal and -shm the mode of the file itself, so it is made before SQLite does.
+    def _begin_file(self) -> bool:
+        """Whether there was none. SQLite gives -wal and -shm the mode of the file itself, so it is
+        made before SQLite does.
+        """
         # Only if it is not there: closing it would let go of the locks that a connection of this
         # process has on it (https://sqlite.org/howtocorrupt.html, 2.2).
-        with suppress(FileExistsError):
+        try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _OWNER_ONLY_FILE))
+        except FileExistsError:
+            return False
+        return True
+
+    def _take_away(self) -> None:
+        """What was begun just now and got no tables: whoever finds it takes it for a database."""
+        for suffix in SUFFIXES:
+            with suppress(OSError):
+                self.path.with_name(FILE_NAME + suffix).unlink()
+
+    def _open(self, busy_timeout_s: float) -> sqlite3.Connection:
         sql = sqlite3.connect(
             self.path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
@@ -305,7 +323,9 @@ def _looked_up(directory: Path, query: str) -> list[tuple[Any, ...]]:
     path = directory / FILE_NAME
     try:
         with closing(read_only(path)) as sql:
-            return sql.execute(query).fetchall()
+            (version,) = sql.execute("PRAGMA user_version").fetchone()
+            # The power went before it got its tables.
+            return sql.execute(query).fetchall() if version else []
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}.") from error
 

@@ -19,12 +19,14 @@ from beepwatch.decide.believing import (
     lowered,
 )
 from beepwatch.decide.episodes import Counted, Episode, EpisodeTracker
-from beepwatch.decide.opinion import LEAST_LEFT_DB, LONGEST_S
-from beepwatch.decide.pulses import Opinion, Pulse, odds_of
+from beepwatch.decide.opinion import LONGEST_S
+from beepwatch.decide.pulses import LEAST_LEFT_DB, Opinion, Pulse, odds_of
+from beepwatch.decide.rehearing import MOST_MORE
 from tests.decide.streams import FRAME_S, START_S, episodes, scores
 
 Frames = tuple[int, int, float]  # first, how many, probability
 ALONE, NEAR, FAINT = (lowered(0.5, odds) for odds in (1.0, REPEATED_ODDS, FAINT_ODDS))
+MOST_MORE_ODDS = math.exp(MOST_MORE)
 LEAST = lowered(0.5, KNOWN_ODDS) * 1.01  # from where on there is a pulse
 
 
@@ -185,14 +187,47 @@ def test_nothing_speaks_for_a_tone_that_goes_on() -> None:
 
 @pytest.mark.parametrize(
     ("odds", "again"),
-    [(1.1 * CERTAIN_ODDS, 0), (0.9 * CERTAIN_ODDS, 1), (1.1 / HOPELESS_ODDS, 1),
-     (0.9 / HOPELESS_ODDS, 0)],
+    [(1.1 * CERTAIN_ODDS, 0), (0.9 * CERTAIN_ODDS, 1), (1.1 / MOST_MORE_ODDS, 1),
+     (0.9 / MOST_MORE_ODDS, 0)],
 )  # fmt: skip
-def test_what_is_certain_or_hopeless_is_not_heard_again(odds: float, again: int) -> None:
+def test_what_is_certain_or_cannot_be_believed_is_not_heard_again(odds: float, again: int) -> None:
     """At a threshold of 0.5, which are even odds."""
     said = Said(math.log(odds))
     heard((50, 5, 0.5), said=said)
     assert len(said.heard_again) == again
+
+
+@pytest.mark.parametrize(("odds", "again"), [(1.1, 3), (0.9, 0)])
+def test_what_is_hopeless_is_not_heard_again_either_when_it_comes_again(
+    odds: float, again: int
+) -> None:
+    said = Said(math.log(odds / HOPELESS_ODDS), again=MOST_MORE)
+    heard((50, 5, 0.5), (80, 5, 0.5), (120, 5, 0.5), said=said)
+    assert len(said.heard_again) == again
+
+
+def onsets(pulses: Sequence[Pulse]) -> list[int]:
+    """In frames."""
+    return [round((pulse.onset_s - START_S) / FRAME_S) for pulse in pulses]
+
+
+def test_with_its_like_it_is_heard_again_once_they_might_be_believed_the_last_one_first() -> None:
+    said = Said(math.log(0.9 / MOST_MORE_ODDS))
+    (episode,) = heard(*TWO, said=said)
+    assert len(episode.pulses) == 2
+    assert onsets(said.heard_again) == [first for first, _, _ in reversed(TWO)]
+
+
+def test_once_it_is_clear_that_they_are_not_believed_no_other_is_heard_again() -> None:
+    said = Said(math.log(0.9 / MOST_MORE_ODDS), again=-9.0)
+    assert heard(*TWO, said=said) == []
+    assert onsets(said.heard_again) == [TWO[-1][0]]
+
+
+def test_what_is_believed_by_being_heard_again_needs_nobody_else_to_be() -> None:
+    more_in_time = Said(math.log(0.9), again=0.4)
+    heard((50, 5, 0.2), (80, 5, 0.5), said=more_in_time)
+    assert onsets(more_in_time.heard_again) == [80]
 
 
 def test_what_reaches_the_threshold_is_asked_of_when_it_ends_and_not_before() -> None:
@@ -218,8 +253,7 @@ def test_a_tone_that_goes_on_is_believed_by_its_score_alone() -> None:
 def test_each_pulse_is_asked_of_once_as_it_ends() -> None:
     said = Said(0.0)
     heard((50, 5, 0.1), (80, 10, 0.1), said=said)
-    onsets = [round((pulse.onset_s - START_S) / FRAME_S) for pulse in said.asked_of]
-    assert onsets == [50, 80]
+    assert onsets(said.asked_of) == [50, 80]
     lengths = [pulse.duration_s / FRAME_S for pulse in said.asked_of]
     assert lengths == pytest.approx([5, 10], abs=1.5)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from beepwatch.errors import StoreError
-from beepwatch.store.database import Database
+from beepwatch.store.database import Database, clips_of_untold, marks
 from beepwatch.store.outbox import Outbox
 from beepwatch.store.schema import MIGRATIONS, stored_us, utc_from_us
 from tests.store.messages_of_a_day import NOON, at, beep, heard, sound
@@ -81,6 +81,15 @@ def test_an_old_file_keeps_its_rows_when_it_is_migrated(
         rows = sql.execute("SELECT label, room FROM events").fetchall()
     assert [tuple(row) for row in rows] == [("beep", "laundry")]
     database.close()
+
+
+def test_of_a_file_that_never_got_its_tables_nothing_is_known(tmp_path: Path) -> None:
+    """The power may go in the moment when it is made."""
+    (tmp_path / "beepwatch.db").touch()
+    assert marks(tmp_path) == {}
+    assert clips_of_untold(tmp_path) == []
+    Database(tmp_path).close()
+    assert marks(tmp_path) == {}
 
 
 def test_a_block_that_raises_writes_nothing(database: Database) -> None:

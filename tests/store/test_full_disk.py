@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from beepwatch.errors import DiskFull
-from beepwatch.store.database import RESERVE, RESERVE_BYTES, Database
+from beepwatch.store.database import FILE_NAME, RESERVE, RESERVE_BYTES, Database, marks
 from beepwatch.store.library import Library
 from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
@@ -143,4 +143,36 @@ def test_a_start_on_a_full_disk_gives_up_the_reserve_and_gets_in_at_the_second_t
     second = Database(state)
     write(second, 2)
     assert len(event_rows(second)) == 2
+    second.close()
+
+
+@pytest.mark.parametrize("left_bytes", [0, 8_192, 65_536])
+def test_a_database_for_which_there_is_no_room_is_not_left_half_made(
+    disk: SmallDisk, left_bytes: int
+) -> None:
+    """Whoever finds one takes it for the state of a daemon that was here before."""
+    state = disk.path / "state"
+    state.mkdir()
+    disk.fill(leave_bytes=left_bytes)
+    with pytest.raises(DiskFull):
+        Database(state)
+    assert not list(state.glob(f"{FILE_NAME}*"))
+    disk.make_room()
+    made = Database(state)
+    write(made, 1)
+    made.close()
+    assert marks(state) == {"alerts": 1, "events": 1}
+
+
+def test_an_older_database_that_cannot_be_opened_for_lack_of_room_stays(disk: SmallDisk) -> None:
+    state = disk.path / "state"
+    first = Database(state)
+    write(first, 1)
+    first.close()
+    disk.fill()
+    with pytest.raises(DiskFull):
+        Database(state)
+    disk.make_room()
+    second = Database(state)
+    assert len(event_rows(second)) == 1
     second.close()
