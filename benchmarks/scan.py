@@ -6,7 +6,8 @@ files of a minute; then on the demo's recording, repeated, which has a pattern e
 memory, for ten minutes and for all the hours. With `--librosa PYTHON`, an interpreter that has
 librosa (an environment of its own: `python -m venv V && V/bin/pip install librosa`), its mel
 spectrogram of the same WAV is timed in turns with the scan, one core each: features alone against
-the whole answer, as whole programs; and once more without librosa's imports and first call, while beepwatch's start still counts.
+the whole answer, as whole programs; and once more without librosa's imports and
+first call, while beepwatch's start still counts.
 """
 
 import argparse

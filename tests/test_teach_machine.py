@@ -186,12 +186,13 @@ def test_enough_is_enough_and_is_learned_from(machines: Machines) -> None:
         (["fan", "--judge", "--listen"], 2, "both --judge and --listen"),
         (["fan", "--judge", "WELL"], 2, "there is no learned machine 'fan'"),
         (["fan", "--faults", "."], 2, "there is no learned machine 'fan'"),
+        (["fan", "--faults", "NOTHING"], 2, "'NOTHING' beside --faults does not exist; expected"),
         (["fan", "--faults"], 2, "found 'nothing' beside --faults, expected one directory"),
-        (["fan", "--faults", "WELL"], 2, "WELL' beside --faults, expected one directory"),
+        (["fan", "--faults", "WELL"], 2, "WELL' beside --faults is a file; expected one directory"),
         (["fan", "--faults", "--listen", "."], 2, "both --faults and --listen"),
         (["fan", "--faults", "--judge", "."], 2, "both --faults and --judge"),
         (["fan", "--faults", ".", "--room", "WELL"], 2, "--room is for sounds"),
-        (["--normal", "--listen"], 2, "found 0 things to do"),
+        (["--normal", "--listen"], 2, "found --normal and --listen without a NAME. Give"),
     ],
 )
 def test_what_cannot_be_learned_or_judged_is_one_line_and_nothing_is_kept(

@@ -102,7 +102,9 @@ def test_a_sound_that_a_rule_is_about_is_not_removed(
 @pytest.mark.parametrize(
     ("words", "exit_code", "text"),
     [
-        (["--list", "--remove", "washer"], 2, "found 2 things to do"),
+        ([], 2, "found no NAME. Give a sound a name and recordings, such as `beepwatch teach wash"),
+        (["--list", "--remove", "washer"], 2, "found --list and --remove; give one of them."),
+        (["washer", "--list"], 2, "found the name 'washer' and --list; give one of them."),
         (["--remove", "dryer"], 2, "there is no taught sound 'dryer'"),
         (["--rollback", "dryer"], 2, "there are: washer"),
         (["--remove", "../washer"], 2, "there is no taught sound"),

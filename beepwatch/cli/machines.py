@@ -96,31 +96,37 @@ def learn_faults(loaded: "Loaded", name: str, directories: list[Path]) -> int:
     from beepwatch.train.display import rated
     from beepwatch.train.machines import diagnosing
 
-    if len(directories) != 1 or not directories[0].is_dir():
-        found = " ".join(map(str, directories)) or "nothing"
-        raise ConfigurationError(
-            f"found {found!r} beside --faults, expected one directory of recordings, in folders "
-            "by fault or with a dataset.csv."
-        )
+    directory = _directory_of_faults(directories)
     machines = Machines(loaded.config.store.path)
     machines.normal(name)
     cases, failed = [], False
     with quiet_decoders(), rated(Console(stderr=True)) as bar:
         task = bar.add_task("listening", total=None, unit="files/s")
         for one in diagnosing.collect(
-            directories[0], lambda done, of: bar.update(task, completed=done, total=of)
+            directory, lambda done, of: bar.update(task, completed=done, total=of)
         ):
             if isinstance(one, str):
                 failed = True
                 typer.echo(f"beepwatch: {one}", err=True)
             else:
                 cases.append(one)
-    faults = diagnosing.learn(name, directories[0], cases)
+    faults = diagnosing.learn(name, directory, cases)
     tried = diagnosing.try_out(name, cases)
     machines.put_faults(faults)
     for line in diagnosing.report(faults, cases, tried):
         typer.echo(line)
     return 1 if failed else 0
+
+
+def _directory_of_faults(given: list[Path]) -> Path:
+    expected = "expected one directory of recordings, in folders by fault or with a dataset.csv."
+    if len(given) != 1:
+        found = " ".join(map(str, given)) or "nothing"
+        raise ConfigurationError(f"found {found!r} beside --faults, {expected}")
+    if not given[0].is_dir():
+        what = "is a file" if given[0].exists() else "does not exist"
+        raise ConfigurationError(f"{str(given[0])!r} beside --faults {what}; {expected}")
+    return given[0]
 
 
 def judge(loaded: "Loaded", name: str, files: list[Path], *, as_json: bool) -> int:

@@ -133,28 +133,50 @@ def teach(
         json=json,
     )
     speed_of(speed)  # whether or not something is played
-    possible: list[tuple[bool, Action]] = [
-        (name is not None, lambda loaded: _lesson(loaded, lesson)),
-        (listed, lambda loaded: _list(loaded, as_json=json)),
-        (from_feedback, _learn_from_feedback),
-        (remove is not None, lambda loaded: _remove(loaded, remove or "")),
-        (rollback is not None, lambda loaded: _roll_back(loaded, rollback or "")),
-        (export is not None, lambda loaded: _export(loaded, *(export or ("", Path())))),
+    possible: list[tuple[str, bool, Action]] = [
+        (f"the name {name!r}", name is not None, lambda loaded: _lesson(loaded, lesson)),
+        ("--list", listed, lambda loaded: _list(loaded, as_json=json)),
+        ("--from-feedback", from_feedback, _learn_from_feedback),
+        ("--remove", remove is not None, lambda loaded: _remove(loaded, remove or "")),
+        ("--rollback", rollback is not None, lambda loaded: _roll_back(loaded, rollback or "")),
         (
+            "--export",
+            export is not None,
+            lambda loaded: _export(loaded, *(export or ("", Path()))),
+        ),
+        (
+            "--import",
             given is not None,
             lambda loaded: taught_sounds.take_in(loaded, given or Path(), replace=force),
         ),
     ]
-    actions = [action for wanted, action in possible if wanted]
-    if len(actions) != 1:
+    found = {what: action for what, wanted, action in possible if wanted}
+    if not found:
+        raise _nothing_to_do(lesson)
+    if len(found) > 1:
         raise ConfigurationError(
-            f"found {len(actions)} things to do, expected one of NAME FILES, NAME --listen, "
-            "NAME --normal, NAME --faults, NAME --judge, --from-feedback, --list, --remove, "
-            "--rollback, --export, --import. See: beepwatch teach --help."
+            f"found {' and '.join(found)}; give one of them. See: beepwatch teach --help."
         )
     loaded = load_settings(config, overrides_of(source))
     reachable_state(loaded.config, loaded.file)
-    return actions[0](loaded) or 0
+    (action,) = found.values()
+    return action(loaded) or 0
+
+
+def _nothing_to_do(lesson: Lesson) -> ConfigurationError:
+    given = {
+        "--normal": lesson.normal,
+        "--faults": lesson.faults,
+        "--judge": lesson.judge,
+        "--listen": lesson.listen,
+        "--room": lesson.room is not None,
+    }
+    about = [option for option, wanted in given.items() if wanted]
+    found = f"found {' and '.join(about)} without a NAME" if about else "found no NAME"
+    return ConfigurationError(
+        f"{found}. Give a sound a name and recordings, such as `beepwatch teach washer clip1.wav "
+        "clip2.wav clip3.wav`, or --list to see what is taught. See: beepwatch teach --help."
+    )
 
 
 def _lesson(loaded: "Loaded", lesson: Lesson) -> int | None:

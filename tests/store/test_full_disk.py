@@ -161,7 +161,7 @@ def test_a_database_for_which_there_is_no_room_is_not_left_half_made(
     made = Database(state)
     write(made, 1)
     made.close()
-    assert marks(state) == {"alerts": 1, "events": 1}
+    assert marks(state) == {"alerts": 1, "deliveries": 1, "events": 1}
 
 
 def test_an_older_database_that_cannot_be_opened_for_lack_of_room_stays(disk: SmallDisk) -> None:

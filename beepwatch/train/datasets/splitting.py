@@ -4,6 +4,7 @@ Recordings that share a session or a device are one group, and a group is in one
 dealt out so that every label has its share in every split, as far as whole groups allow.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,6 +18,8 @@ Row = Mapping[str, str]
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 GROUPED_BY = ("session", "device")
+_WHOLES = (100, 1)
+_ROUNDED = 0.005  # three thirds of 33.3
 
 
 class SplitError(ConfigurationError):
@@ -228,7 +231,7 @@ def held_out(rows: Sequence[Row], column: str, value: str) -> dict[str, str]:
 
 
 def shares_of(text: str) -> dict[str, float]:
-    """From "80/10/10", or "train=70,test=30". Raises SplitError."""
+    """From "80/10/10", or "train=70,test=30": percent, or shares of 1. Raises SplitError."""
     try:
         if "=" in text:
             pairs = [part.split("=") for part in text.split(",")]
@@ -244,4 +247,10 @@ def shares_of(text: str) -> dict[str, float]:
     usable = shares and all(share >= 0 for share in shares.values()) and all(shares)
     if not usable or not 0 < sum(shares.values()) < float("inf"):
         raise SplitError(f"--split is {text!r}; give 80/10/10, 80/20 or train=70,test=30.")
+    total = sum(shares.values())
+    if not any(math.isclose(total, whole, rel_tol=_ROUNDED) for whole in _WHOLES):
+        raise SplitError(
+            f"--split is {text!r}, which adds up to {total:g}; give shares that add up to 100, "
+            "such as 80/10/10."
+        )
     return shares

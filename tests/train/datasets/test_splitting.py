@@ -159,7 +159,9 @@ def test_one_machine_is_held_out() -> None:
     [
         ("80/10/10", {"train": 80, "dev": 10, "test": 10}),
         ("80/20", {"train": 80, "dev": 20}),
-        ("7/0/3", {"train": 7, "dev": 0, "test": 3}),
+        ("70/0/30", {"train": 70, "dev": 0, "test": 30}),
+        ("0.8/0.1/0.1", {"train": 0.8, "dev": 0.1, "test": 0.1}),
+        ("33.3/33.3/33.3", {"train": 33.3, "dev": 33.3, "test": 33.3}),
         ("train=70, test=30", {"train": 70, "test": 30}),
     ],
 )
@@ -172,6 +174,16 @@ def test_shares_are_read(text: str, shares: dict[str, float]) -> None:
 )
 def test_what_are_no_shares_is_said(text: str) -> None:
     with pytest.raises(SplitError, match="give 80/10/10"):
+        shares_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "total"),
+    [("80/30", "110"), ("80/10", "90"), ("8/1/1", "10"), ("train=80, test=30", "110"), ("9", "9")],
+)
+def test_shares_that_do_not_add_up_are_refused(text: str, total: str) -> None:
+    """One of them is a mistake, and nobody knows which."""
+    with pytest.raises(SplitError, match=f"is '{text}', which adds up to {total}; give shares"):
         shares_of(text)
 
 
