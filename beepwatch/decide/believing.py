@@ -3,22 +3,19 @@
 An appliance repeats itself exactly; nothing alive does. So two pulses that would not be believed
 by themselves are, if they are alike in pitch and length. And as they end their sound is looked at,
 and heard again where that may matter: what scores as high at another speed and holds its pitch as
-only a machine does needs less of a score, what does not needs more; what comes again at equal
-intervals needs hardly any. A
-motor holds its pitch as well: where a tone went on between its pulses, all of it has to look like
-an appliance's.
+only a machine does needs less of a score, what does not needs more; what is cut into even pulses
+needs hardly any. A motor holds its pitch as well: where a tone went on between its pulses, all of
+it has to look like an appliance's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
-from statistics import fmean
 from typing import Protocol
 
 import msgspec
 
 from beepwatch.decide.opinion import LONGEST_S
 from beepwatch.decide.pulses import Opinion, Pulse, odds_of
-from beepwatch.decide.regularity import come_regularly
 from beepwatch.decide.rehearing import MOST_MORE
 
 ROUNDING = 1e-6  # of odds
@@ -28,8 +25,7 @@ KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
 SURER = 0.75  # log odds more than it says, for what was looked at so closely
 CERTAIN_ODDS = 5.0  # times the threshold's: what has them need not be heard again,
 HOPELESS_ODDS = 50.0  # nor what is so many times too small
-REGULAR_SHARE = 0.25  # of what its sound says, for one that comes as a clock's do
-REGULAR_LEFT_DB = 9.0  # in the mean, over what is left of them: a motor's whine that wavers goes on
+LEAST_SAID = -0.5  # log odds: its sound may hardly speak against what is cut evenly
 SILENT_SHARE = 0.05  # of the half second before a pulse: if its tone sounded in more, it went on
 LEAST_LIKENESS = -0.4  # to an appliance's pulses, of what a tone that went on is cut into
 
@@ -42,6 +38,9 @@ class Ear(Protocol):
 
     def again(self, pulse: Pulse) -> float:
         """By how much likelier it is, in log odds, by what the network says of it once more."""
+
+    def is_regular(self, pulses: Sequence[Pulse]) -> bool:
+        """Whether their tone is cut as a clock would cut it."""
 
     def likeness(self, pulses: Sequence[Pulse]) -> float | None:
         """How much like an appliance's the sound of several is, all that it holds of their tone."""
@@ -97,28 +96,29 @@ class Belief:
         """Whether a pulse is believed, for itself or with those before it that are its like.
 
         For itself if its odds reach the threshold's; with another if both come near it (by
-        `REPEATED_ODDS`), with two if all are faint (by `FAINT_ODDS`), and with those at equal
-        intervals that leave silence behind.
+        `REPEATED_ODDS`), and with two if all are faint (by `FAINT_ODDS`).
         """
-        return self._reaches(pulse, 1.0) or any(
-            not self._go_on(together) for together in self._enough(pulse, alike)
-        )
+        if self._reaches(pulse, 1.0):
+            return True
+        return self._are_enough(pulse, alike) and not self._go_on(self._faint([*alike, pulse]))
+
+    def holds_as_regular(self, pulses: Sequence[Pulse]) -> bool:
+        """Whether the last of some at one pitch is believed for how evenly their tone is cut,
+        however few of its pulses the network tells apart and however near to the least score.
+        """
+        pulse = pulses[-1]
+        if self._ear is None or pulse.opinion is None:
+            return False
+        known = pulse.opinion.log_odds >= LEAST_SAID and self._reaches(pulse, KNOWN_ODDS)
+        return known and self._ear.is_regular(pulses) and not self._go_on(pulses)
 
     def is_near(self, pulse: Pulse) -> bool:
         """Whether it would be believed if it came again."""
         return self._reaches(pulse, REPEATED_ODDS)
 
     def _may_hold(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
-        """Whether it is believed, if a tone did not go on."""
-        return self._reaches(pulse, 1.0) or any(True for _ in self._enough(pulse, alike))
-
-    def _enough(self, pulse: Pulse, alike: Sequence[Pulse]) -> Iterator[list[Pulse]]:
-        """Those with which it is believed, in one way and another, if there are any."""
-        faint = [one for one in (*alike, pulse) if self._is_faint(one)]
-        if self._is_faint(pulse) and self._are_enough(faint):
-            yield faint
-        if self._are_regular([*alike, pulse]):
-            yield [*alike, pulse]
+        """Whether it is believed, if no tone goes on."""
+        return self._reaches(pulse, 1.0) or self._are_enough(pulse, alike)
 
     def _heard_again(self, pulse: Pulse) -> Pulse:
         """With what the network says of it once more, if it was not asked yet."""
@@ -135,21 +135,13 @@ class Belief:
         """Whether its odds, with what its sound says, are at most so many times too small."""
         return pulse.odds * odds * (1 + ROUNDING) >= self._needed
 
-    def _are_enough(self, faint: Sequence[Pulse]) -> bool:
-        """Three, or two that come near."""
-        return len(faint) >= 3 or sum(map(self.is_near, faint)) >= 2
+    def _faint(self, pulses: Sequence[Pulse]) -> list[Pulse]:
+        return [one for one in pulses if self._is_faint(one)]
 
-    def _are_regular(self, alike: Sequence[Pulse]) -> bool:
-        """Whether they come as a clock's pulses do, each with silence after it."""
-        needed = self._needed / KNOWN_ODDS
-        if any(one.odds_with(REGULAR_SHARE) * (1 + ROUNDING) < needed for one in alike):
-            return False
-        left_db = [one.opinion.left_db for one in alike if one.opinion is not None]
-        return (
-            len(left_db) == len(alike)
-            and fmean(left_db) >= REGULAR_LEFT_DB
-            and come_regularly(alike)
-        )
+    def _are_enough(self, pulse: Pulse, alike: Sequence[Pulse]) -> bool:
+        """Three, or two that come near."""
+        faint = self._faint([*alike, pulse])
+        return self._is_faint(pulse) and (len(faint) >= 3 or sum(map(self.is_near, faint)) >= 2)
 
     def _go_on(self, alike: Sequence[Pulse]) -> bool:
         """Whether they are a whine that wavers: their tone sounded before each of them already,

@@ -85,11 +85,9 @@ def likeness(
     1 is for what every way of counting finds and is alike throughout, minus infinity for what does
     not stand out from its own pauses; None if `sound`, from `start_s` on, does not hold them.
     """
-    first_s, last_s = span_to_compare(pulses)
-    if start_s > pulses[0].onset_s or start_s + len(sound) / rate_hz < pulses[-1].offset_s:
+    counts = counts_of(pulses, sound, rate_hz, start_s)
+    if counts is None:
         return None
-    first, last = (max(round((time_s - start_s) * rate_hz), 0) for time_s in (first_s, last_s))
-    counts = list(_counts(pulses, sound[first:last], rate_hz, start_s + first / rate_hz))
     told = [(pulse.onset_s, pulse.offset_s) for pulse in pulses]
     agreeing = Counter(map(len, counts))
     return max(
@@ -98,8 +96,21 @@ def likeness(
     )
 
 
+def counts_of(
+    pulses: Sequence[Pulse], sound: NDArray[np.int16], rate_hz: int, start_s: float
+) -> list[list[Span]] | None:
+    """What their tone is cut into, from one and a half seconds before the first on, in one way and
+    another; None if `sound`, from `start_s` on, does not hold the pulses.
+    """
+    first_s, last_s = span_to_compare(pulses)
+    if start_s > pulses[0].onset_s or start_s + len(sound) / rate_hz < pulses[-1].offset_s:
+        return None
+    first, last = (max(round((time_s - start_s) * rate_hz), 0) for time_s in (first_s, last_s))
+    return list(_counts(pulses, sound[first:last], rate_hz, start_s + first / rate_hz))
+
+
 def span_to_compare(pulses: Sequence[Pulse]) -> Span:
-    """From when to when the sound of pulses is needed to know their likeness, so far."""
+    """From when to when their sound is needed to know what their tone is cut into, so far."""
     return pulses[0].onset_s - MARGIN_S, pulses[-1].offset_s + AFTER_S
 
 
@@ -245,8 +256,6 @@ def _oddness(spans: Sequence[Span], told: Sequence[Span]) -> float:
     """How unlike an appliance, and unlike what was told; 1 is as much as all counts' votes."""
     lengths_s = [end_s - start_s for start_s, end_s in spans]
     pauses_s = sorted([max(later[0] - one[1], 0.0) for one, later in pairwise(spans)])
-    usual_s = _middle(sorted(lengths_s))
-    uneven = _mean([min(log(_ratio(one_s, usual_s, 0.03)), 1.0) for one_s in lengths_s])
     # Nothing to compare: one pause; or none, which is odd where several pulses were told.
     odd = 0.2 if pauses_s or len(told) == 1 else 0.6
     if len(pauses_s) > 1:  # in order, what is most like a pause is beside it
@@ -254,7 +263,13 @@ def _oddness(spans: Sequence[Span], told: Sequence[Span]) -> float:
         odd = _mean([min(before, after, 1.0) for before, after in pairwise([1.0, *unlike, 1.0])])
     lost = sum(not any(_overlap(span, one) for span in spans) for one in told) / len(told)
     other = min(abs(log(len(spans) / len(told))), 1.0)
-    return 2.0 * uneven + 1.6 * odd + 2.0 * lost + 0.6 * other
+    return 2.0 * unevenness(lengths_s) + 1.6 * odd + 2.0 * lost + 0.6 * other
+
+
+def unevenness(lengths_s: Sequence[float]) -> float:
+    """By how much they differ from the usual one: the mean of log ratios, each 1 at most."""
+    usual_s = _middle(sorted(lengths_s))
+    return _mean([min(log(_ratio(one_s, usual_s, 0.03)), 1.0) for one_s in lengths_s])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -202,7 +202,8 @@ class LabelTracker:
             pulses[place] = one
         self._pulses = tuple(pulses)
         *alike, pulse = settled
-        if self._belief.holds(pulse, alike):
+        same = [one for one in pulses[:-1] if have_same_pitch(one, pulse)]
+        if self._belief.holds(pulse, alike) or self._belief.holds_as_regular([*same, pulse]):
             yield from self._believe(pulse)
 
     def _remembered(self, pulse: Pulse) -> tuple[Pulse, ...]:

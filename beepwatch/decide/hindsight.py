@@ -10,6 +10,7 @@ from beepwatch.decide.counting import likeness, recounted, span_to_compare, span
 from beepwatch.decide.episodes import ASKED_OF, Episode
 from beepwatch.decide.opinion import opinion, span_to_ask_of
 from beepwatch.decide.pulses import Opinion, Pulse
+from beepwatch.decide.regularity import is_regular
 from beepwatch.decide.rehearing import Network, log_odds_again, span_to_hear
 
 Span = tuple[float, float]  # seconds, on the clock of the pulses
@@ -46,6 +47,11 @@ class Hindsight(ABC):
         """How much like an appliance's several pulses are, as `decide/counting.py` has it."""
         cut = self._cut(span_to_compare(pulses), pulses[0])
         return None if cut is None else likeness(pulses, cut[0], self._rate_hz, cut[1])
+
+    def is_regular(self, pulses: Sequence[Pulse]) -> bool:
+        """Whether their tone is cut into even pulses, as `decide/regularity.py` has it."""
+        cut = self._cut(span_to_compare(pulses), pulses[0])
+        return cut is not None and is_regular(pulses, cut[0], self._rate_hz, cut[1])
 
     def recounted(self, episode: Episode) -> Episode:
         """An episode that is over, with its pulses counted in its sound."""

@@ -51,12 +51,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def odds(self) -> float:
         """That it is a beep, by its score and its sound."""
-        return self.odds_with(1.0)
-
-    def odds_with(self, share: float) -> float:
-        """By its score, and a share of what its sound says."""
         said = 0.0 if self.opinion is None else self.opinion.total
-        return odds_of(self.peak_score) * math.exp(share * said)
+        return odds_of(self.peak_score) * math.exp(said)
 
     @property
     def offset(self) -> datetime:

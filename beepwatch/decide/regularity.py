@@ -1,25 +1,43 @@
-"""Whether pulses come as a clock's do."""
+"""Whether a tone is cut into pulses as a clock would cut it.
+
+The network answers every 20 ms and hears a room ring: short pulses in quick succession become one
+to it, or a few of any length. In their sound they are still apart.
+"""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from beepwatch.decide.pulses import Pulse
+from beepwatch.decide.counting import SHORTEST_S, Span, counts_of, unevenness
+from beepwatch.decide.pulses import SHORTEST_PAUSE_S, Pulse
+from beepwatch.decide.ranks import median
 
-SLACK_S = 0.04  # two frames: how far off its beat a pulse may be told,
-SLACK_SHARE = 0.15  # and so much of a beat: of short ones any three would be regular
-MOST_BEATS = 3  # from one pulse to the next: the others were not heard
-SHORTEST_BEAT_S = 0.12
+FEWEST = 3  # pulses: two have no more than one pause
+LEAST_S = FEWEST * SHORTEST_S + (FEWEST - 1) * SHORTEST_PAUSE_S
+MOST_UNEVEN = 0.1  # of lengths and of pauses, together
 
 
-def come_regularly(pulses: Sequence[Pulse]) -> bool:
-    """Whether three and more begin at equal intervals, of which some may lack their pulse."""
-    onsets_s = np.array([pulse.onset_s for pulse in pulses])
-    intervals_s = np.diff(onsets_s)
-    if len(intervals_s) < 2 or intervals_s.min() < SHORTEST_BEAT_S:
+def is_regular(
+    pulses: Sequence[Pulse], sound: NDArray[np.int16], rate_hz: int, start_s: float
+) -> bool:
+    """Whether some way of counting finds the tone of `pulses` cut evenly.
+
+    `sound` [samples] begins at `start_s`; what is not there is not regular.
+    """
+    if pulses[-1].offset_s - pulses[0].onset_s < LEAST_S:
         return False
-    beats = np.round(intervals_s / intervals_s.min())
-    beat_s = (onsets_s[-1] - onsets_s[0]) / beats.sum()
-    off_s = np.abs(intervals_s - beats * beat_s)
-    slack_s = min(SLACK_S, SLACK_SHARE * beat_s)
-    return bool(beats.max() <= MOST_BEATS and off_s.max() <= slack_s)
+    return any(map(_is_even, counts_of(pulses, sound, rate_hz, start_s) or ()))
+
+
+def _is_even(spans: Sequence[Span]) -> bool:
+    """Three and more of one length, with pauses of one length between them."""
+    if len(spans) < FEWEST:
+        return False
+    lengths_s = [end_s - start_s for start_s, end_s in spans]
+    pauses_s = [later[0] - one[1] for one, later in pairwise(spans)]
+    return (
+        float(median(np.array(pauses_s))) >= SHORTEST_PAUSE_S
+        and unevenness(lengths_s) + unevenness(pauses_s) <= MOST_UNEVEN
+    )

@@ -11,8 +11,7 @@ from beepwatch.decide.believing import (
     HOPELESS_ODDS,
     KNOWN_ODDS,
     LEAST_LIKENESS,
-    REGULAR_LEFT_DB,
-    REGULAR_SHARE,
+    LEAST_SAID,
     REPEATED_ODDS,
     SILENT_SHARE,
     SURER,
@@ -20,7 +19,7 @@ from beepwatch.decide.believing import (
 )
 from beepwatch.decide.episodes import Counted, Episode, EpisodeTracker
 from beepwatch.decide.opinion import LONGEST_S
-from beepwatch.decide.pulses import LEAST_LEFT_DB, Opinion, Pulse, odds_of
+from beepwatch.decide.pulses import LEAST_LEFT_DB, Opinion, Pulse
 from beepwatch.decide.rehearing import MOST_MORE
 from tests.decide.streams import FRAME_S, START_S, episodes, scores
 
@@ -40,6 +39,8 @@ class Said:
         before: Sequence[float] = (0.0,),
         likeness: float | None = None,
         again: float = 0.0,
+        *,
+        regular: bool = False,
     ) -> None:
         """`log_odds` with what being asked at all adds."""
         self.heard_again: list[Pulse] = []
@@ -48,6 +49,8 @@ class Said:
         self.compared: list[int] = []  # so many pulses
         self._log_odds, self._left_db = log_odds, left_db
         self._before, self._likeness = before, likeness
+        self._regular = regular
+        self.asked_whether_regular: list[int] = []  # of so many pulses
 
     def opinion(self, pulse: Pulse) -> Opinion | None:
         """The next share that sounded before; the last of them from then on."""
@@ -60,6 +63,10 @@ class Said:
     def again(self, pulse: Pulse) -> float:
         self.heard_again.append(pulse)
         return self._again
+
+    def is_regular(self, pulses: Sequence[Pulse]) -> bool:
+        self.asked_whether_regular.append(len(pulses))
+        return self._regular
 
     def likeness(self, pulses: Sequence[Pulse]) -> float | None:
         self.compared.append(len(pulses))
@@ -107,46 +114,53 @@ def test_three_faint_ones_are_believed_and_two_are_not() -> None:
     assert len(heard(*pair, (90, 5, faint), said=Said(0.0))) == 1
 
 
-def test_three_at_equal_intervals_are_believed_however_faint_if_they_leave_silence() -> None:
-    """No two come near the threshold, and none is faint: only that they are a clock's tells."""
-    regular = (50, 5, LEAST), (75, 5, LEAST), (100, 5, LEAST)
-    (episode,) = heard(*regular, said=Said(0.0, REGULAR_LEFT_DB + 1))
-    assert len(episode.pulses) == 3
-    assert heard(*regular, said=Said(0.0, REGULAR_LEFT_DB - 1)) == [], "a whine that wavers"
-    assert heard(*regular, said=Said(None)) == [], "nobody knows what they leave"
-    assert heard(*regular[:2], said=Said(0.0, 20.0)) == []
-    late = (50, 5, LEAST), (75, 5, LEAST), (108, 5, LEAST)
-    assert heard(*late, said=Said(0.0, 20.0)) == []
+def test_what_is_cut_evenly_is_believed_however_faint() -> None:
+    (episode,) = heard((50, 5, LEAST), said=Said(0.0, regular=True))
+    assert len(episode.pulses) == 1
+    assert heard((50, 5, LEAST), said=Said(0.0)) == []
+    assert heard((50, 5, LEAST), said=Said(None, regular=True)) == [], "its sound is not there"
 
 
-def test_of_what_comes_regularly_its_sound_counts_a_quarter() -> None:
-    regular = (50, 5, 2 * LEAST), (75, 5, 2 * LEAST), (100, 5, 2 * LEAST)
-    enough = math.log(odds_of(LEAST) / odds_of(2 * LEAST)) / REGULAR_SHARE
-    assert heard(*regular, said=Said(enough - 0.1, 20.0)) == []
-    assert len(heard(*regular, said=Said(enough + 0.1, 20.0))) == 1
+def test_its_sound_may_hardly_speak_against_what_is_cut_evenly() -> None:
+    pulse = (50, 5, 2 * LEAST)
+    assert len(heard(pulse, said=Said(LEAST_SAID + 0.01, regular=True))) == 1
+    assert heard(pulse, said=Said(LEAST_SAID - 0.01, regular=True)) == []
+    fainter = Said(LEAST_SAID + 0.01, regular=True)
+    assert heard((50, 5, LEAST), said=fainter) == [], "less than the least score in all"
+
+
+def test_those_at_one_pitch_are_looked_at_together_however_long_each_is() -> None:
+    said = Said(0.0)
+    heard((50, 5, LEAST), (60, 20, LEAST), (90, 5, LEAST), said=said)
+    assert said.asked_whether_regular == [1, 2, 3]
 
 
 TWO = (50, 5, 0.2), (70, 5, 0.2)
-THREE_REGULAR = (50, 5, LEAST), (75, 5, LEAST), (100, 5, LEAST)
 
 
-@pytest.mark.parametrize("pulses", [TWO, THREE_REGULAR], ids=["two alike", "three regular"])
+@pytest.mark.parametrize(
+    ("pulses", "regular"),
+    [(TWO, False), ([(50, 5, LEAST)], True)],
+    ids=["two alike", "cut evenly"],
+)
 def test_what_a_tone_that_went_on_is_cut_into_has_to_look_like_an_appliances(
-    pulses: tuple[Frames, ...],
+    pulses: Sequence[Frames],
+    regular: bool,
 ) -> None:
     went_on = [SILENT_SHARE + 0.01]
     unlike, like = LEAST_LIKENESS - 0.01, LEAST_LIKENESS + 0.01
-    assert heard(*pulses, said=Said(0.0, 20.0, went_on, unlike)) == []
+    assert heard(*pulses, said=Said(0.0, 20.0, went_on, unlike, regular=regular)) == []
     for likeness in (like, None):
-        (episode,) = heard(*pulses, said=Said(0.0, 20.0, went_on, likeness))
+        said = Said(0.0, 20.0, went_on, likeness, regular=regular)
+        (episode,) = heard(*pulses, said=said)
         assert len(episode.pulses) == len(pulses)
 
 
 def test_what_does_not_stand_out_from_its_pauses_is_believed_if_each_comes_near() -> None:
     """A room may drown the pauses."""
-    drowned = Said(0.0, 20.0, [1.0], -math.inf)
+    drowned = Said(0.0, 20.0, [1.0], -math.inf, regular=True)
     assert len(heard(*TWO, said=drowned)) == 1
-    assert heard(*THREE_REGULAR, said=drowned) == []
+    assert heard((50, 5, LEAST), said=drowned) == []
 
 
 def test_after_silence_nothing_is_compared() -> None:
