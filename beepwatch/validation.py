@@ -1,5 +1,7 @@
 """Why a configuration or an argument was refused, in words that name the place and the way out."""
 
+import errno
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,10 +75,24 @@ def made(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(
-            f"{folder} cannot be made: {error.strerror}. Name another folder with --out."
-        ) from None
+        raise _cannot_be_made(folder, error.strerror) from None
     return folder
+
+
+def check_can_be_made(folder: Path) -> None:
+    """Before hours of work for what `--out` names: raises as `made`, and makes nothing."""
+    try:
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    except OSError as error:
+        raise _cannot_be_made(folder, error.strerror) from None
+    if not there.is_dir():
+        raise _cannot_be_made(folder, os.strerror(errno.ENOTDIR))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _cannot_be_made(folder, os.strerror(errno.EACCES))
+
+
+def _cannot_be_made(folder: Path, reason: str | None) -> ConfigurationError:
+    return ConfigurationError(f"{folder} cannot be made: {reason}. Name another folder with --out.")
 
 
 def stream_address(url: str) -> SplitResult:

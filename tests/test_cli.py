@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import beepwatch.cli
 import beepwatch.daemon
 from beepwatch import __version__
+from beepwatch.classify.bundle import find_bundle
 from beepwatch.cli import configuration, options, run_command_line
 from beepwatch.notify import bot
 from tests.verbs import BEEPS, RECORDING, own_home, program  # noqa: F401 - a fixture
@@ -99,6 +101,7 @@ NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
         ("scan {tmp}/empty.wav --csv {tmp}/no/all.csv", 2, "{tmp}/no/all.csv cannot be written"),
         ("scan {tmp}/empty.wav --workers 0", 2, "Invalid value for '--workers'"),
         ("events --since yesterday", 2, "--since is 'yesterday'; write a length"),
+        ("events --since=", 2, "--since is ''; write a length"),
         ("teach --remove washer", 2, "there is no taught sound 'washer'"),
         ("teach --rollback washer", 2, "there is no taught sound 'washer'"),
         ("teach --export washer {tmp}/washer.zip", 2, "there is no taught sound 'washer'"),
@@ -240,6 +243,13 @@ def test_config_check_and_show_name_the_file_and_no_secret(
     assert capsys.readouterr().out == "no configuration file; defaults: in order\n"
 
 
+def test_where_nothing_was_heard_events_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["events"], ["events", "--since=2h"], ["events", "--json"]):
+        assert run_command_line(words) == 0
+    told = "nothing yet. To listen: beepwatch run.\nnothing since 2h\n"
+    assert capsys.readouterr().out == told
+
+
 def test_events_of_a_demo_are_listed_with_their_alerts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,13 +308,19 @@ def test_record_goes_on_until_there_is_enough(
 
 
 def test_training_without_torch_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def missing(_name: str) -> None:
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+    there = importlib.import_module
+
+    def missing(name: str) -> ModuleType:
+        if name == "beepwatch.train.training":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        return there(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    assert run_command_line(["train", "recipe.toml", "--data", "data"]) == 2
+    (tmp_path / "manifest.csv").write_text("path,split,category\n")
+    recipe = find_bundle("beep") / "recipe.toml"
+    assert run_command_line(["train", f"{recipe}", "--data", f"{tmp_path}"]) == 2
     complaint = capsys.readouterr().err
     assert complaint.startswith("beepwatch: training needs torch, which is not installed.")
 

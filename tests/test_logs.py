@@ -147,6 +147,29 @@ def test_in_the_journal_each_line_begins_with_its_priority(
     assert events == ["looked", "heard", "late", "lost", "of a library"]
 
 
+@pytest.mark.parametrize(
+    ("on_terminal", "alerts", "level", "shown"),
+    [
+        (True, True, "warning", False),
+        (True, True, "debug", True),
+        (True, False, "warning", True),
+        (False, True, "warning", True),
+    ],
+)
+def test_what_an_alert_tells_on_the_same_terminal_is_not_logged_there_as_well(
+    on_terminal: bool, alerts: bool, level: str, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Terminal(tty=on_terminal)
+    monkeypatch.setattr(sys, "stdout", Terminal(tty=on_terminal))
+    logged_to(written, monkeypatch, LogSettings(level=level, alerts=alerts))
+    structlog.get_logger().warning("fault", kind="no device", told=True)
+    structlog.get_logger().warning("late", told=False)
+    text = written.getvalue()
+    assert ("no device" in text) is shown
+    assert "late" in text
+    assert "told" not in text
+
+
 def test_a_secret_leaves_numbers_and_harmless_values_as_they_are() -> None:
     redactor = Redactor((Secret("12"), Secret("")))
     event = {"n": 12, "on": True, "none": None, "text": "a", "list": ["a"]}

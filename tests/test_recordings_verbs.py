@@ -151,6 +151,7 @@ def test_a_layout_in_place_and_each_machine_a_fold(
         ("import {tmp}/bad.zip --out {tmp}/out", 1, "{tmp}/bad.zip cannot be unpacked"),
         ("index {tmp}/no", 2, "Directory '{tmp}/no' does not exist."),
         ("index {tmp} --split some", 2, "--split is 'some'; give 80/10/10"),
+        ("index {tmp} --split 80/30", 2, "--split is '80/30', which adds up to 110; give"),
         ("index {tmp} --split 80/20 --leave-one-out device", 2, "exclude one another"),
         ("index {tmp} --leave-one-out =x", 2, "--leave-one-out is '=x'; name a column"),
         ("index {tmp} --leave-one-out device=", 2, "--leave-one-out is 'device='; name a column"),

@@ -10,8 +10,11 @@ from types import ModuleType
 import pytest
 
 from beepwatch.__main__ import main
+from beepwatch.classify.bundle import find_bundle
 from beepwatch.cli import run_command_line
 from tests.verbs import RECORDING, own_home, program  # noqa: F401 - a fixture
+
+RECIPE = find_bundle("beep") / "recipe.toml"
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *words: str, exit_code: int = 2) -> str:
@@ -73,6 +76,19 @@ def test_output_without_room_is_no_mistake_of_the_program() -> None:
     assert done.stderr == (
         "beepwatch: output cannot be written: No space left on device. Make room first.\n"
     )
+
+
+def test_a_standard_input_without_sound_is_no_microphone() -> None:
+    done = program("doctor", "--source", "stdin", before=("sh", "-c", '"$@" </dev/null', "sh"))
+    assert done.returncode == 3
+    assert "BAD  microphone  stdin ended before any sound came. Let something" in done.stdout
+
+
+def test_both_kinds_of_data_to_train_from_are_one_too_many(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = complaint(capsys, "train", f"{RECIPE}", "--data", ".", "--features", ".")
+    assert said == "beepwatch: found both --data and --features; give one of them."
 
 
 @pytest.mark.slow
@@ -164,3 +180,41 @@ def test_who_breaks_off_while_it_still_loads_sees_no_traceback(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("train {tmp}/no.toml --data {tmp}", "cannot read recipe {tmp}/no.toml"),
+        ("train {recipe} --data {tmp}", "no manifest.csv in {tmp}."),
+        ("train {tmp}/no.toml --features {tmp}", "cannot read recipe {tmp}/no.toml"),
+        ("train {recipe} --features {tmp}", "{tmp}/features.npy cannot be read"),
+        ("evaluate --data {tmp}", "no manifest.csv in {tmp}."),
+        ("dataset cluster {tmp} --out {tmp}/kinds", "{tmp}/features.json is none of a feature"),
+    ],
+)
+def test_a_wrong_path_is_said_before_anything_large_is_imported(
+    line: str, said: str, tmp_path: Path
+) -> None:
+    words = line.format(tmp=tmp_path, recipe=RECIPE).split()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "beepwatch", *words],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode in (1, 2)
+    assert f"beepwatch: {said.format(tmp=tmp_path)}" in done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert imported.isdisjoint({"torch", "sklearn", "scipy", "matplotlib"})
+
+
+def test_a_place_that_cannot_take_the_model_is_said_before_it_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.csv").write_text("path,split,category\n")
+    (tmp_path / "out").touch()
+    words = ["--data", f"{tmp_path}", "--out", f"{tmp_path}/out"]
+    said = complaint(capsys, "train", f"{RECIPE}", *words)
+    assert said.startswith(f"beepwatch: {tmp_path}/out cannot be made: Not a directory.")

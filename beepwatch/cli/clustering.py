@@ -41,7 +41,7 @@ def dataset_cluster(
     ] = None,
     abnormal: Annotated[
         str | None,
-        typer.Option("--abnormal", metavar="A,B,…", help="Labels of faults. [abnormal]"),
+        typer.Option("--abnormal", metavar="A,B,…", help="Labels of faults. Default: abnormal."),
     ] = None,
     components: Annotated[
         int | None, typer.Option("--components", min=1, help="How many principal ones are kept.")
@@ -71,6 +71,8 @@ def dataset_cluster(
 
     With names alone nothing is clustered anew. Normal recordings are left alone.
     """
+    points = of_extra("train", "beepwatch.train.kinds.points", "clustering")
+    points.read_origin(features)  # before the rest is imported, which takes seconds
     clustering = of_extra("train", "beepwatch.train.kinds.clustering", "clustering")
     from beepwatch.train.kinds.partition import Plan
     from beepwatch.train.kinds.record import RECORD, names_of

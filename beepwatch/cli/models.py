@@ -16,6 +16,7 @@ from beepwatch.cli.options import (
     start_logging,
 )
 from beepwatch.errors import ConfigurationError
+from beepwatch.validation import check_can_be_made
 
 
 @app.command(epilog=example("beepwatch train models/beep/recipe.toml --data DIR --out mymodel"))
@@ -51,11 +52,15 @@ def train(
     from rich.console import Console
 
     if features is not None:
+        if data is not None:
+            raise ConfigurationError("found both --data and --features; give one of them.")
         return _train_classifier(recipe, features, out or recipe.with_suffix(""), threads)
     if data is None:
         raise ConfigurationError(
             "there is nothing to learn from: give --data DIR, or --features STORE for a classifier."
         )
+    _check_data(data, recipe)
+    check_can_be_made(out or recipe.parent)
     training = of_extra("train", "beepwatch.train.training")
     from beepwatch.daemon.scan import available_cores
     from beepwatch.train.display import display_on
@@ -74,10 +79,23 @@ def train(
     return 0
 
 
+def _check_data(data: Path, recipe: Path | None = None) -> None:
+    """What a wrong path leads to is said before torch is imported, which takes seconds."""
+    from beepwatch.train.recipe import read_recipe
+
+    if recipe is not None:
+        read_recipe(recipe)
+    of_extra("train", "beepwatch.train.dataset").read_manifest(data)
+
+
 def _train_classifier(recipe: Path, features: Path, out: Path, threads: int | None) -> int:
     """It is small: an interrupted one keeps the best weights so far, and begins anew."""
     from rich.console import Console
 
+    from beepwatch.train.recipe import recipe_values
+
+    recipe_values(recipe)  # and the store, before torch is imported, which takes seconds
+    of_extra("train", "beepwatch.train.datasets.loader").StoredFeatures(features).close()
     classifier = of_extra("train", "beepwatch.train.classifier")
     judged_apart = of_extra("train", "beepwatch.train.judged_apart")
     from beepwatch.train.composing import torch_threads
@@ -86,6 +104,7 @@ def _train_classifier(recipe: Path, features: Path, out: Path, threads: int | No
 
     start_logging()
     judged_apart.check(recipe, features)
+    check_can_be_made(out)
     with display_on(Console(stderr=True)) as display, torch_threads(threads or default_threads()):
         judged = classifier.train(recipe, features, out, display)
         apart = judged_apart.judge_apart(recipe, features, out, display)
@@ -103,7 +122,9 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Compare with everything, and write report, curve and worst errors there."
+            "--out",
+            metavar="DIR",
+            help="Compare with everything, and write report, curve and worst errors there.",
         ),
     ] = None,
     config: ConfigFile = None,
@@ -113,8 +134,9 @@ def evaluate(
 
     model = load_settings(config).config.model
     start_logging()
-    evaluation = of_extra("train", "beepwatch.train.evaluation", "judging a model")
     bundle = find_bundle(model.bundle)
+    _check_data(data)
+    evaluation = of_extra("train", "beepwatch.train.evaluation", "judging a model")
     if out is None:
         found = evaluation.evaluate(bundle, data, split, report=progress)
     else:

@@ -1,7 +1,7 @@
 """The verb serve."""
 
 import os
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,14 +18,8 @@ from beepwatch.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from beepwatch.config import Loaded
-    from beepwatch.web.inference.settings import Settings
-
-
-class Served(NamedTuple):
-    """What is heard with, and how it is called."""
-
-    settings: "Settings"
-    words: str
+    from beepwatch.web.inference.answers import ModelShown
+    from beepwatch.web.inference.settings import Machine, Recordings, Sounds
 
 
 @app.command(epilog=example("beepwatch serve --machine fan --port 8765"))
@@ -70,22 +64,33 @@ def serve(
         raise ConfigurationError("found both --model and --machine; give one of them.")
     loaded = load_settings(config)
     start_logging()
-    served = _model(loaded, model) if machine is None else _machine(loaded, machine)
+    settings = _model(loaded, model) if machine is None else _machine(loaded, machine)
     web = loaded.config.web
     with listen(
         web.host if host is None else host, web.port if port is None else port
     ) as listening:
         server.serve_inference(
-            served.settings,
+            settings,
             listening,
             workers=workers or len(os.sched_getaffinity(0)),
             most_waiting=queue,
-            started=lambda: typer.echo(f"{served.words}: {address_of(listening)}"),
+            started=lambda heard: typer.echo(f"{_words(heard)}: {address_of(listening)}"),
         )
     return 0
 
 
-def _machine(loaded: "Loaded", name: str) -> Served:
+def _words(model: "ModelShown") -> str:
+    """What is served."""
+    from beepwatch.web.inference.machine import STRANGE
+
+    if model.kind == "machine":
+        faults = ", ".join(one for one in model.labels if one not in (STRANGE, *model.normal))
+        return f"judging {model.name}{f' and naming its faults, {faults}' if faults else ''}"
+    what = "listening for" if model.kind == "sounds" else "telling apart"
+    return f"{what} {', '.join(model.labels)}, with the model {model.name} {model.id}"
+
+
+def _machine(loaded: "Loaded", name: str) -> "Machine":
     """Raises ModelError if it was not learned, or what was learned is damaged."""
     from beepwatch.classify.machines import Machines
     from beepwatch.web.inference.settings import Machine
@@ -95,10 +100,10 @@ def _machine(loaded: "Loaded", name: str) -> Served:
     machines.normal(name)
     machines.faults(name)
     enough_s = loaded.config.machines.enough_s
-    return Served(Machine(name=name, state=str(state), enough_s=enough_s), f"judging {name}")
+    return Machine(name=name, state=str(state), enough_s=enough_s)
 
 
-def _model(loaded: "Loaded", wanted: str | None) -> Served:
+def _model(loaded: "Loaded", wanted: str | None) -> "Sounds | Recordings":
     """Of either kind. Raises ModelError."""
     from beepwatch.classify.bundle import find_bundle, is_of_recordings, load_bundle
     from beepwatch.classify.recordings import load_recording_bundle
@@ -106,12 +111,11 @@ def _model(loaded: "Loaded", wanted: str | None) -> Served:
 
     directory = find_bundle(wanted or loaded.config.model.bundle)
     if is_of_recordings(directory):
-        labels = ", ".join(load_recording_bundle(directory).info.labels)
-        return Served(Recordings(bundle=str(directory)), f"telling apart {labels}")
-    bundle = load_bundle(directory)
-    sounds = Sounds(
+        load_recording_bundle(directory)
+        return Recordings(bundle=str(directory))
+    load_bundle(directory)
+    return Sounds(
         bundle=str(directory),
         runtime=loaded.config.model.runtime,
         state=str(loaded.config.store.path),
     )
-    return Served(sounds, f"listening for {', '.join(bundle.info.labels)}")

@@ -157,7 +157,7 @@ def events(
     from beepwatch.store.database import Database
 
     loaded = load_settings(config)
-    after = listing.since_time(since, SystemClock().utc()) if since else None
+    after = None if since is None else listing.since_time(since, SystemClock().utc())
     database = Database(reachable_state(loaded.config, loaded.file))
     with contextlib.closing(database):
         rows = listing.event_rows(database, after)
@@ -165,5 +165,9 @@ def events(
             typer.echo(listing.json_lines(rows), nl=False)
         else:
             notices = listing.notice_rows(database, after)
-            typer.echo(listing.text_lines(rows, notices), nl=False)
+            typer.echo(listing.text_lines(rows, notices) or _nothing(since), nl=False)
     return 0
+
+
+def _nothing(since: str | None) -> str:
+    return f"nothing since {since}\n" if since else "nothing yet. To listen: beepwatch run.\n"

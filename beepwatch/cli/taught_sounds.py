@@ -20,9 +20,11 @@ from beepwatch.wording import counted
 if TYPE_CHECKING:
     from beepwatch.classify.parcels import Parcel
     from beepwatch.config import Loaded
+    from beepwatch.train.teaching.auditions import Audition
     from beepwatch.train.teaching.examples import Example
     from beepwatch.train.teaching.lessons import School
 
+LEAST_ROOM_S = 20.0  # of the room, to be of use when somebody has had enough of it
 NOTICED = "A running beepwatch takes note by itself."
 
 
@@ -57,7 +59,11 @@ def learn(
         found = _listened(loaded, school, name, wanted, speed)
     else:
         found = _read(school, files) if files else _kept(school, name)
-    taught = school.learn(name, found, SystemClock().utc())
+    try:
+        taught = school.learn(name, found, SystemClock().utc())
+    except KeyboardInterrupt:
+        progress(f"broken off while it learned: {name} is as it was before")
+        raise
     for line in lessons.report(taught.head):
         typer.echo(line)
     typer.echo(NOTICED)
@@ -182,15 +188,43 @@ def _listened(
             stop=stop,
             speed=speed_of(speed),
         )
-        if school.room() is None and (room := audition.room()) is not None:
-            school.put_room(room)
+        if school.room() is None:
+            _listen_to_room(school, audition, stop)
         found = audition.examples(wanted)
     if not found:
         raise BeepwatchError(
             f"no example of {name!r} was taken. Move the microphone nearer and try again, "
             f"or record it with your phone: beepwatch teach {name} FILES."
         )
+    progress(f"learning from {counted(len(found), 'example')}")
     return found
+
+
+def _listen_to_room(school: "School", audition: "Audition", stop: threading.Event) -> None:
+    """Keep a minute of the room. Raises BeepwatchError where no beep can be heard after it."""
+    from beepwatch.train.teaching.lessons import ROOM_S
+
+    room = audition.room()
+    heard_s = len(room) / school.engine.rate_hz
+    ended = heard_s < ROOM_S
+    kept = bool(room.any()) and (not ended or (stop.is_set() and heard_s >= LEAST_ROOM_S))
+    if kept:
+        school.put_room(room)
+    if not ended:
+        return
+    said = f"{heard_s:.0f} s of the {ROOM_S:.0f} s of your room were heard"
+    if not stop.is_set():
+        raise BeepwatchError(
+            f"the sound ended when {said}, so there was no beep to take. Name another --source, "
+            "or give the recording itself: beepwatch teach NAME FILES."
+        )
+    if kept:
+        fate = "are kept. The next --listen goes on to the beeps."
+    elif room.any():
+        fate = "are too few to keep. The next --listen begins with the room again."
+    else:
+        fate = "were digital silence, and are not kept. Run `beepwatch doctor`."
+    raise BeepwatchError(f"ended before any beep: {said}, and {fate}")
 
 
 def _answer(question: str, stop: threading.Event) -> str:

@@ -82,6 +82,13 @@ def _microphone(config: Config) -> Iterator[Check]:
         seen = f" Inputs here: {', '.join(report.devices)}." if report.devices else ""
         for fault in report.faults:
             yield Check(name="microphone", ok=False, found=f"{fault}{seen}")
+    elif report.rate_hz is None:
+        yield Check(
+            name="microphone",
+            ok=False,
+            found=f"{config.capture.source} ended before any sound came.",
+            todo="Let something send sound there, or name another --source.",
+        )
     else:
         form = f"{report.rate_hz} Hz, {counted(report.channels or 0, 'channel')}"
         yield Check(name="microphone", ok=True, found=f"{report.device}, {form}")

@@ -95,6 +95,7 @@ def written(
 @contextmanager
 def _table(path: Path) -> Iterator[Callable[[Scanned], None]]:
     with _told(path):
+        _check_is_ours(path)
         file = path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
     with file:
         rows = csv.DictWriter(file, Found.__struct_fields__, lineterminator="\n")
@@ -106,6 +107,19 @@ def _table(path: Path) -> Iterator[Callable[[Scanned], None]]:
                 file.flush()
 
         yield write
+
+
+def _check_is_ours(path: Path) -> None:
+    """A recording that was given to --csv by mistake would be gone. Raises ConfigurationError."""
+    if not path.is_file():
+        return
+    header = ",".join(Found.__struct_fields__).encode()
+    with path.open("rb") as file:
+        begins = file.read(len(header))
+    if begins not in (b"", header):
+        raise ConfigurationError(
+            f"{path} is there already and is no table of a scan. Name another file with --csv."
+        )
 
 
 def _label_tracks(directory: Path, given: Iterable[Given]) -> Callable[[Scanned], None]:

@@ -69,9 +69,7 @@ def put_aside_if_damaged(
             "writable, or set store.directory to another one."
         ) from error
     untold = untold_of(aside)
-    _log.error(
-        "database_put_aside", found=damage, aside=str(aside), untold=len(untold), told=True
-    )
+    _log.error("database_put_aside", found=damage, aside=str(aside), untold=len(untold), told=True)
     return PutAside(
         text=f"the database was damaged ({damage}) and was put aside as {aside.name}; a new one "
         f"was begun. Alerts still to be told that could be read in the old one: {len(untold)}",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from beepwatch.train import augment, synthesis
 from beepwatch.train.dataset import (
+    DatasetError,
     Recording,
     choose,
     read_manifest,
@@ -28,6 +29,7 @@ from beepwatch.train.sounds import look_alikes
 from beepwatch.train.sounds.rendering import Rendered
 from beepwatch.train.synthesis import Pulse, Signal
 from beepwatch.train.truth import frame_truth, tone_cells
+from beepwatch.wording import counted
 
 Sound = NDArray[np.float32]
 
@@ -64,6 +66,25 @@ def chosen_recordings(recordings: list[Recording], recipe: Recipe, split: str) -
     listed = [*plan.negatives, *plan.beeps, "rir"]
     chosen = choose(recordings, split, listed, redistributable_only=True) + clean
     return [recording for recording in chosen if recording.path not in plan.left_out]
+
+
+def check_recordings(data: Path, recordings: list[Recording], recipe: Recipe) -> None:
+    """Before hours of work: raises DatasetError if a split has nothing that a recipe makes use of,
+    or lists a file that is not there.
+    """
+    for split in ("train", "dev"):
+        chosen = chosen_recordings(recordings, recipe, split)
+        if not chosen:
+            raise DatasetError(
+                f"{data} has nothing to learn from in the split {split!r}: no recording of a "
+                "category in the recipe's negatives or beeps whose redistribute is yes."
+            )
+        missing = [one.path for one in chosen if not (data / one.path).is_file()]
+        if missing:
+            raise DatasetError(
+                f"manifest.csv in {data} lists {missing[0]}, and there is no such file "
+                f"({counted(len(missing), 'file')} in all). Copy it there, or take the row out."
+            )
 
 
 def gather(data: Path, recipe: Recipe, split: str, rendered: Sequence[Rendered] = ()) -> Material:

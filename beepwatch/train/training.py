@@ -33,12 +33,14 @@ from beepwatch.train.display import Display, Lines
 from beepwatch.train.export import training_data, write_bundle, write_description
 from beepwatch.train.history import Checked, Mined
 from beepwatch.train.interruption import Interruption
+from beepwatch.train.judging.streams import check_split
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.pool import Pool, answer, spectra_of
 from beepwatch.train.recipe import Recipe, read_recipe
 from beepwatch.train.report import write_report
 from beepwatch.train.scenes import (
     Clip,
+    check_recordings,
     chosen_recordings,
     draw_clip,
     gather,
@@ -70,6 +72,8 @@ def train(
     """
     recipe, digest = read_recipe(recipe_path)
     recordings = read_manifest(data)
+    check_recordings(data, recordings, recipe)
+    check_split(data, recordings, "dev")
     directory = runs / recipe.model.name
     directory.mkdir(parents=True, exist_ok=True)
     network, progress = fit(

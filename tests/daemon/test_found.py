@@ -80,6 +80,21 @@ def test_a_table_has_the_keys_of_the_json_as_columns(tmp_path: Path) -> None:
     assert row == {key: str(value) for key, value in json.loads(odd.as_json()).items()}
 
 
+def test_a_table_takes_the_place_of_an_older_one_and_of_nothing_else(tmp_path: Path) -> None:
+    """`--csv a.wav b.wav` is soon typed, and the recording would be gone."""
+    table, recording = tmp_path / "all.csv", tmp_path / "a.wav"
+    recording.write_bytes(b"RIFF of a washer that nobody can record again")
+    for _ in range(2):
+        with written([], table=table, labels=None):
+            pass
+    with (
+        pytest.raises(ConfigurationError, match=r"a\.wav is there already and is no table"),
+        written([], table=recording, labels=None),
+    ):
+        pass
+    assert recording.read_bytes().startswith(b"RIFF of a washer")
+
+
 @pytest.mark.parametrize("option", ["table", "labels"])
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_scanned(
     tmp_path: Path, option: str

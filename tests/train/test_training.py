@@ -94,6 +94,29 @@ def test_without_recordings_nothing_is_begun(recipe_path: Path, tmp_path: Path) 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("", "has nothing to learn from in the split 'train'"),
+        ("a.flac,train,household,no\n", "has nothing to learn from in the split 'train'"),
+        ("a.flac,train,household,yes\n", r"lists a\.flac, and there is no such file \(1 file "),
+        ("b.flac,train,household,yes\n", "has nothing to learn from in the split 'dev'"),
+        (
+            "b.flac,train,household,yes\nb.flac,dev,household,yes\n",
+            "split 'dev' in .* has 0 beeps of known f0_hz and 1 household",
+        ),
+    ],
+)
+def test_recordings_that_are_too_few_or_not_there_are_said_before_anything_is_begun(
+    rows: str, said: str, recipe_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.csv").write_text(f"path,split,category,redistribute\n{rows}")
+    (tmp_path / "b.flac").touch()
+    with pytest.raises(DatasetError, match=said):
+        train(recipe_path, tmp_path, tmp_path / "out", runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_recipe_makes_a_bundle_that_hears(trained: Trained) -> None:
     bundle = load_bundle(trained.out)
     assert bundle.info.name == "tiny"

@@ -196,7 +196,8 @@ def _refusal(text: str, values: Any, path: Path) -> str:  # noqa: ANN401 - TOML
             told = explain(text, values, origins={}, file=path, root=FeatureRecipe)
         except (KeyError, TypeError, AttributeError):  # in a step, of which there are many kinds
             told = f"{path}: {place.lstrip('.')}: {shortened(what)}"
-    return f"{told.rstrip('.')}. docs/datasets.md explains each key."
+    end = "" if told.endswith("?") else "."
+    return f"{told.rstrip('.')}{end} docs/datasets.md explains each key."
 
 
 Section = TypeVar("Section")

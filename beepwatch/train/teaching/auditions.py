@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -62,6 +63,8 @@ class Audition:
         self._ask = ask
         self._clock = clock or SystemClock()
         self._deaf_until_s = -math.inf  # monotonic: a person was played something
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._doing = ""  # shown beside the level
         self._listener = Listener(
             settings,
             rate_hz=engine.rate_hz,
@@ -72,28 +75,34 @@ class Audition:
         )
         self._pieces = self._heard()
 
-    def room(self) -> NDArray[np.int16] | None:
-        """A minute of the room; None if the sound ends before, or is digital silence."""
+    def room(self) -> NDArray[np.int16]:
+        """A minute of the room, or what there is of it when the sound ends or is ended before."""
         self._console.print(f"first {ROOM_S:.0f} s of your room as it is: let nothing beep")
         kept: list[NDArray[np.int16]] = []
-        for piece in self._pieces:
-            kept.append(piece)
-            if len(kept) * PIECE_S >= ROOM_S:
-                break
-        whole = np.concatenate([np.zeros(0, np.int16), *kept])
-        return whole if len(kept) * PIECE_S >= ROOM_S and whole.any() else None
+        with self._shown():
+            self._doing = f"the room, {ROOM_S:.0f} s to go"
+            for piece in self._pieces:
+                kept.append(piece)
+                left_s = ROOM_S - len(kept) * PIECE_S
+                if left_s <= 0:
+                    break
+                self._doing = f"the room, {left_s:.0f} s to go"
+        return np.concatenate([np.zeros(0, np.int16), *kept])
 
     def examples(self, wanted: int) -> list[Example]:
         """Beeps that a person has said yes to, `wanted` of them, or fewer if the sound ends."""
         taken: list[Example] = []
         self._console.print(f"now let it beep, {wanted} times in all; ^C ends")
-        for candidate in self._candidates():
-            self._console.print(found_line(candidate, self._engine.frame_s))
-            if self._is_that_one(candidate):
-                taken.append(candidate)
-                self._console.print(f"{len(taken)} of {wanted} taken")
-            if len(taken) >= wanted:
-                break
+        with self._shown():
+            self._doing = f"waiting for beep 1 of {wanted}"
+            for candidate in self._candidates():
+                self._console.print(found_line(candidate, self._engine.frame_s))
+                if self._is_that_one(candidate):
+                    taken.append(candidate)
+                    self._console.print(f"{len(taken)} of {wanted} taken")
+                if len(taken) >= wanted:
+                    break
+                self._doing = f"waiting for beep {len(taken) + 1} of {wanted}"
         return taken
 
     def _candidates(self) -> Iterator[Example]:
@@ -130,30 +139,48 @@ class Audition:
         return example if lasts or after >= round(LEAD_S / self._engine.frame_s) else None
 
     def _heard(self) -> Iterator[NDArray[np.int16]]:
-        """A second at a time, with the level on the screen, and what is wrong below it."""
+        """A second at a time, with the level on the screen, and what is wrong above it."""
         heard_any = False
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            for heard in self._listener:
-                if self._console.is_terminal:
-                    live.update(Text(meter(self._listener.level_dbfs)), refresh=True)
-                match heard:
-                    case Window() if heard.started_mono_s < self._deaf_until_s:
-                        pass
-                    case Window():
-                        heard_any = True
-                        live.stop()  # a question is asked on a line of its own
-                        yield heard.waveform()
-                        live.start()
-                    case Fault() if heard.kind is FaultKind.NO_DEVICE and not heard_any:
-                        raise MicrophoneNotFound(heard.text)
-                    case Fault():
-                        self._console.print(
-                            heard.text, markup=False, highlight=False, soft_wrap=True
-                        )
-                    case _:
-                        pass
+        for heard in self._listener:
+            if self._console.is_terminal:
+                line = f"{meter(self._listener.level_dbfs)}  {self._doing}"
+                self._live.update(Text(line), refresh=True)
+            match heard:
+                case Window() if heard.started_mono_s < self._deaf_until_s:
+                    pass
+                case Window():
+                    heard_any = True
+                    yield heard.waveform()
+                case Fault() if heard.kind is FaultKind.NO_DEVICE and not heard_any:
+                    raise MicrophoneNotFound(heard.text)
+                case Fault():
+                    self._console.print(heard.text, markup=False, highlight=False, soft_wrap=True)
+                case _:
+                    pass
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """The level, and what is being done, on a terminal."""
+        self._live.start()
+        try:
+            yield
+        finally:
+            self._live.stop()
+
+    @contextmanager
+    def _hidden(self) -> Iterator[None]:
+        """A question is asked on a line of its own."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
 
     def _is_that_one(self, example: Example) -> bool:
+        with self._hidden():
+            return self._is_said_to_be(example)
+
+    def _is_said_to_be(self, example: Example) -> bool:
         player = next(filter(None, map(shutil.which, PLAYERS)), None)
         choice = "y/n, p plays it" if player else "y/n"
         while True:

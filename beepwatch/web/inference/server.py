@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 
 from beepwatch.errors import ModelError
+from beepwatch.web.inference.answers import ModelShown
 from beepwatch.web.inference.crew import Crew
 from beepwatch.web.inference.routes import application
 from beepwatch.web.inference.settings import Settings
@@ -44,10 +45,18 @@ def serve_inference(
     *,
     workers: int,
     most_waiting: int,
-    started: Callable[[], None],
+    started: Callable[[ModelShown], None],
 ) -> None:
-    """Until somebody ends it. Raises ModelError where no worker can hear with these settings."""
+    """Until somebody ends it. Raises ModelError where no worker can hear with these settings.
+
+    `started` is told what the first worker hears with: taught sounds are known to it alone.
+    """
     crew = Crew(settings, workers=workers, most_waiting=most_waiting)
-    InferenceServer(crew, started).run(sockets=[listening])
+
+    def tell() -> None:
+        assert crew.model is not None  # noqa: S101 - it answers once a worker is ready
+        started(crew.model)
+
+    InferenceServer(crew, tell).run(sockets=[listening])
     if crew.unable is not None:
         raise ModelError(crew.unable)

@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[3] / "docs" / "recipes" / "features.toml"
     ("old", "new", "told"),
     [
         ("hop_samples", "hop_sample", "unknown key frames.hop_sample. Did you mean hop_samples?"),
-        ("[mel]", "[mell]", "unknown key mell. Did you mean mel?"),
+        ("[mel]", "[mell]", "unknown key mell. Did you mean mel? docs/datasets.md"),
         ("floor = 1e-10\n", "", "log.floor is missing: a recipe says everything"),
         ("[log]\nbase = 10", "[log]\nbase = 3", "log.base is 3"),
         ('"rms"]', '"rms", "chroma"]', "chroma needs the section [chroma]"),

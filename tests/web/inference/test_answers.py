@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
+from beepwatch.classify.shelf import Shelf
+from tests.classify.pitched import SHIPPED, pitched
 from tests.web.inference.program import FORM, ServingProgram, form, serving_program
 from tests.web.inference.recordings import LENGTH_S, encoded, onset_s, silence, written
 
@@ -268,3 +271,12 @@ def test_the_schema_names_every_address(server: ServingProgram) -> None:
     answer = document["paths"]["/inference"]["post"]["responses"]["200"]["content"]
     name = answer["application/json"]["schema"]["$ref"].rpartition("/")[2]
     assert document["components"]["schemas"][name]["required"] == ["Anomaly", "Details"]
+
+
+def test_it_says_what_it_listens_for_taught_sounds_included(tmp_path: Path) -> None:
+    shelf, taught_at = Shelf(tmp_path), datetime(2026, 3, 1, tzinfo=UTC)
+    shelf.put(pitched("oven", 2_000.0), taught_at)
+    shelf.put(pitched("wrong-17", 3_000.0, kind="veto"), taught_at)
+    with serving_program(tmp_path, "--workers", "1") as server:
+        what = f"listening for beep, oven, with the model beep {SHIPPED.model_id}"
+        assert server.said.startswith(f"{what}: http://")

@@ -125,6 +125,7 @@ def test_learned_faults_are_the_probabilities(tmp_path: Path) -> None:
     faults = learned_fan(tmp_path, faults=True).faults("fan")
     assert faults is not None
     with serving_program(tmp_path, "--machine", "fan", "--workers", "1") as server:
+        assert server.said.startswith("judging fan and naming its faults, bearing: http://")
         model = server.ask("GET", "/").json["model"]
         assert (model["labels"], model["normal"]) == (["bearing", "normal"], ["normal"])
         ill, sound = server.post(wav(whining(80))).json, server.post(wav(well(20))).json

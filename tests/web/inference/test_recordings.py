@@ -40,10 +40,12 @@ def recording(*parts: tuple[float, float]) -> bytes:
 
 
 def test_it_says_what_it_tells_apart(server: ServingProgram, bundle: Path) -> None:
-    assert server.said.startswith("telling apart bearing, coil, normal: http://")
+    model_id = load_recording_bundle(bundle).info.model_id
+    what = f"telling apart bearing, coil, normal, with the model loudness {model_id}"
+    assert server.said.startswith(f"{what}: http://")
     assert server.ask("GET", "/").json["model"] == {
         "kind": "recordings",
-        "id": load_recording_bundle(bundle).info.model_id,
+        "id": model_id,
         "name": "loudness",
         "labels": list(LABELS),
         "thresholds": {},
