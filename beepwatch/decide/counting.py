@@ -4,7 +4,8 @@ A network that was asked for beeps, frame by frame, loses faint pulses and takes
 back for more of them. Once an episode is believed its pitches are known, and how loud they are
 tells every 5 ms when they sound. By how much the level has to fall for a pulse to be over depends
 on the room, the noise and the device: so it is counted several times, and the count holds that
-most of these agree on and whose pulses resemble one another in length and pause.
+most of these agree on and whose pulses resemble one another in length and pause. Where they differ,
+the beat has a say (`decide/beats.py`).
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,9 +19,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from beepwatch.decide.beats import in_beat
 from beepwatch.decide.demodulation import STEP_S, demodulated, smoothed
 from beepwatch.decide.episodes import Episode
-from beepwatch.decide.loudness import Levels, during, loudest_near, loudness_of, voices_of
+from beepwatch.decide.loudness import (
+    Levels,
+    Loudness,
+    during,
+    loudest_near,
+    loudness_of,
+    voices_of,
+)
 from beepwatch.decide.opinion import AFTER_S
 from beepwatch.decide.pulses import Pulse
 from beepwatch.decide.ranks import median
@@ -42,6 +51,7 @@ ALIKE = 1.3  # the longer over the shorter of two pulses that may be each other'
 SHORTEST_S = 0.03
 SHORTEST_PAUSE_S = 0.025
 CERTAIN_SCORE = 0.9
+BEAT_VOTES = 0.5  # of all, for the pulses that come at a beat
 
 Span = tuple[float, float]  # seconds
 Steps = tuple[int, int]  # from one to before another
@@ -70,11 +80,16 @@ def recounted(episode: Episode, sound: NDArray[np.int16], rate_hz: int, start_s:
     ):
         return episode
     first, last = (max(round((time_s - start_s) * rate_hz), 0) for time_s in span)
-    counts = list(_counts(episode.pulses, sound[first:last], rate_hz, start_s + first / rate_hz))
+    pulses, first_s = episode.pulses, start_s + first / rate_hz
+    loudnesses = list(_loudnesses(pulses, sound[first:last], rate_hz, first_s))
+    counts = list(_counts_in(loudnesses, _told(pulses, first_s)))
     if not counts:
         return episode
-    told = [(pulse.onset_s, pulse.offset_s) for pulse in episode.pulses]
-    return msgspec.structs.replace(episode, counted=_likeliest(told, counts))
+    told = [(pulse.onset_s, pulse.offset_s) for pulse in pulses]
+    if {len(told)} == set(map(len, counts)):
+        return msgspec.structs.replace(episode, counted=len(told))
+    regular = in_beat(counts, loudnesses[0], first_s)
+    return msgspec.structs.replace(episode, counted=_likeliest(told, counts, regular))
 
 
 def likeness(
@@ -126,6 +141,13 @@ def _counts(
     pulses: Sequence[Pulse], sound: NDArray[np.int16], rate_hz: int, start_s: float
 ) -> Iterator[list[Span]]:
     """The pulses as they are found in one way and another, where any are."""
+    return _counts_in(_loudnesses(pulses, sound, rate_hz, start_s), _told(pulses, start_s))
+
+
+def _loudnesses(
+    pulses: Sequence[Pulse], sound: NDArray[np.int16], rate_hz: int, start_s: float
+) -> Iterator[Loudness]:
+    """How loud their tones are, by each of `SMOOTHED_STEPS`; nothing if they do not stand out."""
     highest_hz = min(HIGHEST_HZ, HIGHEST_SHARE * rate_hz)
     voices = voices_of(pulses)
     several_hz = [voice.pitches_hz(highest_hz) for voice in voices]
@@ -140,30 +162,41 @@ def _counts(
         return
     sounding = [np.flatnonzero(during(voice.pulses, at_s, 0.0)) for voice in voices]
     parts = list(zip(map(len, several_hz), sounding, strict=True))
-    told = _told(pulses, start_s)
     for steps in SMOOTHED_STEPS:
         loudness = loudness_of(np.abs(smoothed(tones, steps)) ** 2, parts, noise)
         if loudness is None:
             return
-        near_db = np.clip(loudest_near(loudness.level_db), -OWN_LEVEL_DB, OWN_LEVEL_DB)
-        for level_db in (loudness.level_db, loudness.level_db - near_db):
-            for found in _steps_of_pulses(level_db, loudness.contrast_db):
-                if spans := _likely(found, level_db, told):
+        yield loudness
+
+
+def _counts_in(loudnesses: Iterable[Loudness], told: Told) -> Iterator[list[Span]]:
+    for level_db, contrast_db in loudnesses:
+        near_db = np.clip(loudest_near(level_db), -OWN_LEVEL_DB, OWN_LEVEL_DB)
+        for beside_db in (level_db, level_db - near_db):
+            for found in _steps_of_pulses(beside_db, contrast_db):
+                if spans := _likely(found, beside_db, told):
                     yield spans
 
 
-def _likeliest(told: Sequence[Span], counts: Sequence[Sequence[Span]]) -> int:
-    """How many pulses most ways of counting agree on, unless that were an odd signal."""
-    agreeing = Counter(len(spans) for spans in counts)
-    if len(agreeing) == 1 and len(told) in agreeing:
-        return len(told)
-    different = dict.fromkeys(map(tuple, (told, *counts)))  # many ways find the same
+def _likeliest(
+    told: Sequence[Span], counts: Sequence[Sequence[Span]], regular: Sequence[Span]
+) -> int:
+    """How many pulses most ways of counting agree on, unless that were an odd signal.
+
+    Those that come at a beat, `regular` if there are any, have votes of their own.
+    """
+    agreeing = Counter(map(len, counts))
+    votes = {number: times / len(counts) for number, times in agreeing.items()}
+    if regular:
+        votes[len(regular)] = votes.get(len(regular), 0.0) + BEAT_VOTES
+    # Many ways find the same.
+    different = dict.fromkeys(tuple(spans) for spans in (told, *counts, regular) if spans)
     best, most_likely = len(told), -np.inf
-    for spans in sorted(different, key=lambda spans: -agreeing[len(spans)]):
-        votes = agreeing[len(spans)] / len(counts)
-        if votes <= most_likely:
+    for spans in sorted(different, key=lambda spans: -votes.get(len(spans), 0.0)):
+        own_votes = votes.get(len(spans), 0.0)
+        if own_votes <= most_likely:
             break  # the rest have no more, and oddness only takes away
-        likely = votes - _oddness(spans, told)
+        likely = own_votes - _oddness(spans, told)
         if likely > most_likely:
             best, most_likely = len(spans), likely
     return best

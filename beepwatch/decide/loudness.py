@@ -1,6 +1,6 @@
 """How loud the tones of some pulses are from moment to moment, against what sounds around them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ MOST_CONTRAST_DB = 30.0  # beyond this, what the gate left out is no more silent
 NEAR_S = 0.6  # the level of what sounds within this is a pulse's own
 MOST_VOICES = 6
 CLEAR = 0.6  # of the clearest tone's contrast: another has a say from there on
+SILENT_SHARE = 0.9  # of a voice's time: one of its tones is silent for no more than that
+IN_TURN = -0.5  # correlation of two tones of which one is silent while the other sounds
 FAINTEST_POWER = 1e-7  # silence has no logarithm
 
 Levels = NDArray[np.float64]  # dB
@@ -81,6 +83,8 @@ def loudness_of(
 ) -> Loudness | None:
     """Of whichever voice is the loudest, each beside its own pulses; None if none stands out.
 
+    What the network took for one pulse may be two tones in turn: then each is a voice.
+
     `power` [tones, steps] has the voices' tones one after another; `parts` are how many each has
     and the steps that it sounds in, `noise` those that nothing does.
     """
@@ -88,19 +92,56 @@ def loudness_of(
     ofvoices_of: list[Levels] = []
     first = 0
     for count, sounding in parts:
-        heard = _of_voice(level_db[first : first + count], sounding, noise)
+        for tones_db, own in _in_turn(level_db[first : first + count], sounding, noise):
+            heard = _of_voice(tones_db, own, noise)
+            if heard is not None:
+                ofvoices_of.append(heard)
         first += count
-        if heard is not None:
-            ofvoices_of.append(heard)
     if not ofvoices_of:
         return None
     loudest_db = np.maximum.reduce(ofvoices_of)
     return Loudness(loudest_db, -float(median(loudest_db[noise])))
 
 
+def _in_turn(level_db: Levels, sounding: Places, noise: Places) -> Iterator[tuple[Levels, Places]]:
+    """A voice's tones [tones, steps] and when they sound; apart if not at the same time."""
+    if not (len(level_db) and len(sounding)):
+        return
+    over_noise_db = level_db.take(sounding, axis=1) - median(level_db.take(noise, axis=1))[:, None]
+    groups = _apart(over_noise_db)
+    if len(groups) < 2:
+        yield level_db, sounding
+        return
+    turns = np.argmax([over_noise_db[tones].mean(axis=0) for tones in groups], axis=0)
+    for number, tones in enumerate(groups):
+        yield level_db[tones], sounding[turns == number]
+
+
+def _apart(over_noise_db: Levels) -> list[list[int]]:
+    """Which tones [tones, steps] sound together, of those that stand out: the loudest first."""
+    loud_db = quantile(over_noise_db, SILENT_SHARE)
+    least_db = max(CLEAR * min(float(loud_db.max()), MOST_CONTRAST_DB), LEAST_CONTRAST_DB)
+    in_order = np.argsort(-loud_db, kind="stable")
+    clear = in_order[loud_db[in_order] >= least_db].tolist()
+    off_db = np.maximum(over_noise_db[clear], 0.0)
+    off_db -= off_db.mean(axis=1, keepdims=True)
+    # Not `@`: for so little, threads of a BLAS cost more than they bring.
+    products = np.einsum("is,js->ij", off_db, off_db)
+    spread = np.sqrt(products.diagonal())
+    apart = products < IN_TURN * np.outer(spread, spread)
+    groups: list[list[int]] = []
+    for place in range(len(clear)):
+        group = next((group for group in groups if not apart[place, group].any()), None)
+        if group is None:
+            groups.append([place])
+        else:
+            group.append(place)
+    return [[clear[place] for place in group] for group in groups]
+
+
 def _of_voice(level_db: Levels, sounding: Places, noise: Places) -> Levels | None:
     """How loud its tones [tones, steps] are beside its pulses, 0 dB, the clearest tones most."""
-    if not (len(level_db) and len(sounding)):
+    if not len(sounding):
         return None
     own_db = quantile(level_db.take(sounding, axis=1), 0.6)
     over_noise_db = own_db - median(level_db.take(noise, axis=1))

@@ -1,11 +1,12 @@
 """Raw sound to mp3 by pydub and ffmpeg, or to WAV when that fails: it is heard either way."""
 
 import io
+import os
 import shutil
 import threading
 import warnings
 import wave
-from pathlib import Path
+from contextlib import suppress
 from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
@@ -100,4 +101,5 @@ def _to_mp3(clip: Clip) -> bytes:
 
 def _discard(file: IO[bytes]) -> None:
     file.close()
-    Path(file.name).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.unlink(file.name)  # noqa: PTH108 - pathlib interns names, see store/library.py

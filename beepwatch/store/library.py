@@ -1,4 +1,8 @@
-"""The clips: sound waiting in the database, files below `clips/`, and how long they stay."""
+"""The clips: sound waiting in the database, files below `clips/`, and how long they stay.
+
+Files are handled by `os` and not by `pathlib`, which interns each part of a path: names by the
+thousand that come and go make Python's table of interned strings larger for good.
+"""
 
 import contextlib
 import errno
@@ -96,8 +100,9 @@ class Library:
         relative = _relative_path(event_id, event["label"], utc_from_us(event["onset"]), suffix)
         if event["path"] is not None:
             # The onset may have been refined since: a path once printed stays valid.
-            relative = str(Path(event["path"]).with_suffix(suffix))
-        with explained(self._directory / relative):
+            relative = os.path.splitext(event["path"])[0] + suffix
+        path = self._directory / relative
+        with explained(path):
             _write_whole(self._directory, Path(relative), sound)
         with self._database.transaction() as sql:
             sql.execute("UPDATE clips SET path = ? WHERE event_id = ?", (relative, event_id))
@@ -114,9 +119,8 @@ class Library:
                 map(tuple, kept),
             )
         if event["path"] not in (None, relative):
-            with explained(self._directory / event["path"]):
-                (self._directory / event["path"]).unlink(missing_ok=True)
-        return self._directory / relative
+            self._delete(event["path"])
+        return path
 
     def is_short_of_room(self, min_free_mb: float) -> bool:
         """Whether less than `min_free_mb` is free, so that `tidy` has something to do."""
@@ -181,9 +185,7 @@ class Library:
 
     def _size_bytes(self, path: str) -> int:
         try:
-            # pathlib interns each part of a path, and names by the thousand that come and go make
-            # Python's table of them larger for good.
-            return os.stat(f"{self._directory}/{path}").st_size  # noqa: PTH116 - see above
+            return os.stat(f"{self._directory}/{path}").st_size
         except FileNotFoundError:
             return 0  # taken away by hand
 
@@ -191,16 +193,21 @@ class Library:
         # The files first: a crash in between leaves rows whose files are missing, which the next
         # tidying clears; the other way round the files would stay for ever.
         for row in rows:
-            path = self._directory / row["path"]
-            with explained(path):
-                path.unlink(missing_ok=True)
-                for parent in list(path.parents)[:3]:
-                    with contextlib.suppress(OSError):  # not empty yet: other clips of that day
-                        parent.rmdir()
+            self._delete(row["path"])
+            folder = f"{self._directory}/{row['path']}"
+            for _ in ("day", "month", "year"):
+                folder = os.path.dirname(folder)
+                with contextlib.suppress(OSError):  # not empty yet: other clips of that day
+                    os.rmdir(folder)
         with self._database.transaction() as sql:
             events = [(row["event_id"],) for row in rows]
             sql.executemany("DELETE FROM clips WHERE event_id = ? AND pcm IS NULL", events)
             sql.executemany("UPDATE clips SET path = NULL WHERE event_id = ?", events)
+
+    def _delete(self, relative: str) -> None:
+        path = f"{self._directory}/{relative}"
+        with explained(path), contextlib.suppress(FileNotFoundError):  # taken away by hand
+            os.unlink(path)
 
 
 _OLD_PICTURES = """
@@ -245,17 +252,17 @@ def make_private_folders(directory: Path, relative: Path) -> Path:
 def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
     """Write, sync, rename: a reader sees the old file or the new one, after a power cut too."""
     folder = make_private_folders(directory, relative)
-    path = directory / relative
-    unfinished = path.with_name(f".{path.name}.new")
+    unfinished = f"{folder}/.{relative.name}.new"
     handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        os.replace(unfinished, directory / relative)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unfinished)
         raise
     folder_handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -265,7 +272,7 @@ def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path | str) -> Iterator[None]:
     """What the disk refuses becomes a StoreError that says what to do."""
     try:
         yield

@@ -131,11 +131,35 @@ def test_what_a_room_gives_back_is_no_pulse() -> None:
     assert counted(quieter, pcm) == 5
 
 
+@pytest.mark.parametrize("count", [12, 20])
+def test_in_a_hall_that_fills_the_pauses_pulses_are_counted_by_their_beat(count: int) -> None:
+    pulses = row(count, 0.2, 0.06, 2.0)
+    pcm = in_noise(in_a_room(tones(pulses), 1.2), 20)
+    every_other, two = pulses[::2], [(pulses[0][0], pulses[3][1]), (pulses[4][0], pulses[-1][1])]
+    assert counted(told(every_other), pcm) == count
+    assert counted(told(two), pcm) == count
+
+
 def test_two_tones_in_turn() -> None:
     pulses = row(8, 0.15, 0.1)
     pitches_hz = (PITCH_HZ, 2_300.0)
     pcm = in_noise(tones(pulses, pitches_hz), 15)
     assert counted(told([pulses[0], pulses[1], *pulses[4:]], pitches_hz), pcm) == 8
+
+
+@pytest.mark.parametrize("length_s", [0.15, 0.3])
+def test_two_tones_in_turn_that_were_told_as_one_pulse(length_s: float) -> None:
+    pulses = row(9, length_s, 0.1)
+    pcm = in_noise(tones(pulses, (PITCH_HZ, 2_300.0)), 15)
+    one = with_pitches(told([(pulses[0][0], pulses[-1][1])]), [(PITCH_HZ, 2_300.0)])
+    assert counted(one, pcm) == 9
+
+
+def test_two_tones_at_once_are_one_pulse() -> None:
+    pulses = row(6, 0.2, 0.1)
+    pcm = in_noise(tones(pulses) + tones(pulses, (2_300.0,)), 15)
+    both = with_pitches(told(pulses[1:]), [(PITCH_HZ, 2_300.0)] * 5)
+    assert counted(both, pcm) == 6
 
 
 def test_pulses_that_fade_away_are_counted_as_long_as_they_were_told() -> None:
