@@ -251,7 +251,7 @@ def _likely(found: Sequence[Steps], level_db: Levels, told: Told) -> list[Span]:
     spans = [(told.start_s + start * STEP_S, told.start_s + end * STEP_S) for start, end in found]
     likely: list[Span] = []
     for span, length_s, (start, end) in zip(spans, lengths_s, found, strict=True):
-        if _overlap(span, told.span):
+        if overlap(span, told.span):
             kept = (
                 length_s >= 0.5 * usual_s
                 or _how_many_others_like(length_s, in_order_s) >= max(2, len(found) / 4)
@@ -280,8 +280,7 @@ def _is_alone_in_a_certain_pulse(
 ) -> bool:
     """Whether it is all that was found of a pulse that the network is sure of, however short."""
     return any(
-        _overlap(span, pulse) and sum(_overlap(one, pulse) for one in spans) == 1
-        for pulse in certain
+        overlap(span, pulse) and sum(overlap(one, pulse) for one in spans) == 1 for pulse in certain
     )
 
 
@@ -294,7 +293,7 @@ def _oddness(spans: Sequence[Span], told: Sequence[Span]) -> float:
     if len(pauses_s) > 1:  # in order, what is most like a pause is beside it
         unlike = [log(_ratio(one_s, next_s, 0.03)) for one_s, next_s in pairwise(pauses_s)]
         odd = _mean([min(before, after, 1.0) for before, after in pairwise([1.0, *unlike, 1.0])])
-    lost = sum(not any(_overlap(span, one) for span in spans) for one in told) / len(told)
+    lost = sum(not any(overlap(span, one) for span in spans) for one in told) / len(told)
     other = min(abs(log(len(spans) / len(told))), 1.0)
     return 2.0 * unevenness(lengths_s) + 1.6 * odd + 2.0 * lost + 0.6 * other
 
@@ -323,5 +322,5 @@ def _ratio(one_s: float, other_s: float, slack_s: float) -> float:
     return (longer_s + slack_s) / (shorter_s + slack_s)
 
 
-def _overlap(one: Span, other: Span) -> bool:
+def overlap(one: Span, other: Span) -> bool:
     return one[0] < other[1] and one[1] > other[0]

@@ -10,12 +10,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.decide.counting import SHORTEST_S, Span, counts_of, unevenness
+from beepwatch.decide.counting import SHORTEST_S, Span, counts_of, overlap, unevenness
 from beepwatch.decide.pulses import SHORTEST_PAUSE_S, Pulse
 from beepwatch.decide.ranks import median
 
 FEWEST = 3  # pulses: two have no more than one pause
 LEAST_S = FEWEST * SHORTEST_S + (FEWEST - 1) * SHORTEST_PAUSE_S
+TOLD = 0.5  # of them, by the network
 MOST_UNEVEN = 0.1  # of lengths and of pauses, together
 
 
@@ -28,7 +29,19 @@ def is_regular(
     """
     if pulses[-1].offset_s - pulses[0].onset_s < LEAST_S:
         return False
-    return any(map(_is_even, counts_of(pulses, sound, rate_hz, start_s) or ()))
+    told = [(pulse.onset_s, pulse.offset_s) for pulse in pulses]
+    return any(
+        _is_even(spans) and _are_told(spans, told)
+        for spans in counts_of(pulses, sound, rate_hz, start_s) or ()
+    )
+
+
+def _are_told(spans: Sequence[Span], told: Sequence[Span]) -> bool:
+    """Whether enough of them are in pulses that the network tells.
+
+    What a taught sound or a person's word took away is in the sound all the same.
+    """
+    return sum(any(overlap(span, one) for one in told) for span in spans) >= TOLD * len(spans)
 
 
 def _is_even(spans: Sequence[Span]) -> bool:

@@ -19,7 +19,8 @@ HEARD_S = 1.0  # of a long pulse
 SLACK_S = 0.06  # around it, where its highest score may lie: a window's frames lie elsewhere
 OWN_SPEED = 10
 SPEEDS = (9, 11)  # beside it: a tenth slower, a tenth faster
-UNIT = 16 * 99  # samples: each of these divides it, and their spectra are fast to compute
+UNIT = 99  # samples, that each of these divides
+FAST_UNITS = 16  # together: spectra of so many are fast to compute
 MOST_MORE = 0.5  # log odds: hearings tell what was chance, and hardly what was missed
 SURE = 1e-4  # and no surer is any hearing, of this or of the contrary
 
@@ -70,7 +71,9 @@ class Network(Protocol):
 
 def span_to_hear(pulse: Pulse, network: Network) -> tuple[float, float]:
     """From when to when a pulse's sound is needed: it, and what the network's answer depends on."""
-    return pulse.onset_s - SLACK_S - network.history_s, _heard_until_s(pulse) + network.context_s
+    spare_s = FAST_UNITS * UNIT / network.rate_hz
+    start_s = pulse.onset_s - SLACK_S - network.history_s - spare_s
+    return start_s, _heard_until_s(pulse) + network.context_s
 
 
 def log_odds_again(
@@ -83,7 +86,9 @@ def log_odds_again(
     first_s, last_s = span_to_hear(pulse, network)
     last = min(round((last_s - start_s) * network.rate_hz), len(sound))
     first = max(round((first_s - start_s) * network.rate_hz), 0)
-    first += max(last - first, 0) % UNIT  # so that all speeds have a whole number of samples
+    is_whole = start_s - first_s < 1 / network.rate_hz
+    unit = FAST_UNITS * UNIT if is_whole else UNIT  # what there is little of is not cut away
+    first += max(last - first, 0) % unit  # so that all speeds have a whole number of samples
     own = _log_odds(pulse.peak_score)
     if last - first < 2 * network.frame_s * network.rate_hz:
         return 0.0

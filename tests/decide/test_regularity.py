@@ -6,8 +6,8 @@ import pytest
 from beepwatch.decide.hindsight import WholeSound
 from beepwatch.decide.recent import RecentSound
 from beepwatch.decide.regularity import LEAST_S, is_regular
+from tests.decide.sounds import RATE_HZ, Span, in_a_room, in_noise, row, told, tones
 from tests.decide.streams import Deaf
-from tests.decide.test_counting import RATE_HZ, Span, in_a_room, in_noise, row, told, tones
 
 HISS_DB = 12.0
 
@@ -54,6 +54,13 @@ def test_what_is_not_cut_evenly(cut: list[Span]) -> None:
 def test_a_tone_that_wavers_too_fast_has_no_pauses() -> None:
     cut = row(8, 0.05, 0.04)
     assert not regular(cut, blob(cut))
+
+
+def test_most_of_it_has_to_be_told() -> None:
+    """The rest may be a sound with a name of its own, or one that a person does not want."""
+    cut = row(8, 0.1, 0.15)
+    assert regular(cut, cut[4:])
+    assert not regular(cut, cut[6:])
 
 
 def test_what_is_too_short_for_three_is_not_counted() -> None:
