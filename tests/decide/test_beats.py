@@ -1,6 +1,7 @@
 """Pulses told by their beat, where every way of counting loses other pauses."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,18 +11,14 @@ from hypothesis import strategies as st
 from beepwatch.decide.beats import in_beat
 from beepwatch.decide.demodulation import STEP_S
 from beepwatch.decide.loudness import Loudness
+from tests.decide import sounds
+from tests.decide.sounds import Span
 
 START_S = 100.0
 LENGTH_S = 12.0
 CONTRAST_DB = 20.0
 
-Span = tuple[float, float]
-
-
-def row(count: int, length_s: float, pause_s: float, first_s: float = 102.0) -> list[Span]:
-    """So many equal pulses."""
-    onsets_s = [first_s + number * (length_s + pause_s) for number in range(count)]
-    return [(onset_s, onset_s + length_s) for onset_s in onsets_s]
+row = partial(sounds.row, first_s=START_S + 2.0)
 
 
 def heard(
@@ -84,7 +81,7 @@ def test_any_row_however_many_of_its_pauses_one_way_loses(
 
 
 def test_groups_are_told_each_with_the_pulses_it_has() -> None:
-    groups = [row(6, 0.1, 0.06, first_s) for first_s in (102.0, 104.0, 106.0)]
+    groups = [row(6, 0.1, 0.06, first_s=first_s) for first_s in (102.0, 104.0, 106.0)]
     spans = [span for group in groups for span in group]
     assert len(in_beat([merged(spans, {1, 7}), merged(spans, {13})], heard(spans), START_S)) == 18
 
