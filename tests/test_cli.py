@@ -397,10 +397,3 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_a_name_that_is_no_text_is_shown_and_no_traceback(tmp_path: Path) -> None:
-    name = os.fsdecode(os.fsencode(str(tmp_path)) + b"/\xff.wav")
-    done = program("scan", name, LC_ALL="C.UTF-8")
-    assert done.returncode == 1
-    assert done.stderr == f"beepwatch: {tmp_path}/\\udcff.wav does not exist. Check the path.\n"

@@ -1,6 +1,7 @@
 """What is given by mistake: a number that is none, a name like an option, a place without room."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -218,3 +219,10 @@ def test_a_place_that_cannot_take_the_model_is_said_before_it_is_trained(
     words = ["--data", f"{tmp_path}", "--out", f"{tmp_path}/out"]
     said = complaint(capsys, "train", f"{RECIPE}", *words)
     assert said.startswith(f"beepwatch: {tmp_path}/out cannot be made: Not a directory.")
+
+
+def test_a_name_that_is_no_text_is_shown_and_no_traceback(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(str(tmp_path)) + b"/\xff.wav")
+    done = program("scan", name, LC_ALL="C.UTF-8")
+    assert done.returncode == 1
+    assert done.stderr == f"beepwatch: {tmp_path}/\\udcff.wav does not exist. Check the path.\n"
