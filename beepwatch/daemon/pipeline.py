@@ -109,7 +109,9 @@ class Pipeline:
 
     @property
     def at_rest(self) -> bool:
-        """Whether a next life would decide the same without the sound so far."""
+        """Whether a next life would decide the same without the sound so far. It would not know
+        what company a pulse is in (`decide/company.py`), and may believe one more for that.
+        """
         waits = any(rule.waits(self._heard_until_s) for rule in self._rules)
         return self._tracker.at_rest and not waits
 

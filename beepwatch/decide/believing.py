@@ -4,8 +4,9 @@ An appliance repeats itself exactly; nothing alive does. So two pulses that woul
 by themselves are, if they are alike in pitch and length. And as they end their sound is looked at,
 and heard again where that may matter: what scores as high at another speed and holds its pitch as
 only a machine does needs less of a score, what does not needs more; what is cut into even pulses
-needs hardly any. A motor holds its pitch as well: where a tone went on between its pulses, all of
-it has to look like an appliance's.
+needs hardly any, what comes amid many other tones (`decide/company.py`) again more. A motor holds
+its pitch as well: where a tone went on between its pulses, all of it has to look like an
+appliance's.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from beepwatch.decide.company import Company
 from beepwatch.decide.opinion import LONGEST_S
 from beepwatch.decide.pulses import Opinion, Pulse, odds_of
 from beepwatch.decide.rehearing import MOST_MORE
@@ -22,7 +24,7 @@ ROUNDING = 1e-6  # of odds
 REPEATED_ODDS = 12.0  # by how much the odds of a pulse rise that comes again just so
 FAINT_ODDS = 30.0  # and of one that comes a third time
 KNOWN_ODDS = 100.0  # and of one at the pitch of an episode's others
-SURER = 0.75  # log odds more than it says, for what was looked at so closely
+SURER = 1.0  # log odds more than it says, for what was looked at so closely
 CERTAIN_ODDS = 5.0  # times the threshold's: what has them need not be heard again,
 HOPELESS_ODDS = 50.0  # nor what is so many times too small
 LEAST_SAID = -0.5  # log odds: its sound may hardly speak against what is cut evenly
@@ -62,6 +64,7 @@ class Belief:
         self._threshold = threshold
         self._needed = odds_of(threshold)
         self._ear = ear
+        self._company = Company()
 
     def holds_at_once(self, pulse: Pulse) -> bool:
         """Whether one that may still sound is believed, by its score: if nobody will ask it."""
@@ -69,15 +72,20 @@ class Belief:
         return pulse.peak_score >= self._threshold and not asked
 
     def asked_of(self, pulse: Pulse) -> Pulse:
-        """The pulse with what its sound says, and the most that hearing it again may add."""
+        """With what its sound and its company say, and the most that hearing it again may add."""
         said = None if self._ear is None else self._ear.opinion(pulse)
         if said is None:
             return pulse
-        said = said._replace(log_odds=said.log_odds + SURER)
+        said = said._replace(log_odds=said.log_odds + SURER + self._company.log_odds(pulse))
         asked = _with(pulse, said)
         if self._reaches(asked, 1 / CERTAIN_ODDS) or not self._reaches(asked, HOPELESS_ODDS):
             return asked
         return _with(pulse, said._replace(again=MOST_MORE, unheard=True))
+
+    def passed(self, pulse: Pulse, believed: Sequence[Pulse]) -> None:
+        """A pulse is over and judged: company for those to come, unless it is `believed`."""
+        if self._ear is not None:
+            self._company.hear(pulse, believed)
 
     def settled(self, pulses: Sequence[Pulse]) -> list[Pulse]:
         """Alike ones, the last of them just over and the others before it: heard again, from the

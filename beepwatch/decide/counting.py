@@ -11,7 +11,7 @@ the beat has a say (`decide/beats.py`).
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import fsum, inf, log
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from beepwatch.decide.episodes import Episode
 from beepwatch.decide.loudness import (
     Levels,
     Loudness,
+    Places,
     during,
     loudest_near,
     loudness_of,
@@ -32,7 +33,6 @@ from beepwatch.decide.loudness import (
 )
 from beepwatch.decide.opinion import AFTER_S
 from beepwatch.decide.pulses import Pulse
-from beepwatch.decide.ranks import median
 
 MARGIN_S = 1.5  # of sound around an episode; no other of its label comes nearer than 3 s
 LONGEST_S = 30.0  # of an episode: a longer one's sound need not be there any more
@@ -105,8 +105,9 @@ def likeness(
         return None
     told = [(pulse.onset_s, pulse.offset_s) for pulse in pulses]
     agreeing = Counter(map(len, counts))
+    different = set(map(tuple, counts))  # many ways find the same
     return max(
-        (agreeing[len(spans)] / len(counts) - _oddness(spans, told) for spans in counts),
+        (agreeing[len(spans)] / len(counts) - _oddness(spans, told) for spans in different),
         default=-inf,
     )
 
@@ -173,9 +174,9 @@ def _counts_in(loudnesses: Iterable[Loudness], told: Told) -> Iterator[list[Span
     for level_db, contrast_db in loudnesses:
         near_db = np.clip(loudest_near(level_db), -OWN_LEVEL_DB, OWN_LEVEL_DB)
         for beside_db in (level_db, level_db - near_db):
-            for found in _steps_of_pulses(beside_db, contrast_db):
+            for found, ways in groupby(_steps_of_pulses(beside_db, contrast_db)):
                 if spans := _likely(found, beside_db, told):
-                    yield spans
+                    yield from (spans for _way in ways)
 
 
 def _likeliest(
@@ -210,7 +211,7 @@ def _told(pulses: Sequence[Pulse], start_s: float) -> Told:
     )
 
 
-def _steps_of_pulses(level_db: Levels, contrast_db: float) -> Iterator[list[Steps]]:
+def _steps_of_pulses(level_db: Levels, contrast_db: float) -> list[list[Steps]]:
     """For each of `FALLS_DB`, from where the level rises over the threshold to well below."""
     ups_db = [min(max(-fall_db, OVER_NOISE_DB - contrast_db), -1.5) for fall_db in FALLS_DB]
     downs_db = [max(up_db - HYSTERESIS_DB, 2 - contrast_db) for up_db in ups_db]
@@ -226,28 +227,27 @@ def _steps_of_pulses(level_db: Levels, contrast_db: float) -> Iterator[list[Step
     places = changes[loud[changes] | known[changes]]
     sounds = np.concatenate([[False], loud[places]])
     edges = places[sounds[1:] != sounds[:-1]] - 1
-    found: list[list[Steps]] = [[] for _ in FALLS_DB]
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        row = start // length
-        found[row].append((start - row * length, end - row * length))
-    return map(_joined, found)
+    starts, ends = _joined(edges[::2], edges[1::2], length)
+    first = length * np.arange(len(FALLS_DB) + 1)
+    found = list(zip((starts % length).tolist(), (ends % length).tolist(), strict=True))
+    return [found[one:next_one] for one, next_one in pairwise(starts.searchsorted(first).tolist())]
 
 
-def _joined(found: Iterable[Steps]) -> list[Steps]:
-    """Without pauses and pulses too short to be any."""
-    joined: list[Steps] = []
-    for start, end in found:
-        if joined and (start - joined[-1][1]) * STEP_S < SHORTEST_PAUSE_S:
-            start = joined.pop()[0]
-        joined.append((start, end))
-    return [steps for steps in joined if (steps[1] - steps[0]) * STEP_S >= SHORTEST_S]
+def _joined(starts: Places, ends: Places, length: int) -> tuple[Places, Places]:
+    """Without pauses and pulses too short to be any, in rows of that many steps."""
+    apart = np.ones(len(starts) + 1, dtype=np.bool_)
+    apart[1:-1] = (starts[1:] - ends[:-1]) * STEP_S >= SHORTEST_PAUSE_S
+    apart[1:-1] |= starts[1:] // length > starts[:-1] // length
+    starts, ends = starts[apart[:-1]], ends[apart[1:]]
+    lasting = (ends - starts) * STEP_S >= SHORTEST_S
+    return starts[lasting], ends[lasting]
 
 
 def _likely(found: Sequence[Steps], level_db: Levels, told: Told) -> list[Span]:
     """In seconds, without splinters; beyond the first and last pulse only what is like others."""
     lengths_s = [(end - start) * STEP_S for start, end in found]
     in_order_s = sorted(lengths_s)
-    usual_s = _middle(in_order_s) if found else 0.0
+    usual_s = middle(in_order_s) if found else 0.0
     spans = [(told.start_s + start * STEP_S, told.start_s + end * STEP_S) for start, end in found]
     likely: list[Span] = []
     for span, length_s, (start, end) in zip(spans, lengths_s, found, strict=True):
@@ -261,7 +261,7 @@ def _likely(found: Sequence[Steps], level_db: Levels, told: Told) -> list[Span]:
             kept = (
                 _ratio(length_s, usual_s, 0.02) <= 1.5
                 and _how_many_others_like(length_s, in_order_s) >= 1
-                and float(median(level_db[start:end])) >= -FALLS_DB[0]
+                and middle(sorted(level_db[start:end].tolist())) >= -FALLS_DB[0]
             )
         if kept:
             likely.append(span)
@@ -293,14 +293,14 @@ def _oddness(spans: Sequence[Span], told: Sequence[Span]) -> float:
     if len(pauses_s) > 1:  # in order, what is most like a pause is beside it
         unlike = [log(_ratio(one_s, next_s, 0.03)) for one_s, next_s in pairwise(pauses_s)]
         odd = _mean([min(before, after, 1.0) for before, after in pairwise([1.0, *unlike, 1.0])])
-    lost = sum(not any(overlap(span, one) for span in spans) for one in told) / len(told)
+    lost = (len(told) - how_many_overlap(told, spans)) / len(told)
     other = min(abs(log(len(spans) / len(told))), 1.0)
     return 2.0 * unevenness(lengths_s) + 1.6 * odd + 2.0 * lost + 0.6 * other
 
 
 def unevenness(lengths_s: Sequence[float]) -> float:
     """By how much they differ from the usual one: the mean of log ratios, each 1 at most."""
-    usual_s = _middle(sorted(lengths_s))
+    usual_s = middle(sorted(lengths_s))
     return _mean([min(log(_ratio(one_s, usual_s, 0.03)), 1.0) for one_s in lengths_s])
 
 
@@ -308,7 +308,7 @@ def _mean(values: Sequence[float]) -> float:
     return fsum(values) / len(values)
 
 
-def _middle(in_order_s: Sequence[float]) -> float:
+def middle(in_order_s: Sequence[float]) -> float:
     """The median of what is in order."""
     half = len(in_order_s) // 2
     if len(in_order_s) % 2:
@@ -324,3 +324,10 @@ def _ratio(one_s: float, other_s: float, slack_s: float) -> float:
 
 def overlap(one: Span, other: Span) -> bool:
     return one[0] < other[1] and one[1] > other[0]
+
+
+def how_many_overlap(spans: Iterable[Span], others: Sequence[Span]) -> int:
+    """Of some spans, how many overlap one of the others, which are in order."""
+    starts_s = [start_s for start_s, _end_s in others] + [inf]
+    ends_s = [end_s for _start_s, end_s in others]
+    return sum(starts_s[bisect_right(ends_s, one_s)] < until_s for one_s, until_s in spans)

@@ -186,11 +186,13 @@ class LabelTracker:
         yield from self._follow(pulse)
         if self._sounds and not self._believed:
             yield from self._judge(self._belief.asked_of(pulse))
-        self._sounds = False
         if self._believed:
             self._pulses = self._pulses[: self._told]
-            if self._pulses[-1].offset_s - self._pulses[0].onset_s >= self._longest_s:
-                yield from self._close()
+        if self._sounds:
+            self._belief.passed(pulse, self._pulses if self._believed else ())
+        self._sounds = False
+        if self._believed and self._last_offset_s() - self._pulses[0].onset_s >= self._longest_s:
+            yield from self._close()
 
     def _judge(self, pulse: Pulse) -> Iterator[Change]:
         """The group's last, now that it is over: with those before it that are its like."""
@@ -241,8 +243,10 @@ class LabelTracker:
 
     def _last_offset_s(self) -> float:
         """What is faint does not keep together what may not be one."""
-        clear = [pulse for pulse in self._pulses if self._belief.is_near(pulse)]
-        return (self._pulses if self._believed or not clear else clear)[-1].offset_s
+        last = self._pulses[-1]
+        if not self._believed:
+            last = next(filter(self._belief.is_near, reversed(self._pulses)), last)
+        return last.offset_s
 
     def _close(self) -> Iterator[Change]:
         if self._believed:
@@ -287,7 +291,7 @@ class EpisodeTracker:
 
     @property
     def at_rest(self) -> bool:
-        """Whether what was heard so far has no bearing on what is to come."""
+        """Whether what was heard so far has no bearing on what is to come, but as company."""
         return all(tracker.at_rest for tracker in self._trackers.values())
 
     @property

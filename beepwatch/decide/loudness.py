@@ -89,11 +89,13 @@ def loudness_of(
     and the steps that it sounds in, `noise` those that nothing does.
     """
     level_db = 10 * np.log10(power + FAINTEST_POWER)
+    noise_db = median(level_db.take(noise, axis=1))
     ofvoices_of: list[Levels] = []
     first = 0
     for count, sounding in parts:
-        for tones_db, own in _in_turn(level_db[first : first + count], sounding, noise):
-            heard = _of_voice(tones_db, own, noise)
+        tones = slice(first, first + count)
+        for together, own in _in_turn(level_db[tones], sounding, noise_db[tones]):
+            heard = _of_voice(level_db[tones][together], own, noise_db[tones][together])
             if heard is not None:
                 ofvoices_of.append(heard)
         first += count
@@ -103,18 +105,20 @@ def loudness_of(
     return Loudness(loudest_db, -float(median(loudest_db[noise])))
 
 
-def _in_turn(level_db: Levels, sounding: Places, noise: Places) -> Iterator[tuple[Levels, Places]]:
-    """A voice's tones [tones, steps] and when they sound; apart if not at the same time."""
+def _in_turn(
+    level_db: Levels, sounding: Places, noise_db: Levels
+) -> Iterator[tuple[list[int], Places]]:
+    """Which of a voice's tones [tones, steps], and when they sound; apart if in turn."""
     if not (len(level_db) and len(sounding)):
         return
-    over_noise_db = level_db.take(sounding, axis=1) - median(level_db.take(noise, axis=1))[:, None]
+    over_noise_db = level_db.take(sounding, axis=1) - noise_db[:, None]
     groups = _apart(over_noise_db)
     if len(groups) < 2:
-        yield level_db, sounding
+        yield list(range(len(level_db))), sounding
         return
     turns = np.argmax([over_noise_db[tones].mean(axis=0) for tones in groups], axis=0)
     for number, tones in enumerate(groups):
-        yield level_db[tones], sounding[turns == number]
+        yield tones, sounding[turns == number]
 
 
 def _apart(over_noise_db: Levels) -> list[list[int]]:
@@ -122,7 +126,9 @@ def _apart(over_noise_db: Levels) -> list[list[int]]:
     loud_db = quantile(over_noise_db, SILENT_SHARE)
     least_db = max(CLEAR * min(float(loud_db.max()), MOST_CONTRAST_DB), LEAST_CONTRAST_DB)
     in_order = np.argsort(-loud_db, kind="stable")
-    clear = in_order[loud_db[in_order] >= least_db].tolist()
+    clear: list[int] = in_order[loud_db[in_order] >= least_db].tolist()
+    if len(clear) < 2:
+        return [clear]
     off_db = np.maximum(over_noise_db[clear], 0.0)
     off_db -= off_db.mean(axis=1, keepdims=True)
     # Not `@`: for so little, threads of a BLAS cost more than they bring.
@@ -139,12 +145,12 @@ def _apart(over_noise_db: Levels) -> list[list[int]]:
     return [[clear[place] for place in group] for group in groups]
 
 
-def _of_voice(level_db: Levels, sounding: Places, noise: Places) -> Levels | None:
+def _of_voice(level_db: Levels, sounding: Places, noise_db: Levels) -> Levels | None:
     """How loud its tones [tones, steps] are beside its pulses, 0 dB, the clearest tones most."""
     if not len(sounding):
         return None
     own_db = quantile(level_db.take(sounding, axis=1), 0.6)
-    over_noise_db = own_db - median(level_db.take(noise, axis=1))
+    over_noise_db = own_db - noise_db
     contrasts_db = [min(max(one_db, 0.0), MOST_CONTRAST_DB) for one_db in over_noise_db.tolist()]
     clearest_db = max(contrasts_db)
     if clearest_db < LEAST_CONTRAST_DB:

@@ -83,9 +83,9 @@ def are_alike(one: Pulse, later: Pulse) -> bool:
     """Whether two pulses, both over, may be the same signal given again."""
     shorter, longer = sorted([one.duration_s, later.duration_s])
     return (
-        have_same_pitch(one, later)
-        and longer + LENGTH_SLACK_S <= SAME_LENGTH * (shorter + LENGTH_SLACK_S)
+        longer + LENGTH_SLACK_S <= SAME_LENGTH * (shorter + LENGTH_SLACK_S)
         and later.onset_s - one.offset_s >= SHORTEST_PAUSE_S
+        and have_same_pitch(one, later)
     )
 
 

@@ -10,9 +10,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.decide.counting import SHORTEST_S, Span, counts_of, overlap, unevenness
+from beepwatch.decide.counting import (
+    SHORTEST_S,
+    Span,
+    counts_of,
+    how_many_overlap,
+    middle,
+    unevenness,
+)
 from beepwatch.decide.pulses import SHORTEST_PAUSE_S, Pulse
-from beepwatch.decide.ranks import median
 
 FEWEST = 3  # pulses: two have no more than one pause
 LEAST_S = FEWEST * SHORTEST_S + (FEWEST - 1) * SHORTEST_PAUSE_S
@@ -41,7 +47,7 @@ def _are_told(spans: Sequence[Span], told: Sequence[Span]) -> bool:
 
     What a taught sound or a person's word took away is in the sound all the same.
     """
-    return sum(any(overlap(span, one) for one in told) for span in spans) >= TOLD * len(spans)
+    return how_many_overlap(spans, told) >= TOLD * len(spans)
 
 
 def _is_even(spans: Sequence[Span]) -> bool:
@@ -50,7 +56,9 @@ def _is_even(spans: Sequence[Span]) -> bool:
         return False
     lengths_s = [end_s - start_s for start_s, end_s in spans]
     pauses_s = [later[0] - one[1] for one, later in pairwise(spans)]
+    uneven = unevenness(pauses_s)  # most are by these alone
     return (
-        float(median(np.array(pauses_s))) >= SHORTEST_PAUSE_S
-        and unevenness(lengths_s) + unevenness(pauses_s) <= MOST_UNEVEN
+        uneven <= MOST_UNEVEN
+        and uneven + unevenness(lengths_s) <= MOST_UNEVEN
+        and middle(sorted(pauses_s)) >= SHORTEST_PAUSE_S
     )

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from beepwatch.decide.believing import LEAST_LIKENESS
-from beepwatch.decide.counting import LONGEST_S, likeness, recounted, span_to_count_in
+from beepwatch.decide.counting import (
+    LONGEST_S,
+    how_many_overlap,
+    likeness,
+    recounted,
+    span_to_count_in,
+)
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.recent import KEPT_S, RecentSound
 from tests.decide.sounds import (
@@ -250,6 +256,15 @@ def test_equal_pulses_are_like_an_appliances(length_s: float, pause_s: float) ->
     assert found > 0.5 > LEAST_LIKENESS
 
 
+def test_a_pulse_at_the_end_of_the_sound_is_another_than_one_at_its_beginning() -> None:
+    spans = row(4, 0.25, 0.4)
+    first_s, last_s = spans[0][0], spans[-1][1]
+    sound = in_noise(tones(spans), 20)[round(first_s * RATE_HZ) : round(last_s * RATE_HZ)]
+    found = likeness(told(spans).pulses, sound, RATE_HZ, first_s)
+    assert found is not None
+    assert found > 0.5
+
+
 def test_three_that_are_alike_of_what_a_whine_is_cut_into_are_not() -> None:
     """The network told those of 80 ms: the others are in the sound all the same."""
     lengths_s = (0.08, 0.5, 0.12, 0.08, 0.9, 0.2, 0.08)
@@ -283,3 +298,10 @@ def test_a_recording_that_goes_by_in_pieces_tells_the_same_likeness() -> None:
     for piece in np.array_split(sound, 9):
         recent.add(piece)
     assert recent.likeness(told(spans).pulses) == likeness(told(spans).pulses, sound, RATE_HZ, 0.0)
+
+
+def test_what_only_touches_does_not_overlap() -> None:
+    others = [(1.0, 2.0), (3.0, 4.0)]
+    assert how_many_overlap([(0.0, 1.0), (2.0, 3.0), (4.0, 5.0)], others) == 0
+    assert how_many_overlap([(0.0, 1.1), (1.9, 3.1), (3.2, 3.3), (3.9, 5.0)], others) == 4
+    assert how_many_overlap([(0.0, 1.0)], []) == 0

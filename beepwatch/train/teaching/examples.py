@@ -79,7 +79,10 @@ def read_example(path: Path, engine: Engine) -> Example:
 def find_example(text: str, pcm: NDArray[np.int16], engine: Engine) -> Example:
     """The sound in a recording; NoBeepFound if it is silent or nothing in it holds a pitch."""
     if len(pcm) < SHORTEST_S * engine.rate_hz:
-        raise NoBeepFound(f"{text} is {len(pcm) / engine.rate_hz:.2f} s long, too short for a beep")
+        raise NoBeepFound(
+            f"{text} is {len(pcm) / engine.rate_hz:.2f} s long, too short for a beep. "
+            "Give a recording with a whole beep in it."
+        )
     level = level_dbfs(pcm)
     if level < SILENT_DBFS:
         raise NoBeepFound(
