@@ -1,11 +1,14 @@
 """How numbers of things are said, and names that anybody may have given."""
 
+_GROUPED = 10_000  # from here on thousands are set apart
+
 
 def counted(count: int, noun: str) -> str:
-    """ "no pulses", "1 pulse", "3 pulses"; for nouns that take an s."""
+    """ "no pulses", "1 pulse", "3 pulses", "10,000 pulses"; for nouns that take an s."""
     if count == 1:
         return f"1 {noun}"
-    return f"{count or 'no'} {noun}s"
+    number = f"{count:,}" if count >= _GROUPED else str(count or "no")
+    return f"{number} {noun}s"
 
 
 def printable(text: str) -> str:

@@ -297,6 +297,7 @@ def test_the_token_comes_from_the_environment_first_then_from_systemd_then_from_
 @pytest.mark.parametrize(
     ("content", "mode", "said"),
     [
+        (b"1:a", 0o640, "has mode 0640"),
         (b"1:a", 0o644, "has mode 0644, so others can read it. Run: chmod 600"),
         (b" \n", 0o600, "is empty"),
         (b"\xff\xfe", 0o600, "cannot be read: it is not text"),
@@ -323,6 +324,7 @@ def test_a_token_file_that_cannot_be_used_says_why(
         f"[notify.telegram]\nbase_url = ['https://api.telegram.org/bot{TOKEN}']",
         f"[notify]\ntelegram = '{TOKEN}'",
         f"{TOKEN}",
+        f"['{TOKEN}']\n['{TOKEN}']",
         "[capture]\nsource = ['stream:rtsp://me:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw@camera/1']",
     ],
 )

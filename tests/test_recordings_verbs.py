@@ -57,6 +57,19 @@ def test_from_a_folder_to_a_table_without_leaks(
     assert (out / "check.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_name_of_two_lines_is_said_on_one(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recordings / "beep" / "two\nlines.wav").touch()
+    for words in (["index", recordings], ["import", recordings, "--out", tmp_path / "out"]):
+        assert run(*words, "--workers", 1) == 1
+        (complaint,) = capsys.readouterr().err.splitlines()
+        assert complaint.startswith("beepwatch: ")
+        assert "two\\nlines.wav" in complaint
+    assert run("check", recordings, "--workers", 1) == 1
+    assert "two\\nlines.wav is empty" in capsys.readouterr().out
+
+
 def test_a_split_without_a_label_that_others_have_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,9 +168,9 @@ def test_a_layout_in_place_and_each_machine_a_fold(
         ("index {tmp} --split 80/20 --leave-one-out device", 2, "exclude one another"),
         ("index {tmp} --leave-one-out =x", 2, "--leave-one-out is '=x'; name a column"),
         ("index {tmp} --leave-one-out device=", 2, "--leave-one-out is 'device='; name a column"),
-        ("index {tmp} --leave-one-out device", 2, "1 recordings have no device, 'a.wav' among"),
+        ("index {tmp} --leave-one-out device", 2, "the recording 'a.wav' has no device"),
         ("index {tmp} --by device,,x --split 80/20", 2, "--by is 'device,,x'; name columns"),
-        ("index {tmp} --split 80/20", 2, "1 groups cannot be divided into 2 splits"),
+        ("index {tmp} --split 80/20", 2, "1 group cannot be divided into 2 splits"),
         ("check {tmp} --quarantine {tmp}/no/q.csv", 1, "{tmp}/no/q.csv cannot be written: No such"),
         ("check {tmp} --workers 0", 2, "Invalid value for '--workers'"),
         ("check {tmp}/table", 1, "{tmp}/table/dataset.csv is no table: line 1"),

@@ -4,9 +4,11 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from beepwatch.cli import run_command_line
+from tests.capture.sounds import write_wav
 from tests.verbs import BEEPS, RECORDING, own_home, program  # noqa: F401 - a fixture
 
 
@@ -54,6 +56,19 @@ def test_scan_writes_a_table_and_label_tracks_beside_what_it_prints(
         assert list(csv.DictReader(table)) == told
     track = (tmp_path / "kitchen.flac.txt").read_text().splitlines()
     assert track == [f"{row['onset_s']:.3f}\t{row['offset_s']:.3f}\tbeep" for row in rows]
+
+
+def test_a_name_too_long_for_a_label_track_leaves_the_rest_of_a_scan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a" * 250, "b"):
+        write_wav(tmp_path / "in" / f"{name}.wav", np.zeros(16_000, np.int16), 16_000)
+    words = ["scan", str(tmp_path / "in"), "--labels", str(tmp_path / "labels")]
+    assert run_command_line(words) == 1
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert complaint.startswith(f"beepwatch: {tmp_path}/labels/aaa")
+    assert [track.name for track in (tmp_path / "labels").iterdir()] == ["b.wav.txt"]
 
 
 def test_a_damaged_mp3_costs_scan_one_line(tmp_path: Path) -> None:

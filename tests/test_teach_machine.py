@@ -126,6 +126,24 @@ def test_a_file_that_cannot_be_judged_is_said_and_the_rest_done(
     assert f"beepwatch: {tmp_path}/text.wav holds no sound" in answer
 
 
+def test_a_name_that_is_no_text_or_no_line_costs_no_judgement(
+    machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines.put(well(), NOW)
+    silence = np.zeros(5 * RATE_HZ, np.int16)
+    odd = [
+        write_wav(tmp_path / name, silence, RATE_HZ)
+        for name in (os.fsdecode(b"\xff.wav"), "two\nlines.wav")
+    ]
+    answer = said(capsys, "fan", "--judge", "--json", *odd)
+    rows = [json.loads(line) for line in answer.splitlines()]
+    assert [row["file"] for row in rows] == [str(file) for file in odd]
+    assert said(capsys, "fan", "--judge", *odd) == (
+        f"{tmp_path}/\\udcff.wav: the machine is off\n"
+        f"{tmp_path}/two\\nlines.wav: the machine is off\n"
+    )
+
+
 def test_it_is_learned_from_what_is_heard(
     machines: Machines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,7 +205,7 @@ def test_enough_is_enough_and_is_learned_from(machines: Machines) -> None:
         (["fan", "--judge", "WELL"], 2, "there is no learned machine 'fan'"),
         (["fan", "--faults", "."], 2, "there is no learned machine 'fan'"),
         (["fan", "--faults", "NOTHING"], 2, "'NOTHING' beside --faults does not exist; expected"),
-        (["fan", "--faults"], 2, "found 'nothing' beside --faults, expected one directory"),
+        (["fan", "--faults"], 2, "found nothing beside --faults, expected one directory"),
         (["fan", "--faults", "WELL"], 2, "WELL' beside --faults is a file; expected one directory"),
         (["fan", "--faults", "--listen", "."], 2, "both --faults and --listen"),
         (["fan", "--faults", "--judge", "."], 2, "both --faults and --judge"),

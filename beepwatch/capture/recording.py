@@ -9,6 +9,8 @@ import errno
 import itertools
 import threading
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -30,7 +32,13 @@ from beepwatch.capture.sessions import (
     left_by_earlier,
 )
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.errors import ConfigurationError, DiskFull, MicrophoneNotFound, SourceError
+from beepwatch.errors import (
+    BeepwatchError,
+    ConfigurationError,
+    DiskFull,
+    MicrophoneNotFound,
+    SourceError,
+)
 from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
 from beepwatch.validation import made
@@ -69,10 +77,11 @@ def record(
     """
     subject = Subject(label=label, appliance=_named("--device", appliance), room=room)
     _named("--room", room)
-    session = _Session(
-        capture, subject, _folder(out, label), speed, stop, console, clock or SystemClock(), clerk
-    )
-    return session.run(minutes, until_kb)
+    with _there(_folder(out, label)) as folder:
+        session = _Session(
+            capture, subject, folder, speed, stop, console, clock or SystemClock(), clerk
+        )
+        return session.run(minutes, until_kb)
 
 
 class _Session:
@@ -111,7 +120,7 @@ class _Session:
         """Until it is over; the JSON is whole whatever ends it, and gone if nothing began."""
         until_s = None if minutes is None else minutes * 60
         until_bytes = None if until_kb is None else until_kb * _BYTES_PER_KB
-        self._write_json(stopped=None)
+        self._write_first_json()
         self._say_what_begins()
         try:
             with Live(console=self._console, auto_refresh=False, transient=True) as live:
@@ -228,6 +237,13 @@ class _Session:
             overflow="ellipsis",
         )
 
+    def _write_first_json(self) -> None:
+        try:
+            self._write_json(stopped=None)
+        except BeepwatchError:
+            self._json.unlink(missing_ok=True)  # it is empty
+            raise
+
     def _write_json(self, stopped: datetime | None) -> RecordingSummary:
         if self._clerk is not None:
             self._judgements |= self._clerk.judgements()
@@ -269,7 +285,23 @@ def _folder(out: Path, label: str) -> Path:
             f"the label {label!r} cannot be the name of a folder. "
             "Use letters, digits, - and _, for example: beep"
         )
-    return made(out / label)
+    return out / label
+
+
+@contextmanager
+def _there(folder: Path) -> Iterator[Path]:
+    """The folder, made where it was not; after an error, what was made and is empty goes again."""
+    try:
+        new = [one for one in (folder, *folder.parents) if not one.exists()]
+    except OSError:  # `made` says what it is
+        new = []
+    try:
+        yield made(folder)
+    except BeepwatchError:
+        with suppress(OSError):  # something is in it
+            for one in new:
+                one.rmdir()
+        raise
 
 
 def _stamp(utc: datetime) -> str:

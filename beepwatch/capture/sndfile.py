@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # By its first bytes, never by its name: libsndfile takes headerless files by their names' word.
 _BEGINNINGS = (b"RIFF", b"RF64", b"RIFX", b"fLaC", b"OggS", b"FORM", b"ID3")
 _MPEG_SYNC = 0xE0  # the upper bits of an mp3 frame's second byte; the first is 0xFF
+_NO_LENGTH = 2**63 - 1  # said of a FLAC that was written through a pipe
 
 
 class SoundFile:
@@ -31,6 +32,9 @@ class SoundFile:
 
     def __init__(self, path: Path, file: "soundfile.SoundFile", *, block_s: float) -> None:
         self.text = str(path)
+        if file.frames == _NO_LENGTH:
+            # Or soundfile seeks to where it is after every read, which fails without a length.
+            file.seekable = lambda: False
         self._file = file
         self._block_frames = frames_of(
             self.text, block_s=block_s, rate_hz=file.samplerate, channels=file.channels
@@ -78,7 +82,8 @@ class SoundFile:
                 "Record or copy it again, or leave it out."
             )
         promised = self._file.frames
-        if self._read < promised and self._file.format == "FLAC":  # an mp3's is an estimate
+        exact = self._file.format == "FLAC" and promised != _NO_LENGTH  # an mp3's is an estimate
+        if exact and self._read < promised:
             promised_s = promised / self._file.samplerate
             raise self._damaged(f"its header promises {promised_s:.2f} s")
         return EndOfSound()

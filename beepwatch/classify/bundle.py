@@ -99,10 +99,10 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
         return self.directory / WEIGHTS
 
 
-def find_bundle(name_or_directory: str) -> Path:
+def find_bundle(name_or_directory: str, given_as: str = "model.bundle") -> Path:
     """The directory of a bundle given by path or by the name of a shipped one.
 
-    Raises ModelError naming the places that were looked at.
+    Raises ModelError naming the places that were looked at, and the setting or option to change.
     """
     with suppress(OSError, RuntimeError):  # what cannot be looked at; no such user's home
         given = Path(name_or_directory).expanduser()
@@ -116,7 +116,7 @@ def find_bundle(name_or_directory: str) -> Path:
         return shipped[name_or_directory]
     raise ModelError(
         f"no model bundle {shortened(repr(name_or_directory))}: neither a directory nor one of the "
-        f"shipped {sorted(shipped)}. Set model.bundle to one of these or to a bundle's directory."
+        f"shipped {sorted(shipped)}. Set {given_as} to one of these or to a bundle's directory."
     )
 
 
@@ -159,7 +159,7 @@ def described(directory: Path, kind: type[_Info]) -> _Info:
         info = msgspec.json.decode(content_of(path, _MOST_DESCRIPTION_BYTES), type=kind)
     except OSError as error:
         raise ModelError(
-            f"cannot read {path}: {error.strerror}. Set model.bundle to a bundle's directory."
+            f"cannot read {path}: {error.strerror}. Name the directory of a bundle instead."
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = shortened(str(error))

@@ -101,7 +101,7 @@ def _with_the_way_to_help(
     context = getattr(error, "ctx", None)
     if not text or not context:
         return text
-    text = text if text.endswith((".", "?", ")")) else f"{text}."
+    text = text if text.endswith((".", "?")) else f"{text}."
     for word in given:
         if hasattr(error, "option_name") and word.startswith("-") and _is_there(word):
             text += f" A file of that name is given as ./{word}."

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import example, finite, of_extra
+from beepwatch.cli.options import complain, example, finite, of_extra
 from beepwatch.errors import ConfigurationError
+from beepwatch.validation import check_can_be_made
+from beepwatch.wording import counted
 
 if TYPE_CHECKING:
     from beepwatch.train.kinds.clustering import Clustered
@@ -71,15 +73,18 @@ def dataset_cluster(
 
     With names alone nothing is clustered anew. Normal recordings are left alone.
     """
+    if components is not None and variance is not None:
+        raise ConfigurationError("--components and --variance exclude one another. Give one.")
+    if relabel and data is None:
+        raise ConfigurationError("--relabel needs the data set: give --data DIR.")
     points = of_extra("train", "beepwatch.train.kinds.points", "clustering")
     points.read_origin(features)  # before the rest is imported, which takes seconds
+    check_can_be_made(out)
     clustering = of_extra("train", "beepwatch.train.kinds.clustering", "clustering")
     from beepwatch.train.kinds.partition import Plan
     from beepwatch.train.kinds.record import RECORD, names_of
 
     given = names_of(names or [])
-    if components is not None and variance is not None:
-        raise ConfigurationError("--components and --variance exclude one another. Give one.")
     asked: dict[str, Any] = {
         "clusters": clusters,
         "abnormal": _labels(abnormal),
@@ -117,7 +122,7 @@ def _say(done: "Clustered", out: Path) -> None:
     from beepwatch.train.kinds.record import title_of
 
     for problem in done.problems:
-        typer.echo(f"beepwatch: {problem}", err=True)
+        complain(problem)
     if done.forgotten:
         typer.echo(
             f"the clusters are others than before: {', '.join(done.forgotten)} are forgotten",
@@ -132,11 +137,11 @@ def _say(done: "Clustered", out: Path) -> None:
 
 
 def _say_relabelled(done: "Relabelled") -> None:
-    typer.echo(f"{done.changed} labels written to dataset.csv")
+    typer.echo(f"{counted(done.changed, 'label')} written to dataset.csv")
     for count, what in (
-        (done.kept, "have a label that was given by hand, and keep it"),
-        (done.unnamed, "are in clusters without a name, and keep their label"),
-        (done.missing, "are not in dataset.csv"),
+        (done.kept, "with a label that was given by hand, which stays"),
+        (done.unnamed, "in a cluster without a name, and so with the label of before"),
+        (done.missing, "not in dataset.csv"),
     ):
         if count:
-            typer.echo(f"{count} {what}", err=True)
+            typer.echo(f"{counted(count, 'recording')} {what}", err=True)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beepwatch.cli.app import app
-from beepwatch.cli.options import ConfigFile, example, load_settings, of_extra, start_logging
+from beepwatch.cli.options import (
+    ConfigFile,
+    bundle_of,
+    complain,
+    example,
+    load_settings,
+    of_extra,
+    start_logging,
+)
 from beepwatch.errors import ConfigurationError, UnreadableAudio
 from beepwatch.wording import counted
 
@@ -68,7 +76,7 @@ def dataset_label(
         record = of_extra("train", "beepwatch.train.kinds.record", "naming clusters")
         groups = record.clips_by_cluster(clusters)
     with listen(host, port) as listening:  # first, as it takes no time
-        heard, failed = _heard(directory, model or settings.model.bundle, groups)
+        heard, failed = _heard(directory, bundle_of(model, settings), groups)
         clips = labelling.Clips(directory, [*names, *others], heard, groups)
 
         def say_where() -> None:
@@ -101,13 +109,13 @@ def _names(text: str) -> list[str]:
 
 
 def _heard(
-    directory: Path, model: str, groups: list[list[str]] | None
+    directory: Path, bundle: Path, groups: list[list[str]] | None
 ) -> "tuple[list[Impression], bool]":
     """What can be heard, of these groups if not of all, and whether more cannot, which is told."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from beepwatch.classify.bundle import find_bundle, load_bundle
+    from beepwatch.classify.bundle import load_bundle
     from beepwatch.classify.engines import open_engine
     from beepwatch.daemon.scan import available_cores, quiet_decoders
     from beepwatch.train.datasets.catalogue import clips_below
@@ -125,7 +133,7 @@ def _heard(
             or f"{directory} holds no audio files. "
             "Record some with `beepwatch record`, or name another directory."
         )
-    engine = open_engine(load_bundle(find_bundle(model)))
+    engine = open_engine(load_bundle(bundle))
     console = Console(stderr=True)
     with quiet_decoders(), Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("listening", total=len(paths))
@@ -143,7 +151,7 @@ def _heard(
     if not heard:
         raise UnreadableAudio(problems[0])
     for problem in problems:
-        typer.echo(f"beepwatch: {problem}", err=True)
+        complain(problem)
     return heard, bool(problems)
 
 

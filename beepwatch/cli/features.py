@@ -10,6 +10,7 @@ import typer
 from beepwatch.cli.dataset import dataset_app
 from beepwatch.cli.options import (
     Dask,
+    complain,
     directory_or_url,
     example,
     of_extra,
@@ -71,17 +72,20 @@ def dataset_features(
             cluster=dask,
             device=device,
             report=report,
-            say=lambda line: typer.echo(f"beepwatch: {line}", err=True),
+            say=complain,
         )
     for problem in outcome.problems:
-        typer.echo(f"beepwatch: {problem}", err=True)
+        complain(problem)
     what = f"{outcome.made} made now" if outcome.written else "nothing had changed"
     if outcome.left_out:
         left_out = counted(outcome.left_out, "recording")
         typer.echo(f"{left_out} left out: quarantine.csv has the names")
+    size = counted(outcome.recordings, "recording")
+    if augmented := outcome.rows - outcome.recordings:
+        size += f" and {counted(augmented, 'augmented version')}"
     typer.echo(
-        f"{outcome.recordings} recordings, {outcome.rows} with their augmented versions ({what}): "
-        f"{outcome.frames} frames of {outcome.columns} columns in {store}"
+        f"{size} ({what}): {counted(outcome.frames, 'frame')} of "
+        f"{counted(outcome.columns, 'column')} in {store}"
     )
     return 1 if outcome.problems else 0
 

@@ -1,11 +1,13 @@
 """Machines, among the verbs of teaching: how one sounds well, its faults, and how strange now."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from beepwatch.cli.options import (
+    complain,
     progress,
     signals_as_before,
     speed_of,
@@ -13,10 +15,12 @@ from beepwatch.cli.options import (
     stop_on_signals,
 )
 from beepwatch.errors import ConfigurationError
+from beepwatch.wording import printable
 
 if TYPE_CHECKING:
     from beepwatch.config import Loaded
     from beepwatch.train.machines.collecting import Collection
+    from beepwatch.train.machines.lessons import Heard
 
 LISTEN = "30m"
 _SHORTEST_S, _LONGEST_S = 30.0, 86_400.0
@@ -37,7 +41,7 @@ def learn(loaded: "Loaded", name: str, files: list[Path], *, listen: bool, speed
     if listen:
         heard = _listened(loaded, name, _length_s(files), speed)
     elif files:
-        heard = lessons.collect_files(files, typer.echo)
+        heard = lessons.collect_files(files, _say)
     else:
         raise ConfigurationError(
             f"there is nothing to learn {name} from. Give recordings of it, or --listen {LISTEN}."
@@ -107,7 +111,7 @@ def learn_faults(loaded: "Loaded", name: str, directories: list[Path]) -> int:
         ):
             if isinstance(one, str):
                 failed = True
-                typer.echo(f"beepwatch: {one}", err=True)
+                complain(one)
             else:
                 cases.append(one)
     faults = diagnosing.learn(name, directory, cases)
@@ -121,18 +125,28 @@ def learn_faults(loaded: "Loaded", name: str, directories: list[Path]) -> int:
 def _directory_of_faults(given: list[Path]) -> Path:
     expected = "expected one directory of recordings, in folders by fault or with a dataset.csv."
     if len(given) != 1:
-        found = " ".join(map(str, given)) or "nothing"
-        raise ConfigurationError(f"found {found!r} beside --faults, {expected}")
+        found = repr(" ".join(map(str, given))) if given else "nothing"
+        raise ConfigurationError(f"found {found} beside --faults, {expected}")
     if not given[0].is_dir():
         what = "is a file" if given[0].exists() else "does not exist"
         raise ConfigurationError(f"{str(given[0])!r} beside --faults {what}; {expected}")
     return given[0]
 
 
-def judge(loaded: "Loaded", name: str, files: list[Path], *, as_json: bool) -> int:
-    """Say of each recording how strange the machine sounds in it."""
+def _as_json(heard: "Heard") -> str:
+    """One line; the file's name need not be text."""
     import msgspec
 
+    rest = msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(heard, file="")))
+    return json.dumps({**rest, "file": heard.file}, separators=(",", ":"))
+
+
+def _say(line: str) -> None:
+    typer.echo(printable(line))
+
+
+def judge(loaded: "Loaded", name: str, files: list[Path], *, as_json: bool) -> int:
+    """Say of each recording how strange the machine sounds in it."""
     from beepwatch.classify.faults import Diagnostician
     from beepwatch.classify.machines import Machines
     from beepwatch.errors import BeepwatchError
@@ -147,9 +161,9 @@ def judge(loaded: "Loaded", name: str, files: list[Path], *, as_json: bool) -> i
     for _, heard in lessons.judge_files(normal, files, loaded.config.machines.enough_s, doctor):
         if isinstance(heard, BeepwatchError):
             failed = True
-            typer.echo(f"beepwatch: {heard}", err=True)
+            complain(str(heard))
         elif as_json:
-            typer.echo(msgspec.json.encode(heard).decode())
+            typer.echo(_as_json(heard))
         else:
-            typer.echo(lessons.heard_line(heard))
+            _say(lessons.heard_line(heard))
     return 1 if failed else 0

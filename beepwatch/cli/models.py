@@ -96,6 +96,7 @@ def _train_classifier(recipe: Path, features: Path, out: Path, threads: int | No
 
     recipe_values(recipe)  # and the store, before torch is imported, which takes seconds
     of_extra("train", "beepwatch.train.datasets.loader").StoredFeatures(features).close()
+    check_can_be_made(out)
     classifier = of_extra("train", "beepwatch.train.classifier")
     judged_apart = of_extra("train", "beepwatch.train.judged_apart")
     from beepwatch.train.composing import torch_threads
@@ -104,7 +105,6 @@ def _train_classifier(recipe: Path, features: Path, out: Path, threads: int | No
 
     start_logging()
     judged_apart.check(recipe, features)
-    check_can_be_made(out)
     with display_on(Console(stderr=True)) as display, torch_threads(threads or default_threads()):
         judged = classifier.train(recipe, features, out, display)
         apart = judged_apart.judge_apart(recipe, features, out, display)

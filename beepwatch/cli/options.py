@@ -13,6 +13,7 @@ import typer
 from beepwatch.config import SYSTEM_FILE, Loaded, default_file, load, telegram_token
 from beepwatch.errors import ConfigurationError, StoreError, install_with
 from beepwatch.sections import Config
+from beepwatch.wording import printable
 
 if TYPE_CHECKING:
     from beepwatch.secrecy import Secret
@@ -103,6 +104,15 @@ def reachable_state(settings: Config, file: Path | None = None) -> Path:
     return directory
 
 
+def bundle_of(wanted: str | None, settings: Config) -> Path:
+    """The directory of what --model names, else of model.bundle. Raises ModelError."""
+    from beepwatch.classify.bundle import find_bundle
+
+    if wanted is None:
+        return find_bundle(settings.model.bundle)
+    return find_bundle(wanted, given_as="--model")
+
+
 def finite(value: float | None) -> float | None:
     """A number that was given, for `callback`: what is none is neither too small nor too large."""
     if value is not None and math.isnan(value):
@@ -159,6 +169,11 @@ def signals_as_before() -> Iterator[None]:
 
 def progress(line: str) -> None:
     typer.echo(line, err=True)
+
+
+def complain(problem: str) -> None:
+    """What could not be done, on a line of its own, while all else is done."""
+    typer.echo(f"beepwatch: {printable(problem)}", err=True)
 
 
 def of_extra(extra: str, module: str, what: str = "training") -> Any:  # noqa: ANN401 - a module

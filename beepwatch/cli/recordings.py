@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import Dask, directory_or_url, example, finite, of_extra
+from beepwatch.cli.options import Dask, complain, directory_or_url, example, finite, of_extra
 from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio, install_with
 from beepwatch.validation import shortened
 from beepwatch.wording import counted
@@ -111,7 +111,7 @@ def dataset_import(
             sources, out, manner, workers=_workers(workers), report=report
         )
     for problem in imported.problems:
-        typer.echo(f"beepwatch: {problem}", err=True)
+        complain(problem)
     if not imported.recordings and not imported.problems:
         found = ", ".join(map(str, sources))
         raise UnreadableAudio(f"there is no recording in {found}. Name another folder or file.")
@@ -180,9 +180,9 @@ def dataset_index(
             report=report,
         )
     for problem in indexed.problems:
-        typer.echo(f"beepwatch: {problem}", err=True)
+        complain(problem)
     for path in indexed.missing:
-        typer.echo(f"beepwatch: {path} is listed, and not there. Its row is kept.", err=True)
+        complain(f"{path} is listed, and not there. Its row is kept.")
     _say(indexed, directory, division)
     return 1 if indexed.problems or indexed.missing else 0
 
@@ -222,7 +222,7 @@ def _say(indexed: "Indexed", directory: Path, division: "Division") -> None:
         lacks = "; ".join(
             f"{split} has no {', '.join(ls)}" for split, ls in indexed.lacking.items()
         )
-        typer.echo(f"beepwatch: {shortened(lacks)}, and others have. {_OTHER_SPLITS}", err=True)
+        complain(f"{shortened(lacks)}, and others have. {_OTHER_SPLITS}")
     if indexed.dealt is None:
         return
     typer.echo(
@@ -230,8 +230,8 @@ def _say(indexed: "Indexed", directory: Path, division: "Division") -> None:
     )
     if indexed.dealt.alone:
         typer.echo(
-            f"{indexed.dealt.alone} have neither {' nor '.join(division.by)}: "
-            "each of them is a group of its own.",
+            f"{counted(indexed.dealt.alone, 'recording')} without {' and '.join(division.by)}: "
+            "each is a group of its own.",
             err=True,
         )
 
@@ -291,7 +291,7 @@ def dataset_check(
         bad = f"bad files: {listed}" if checked.findings else "nothing wrong was found"
         typer.echo(bad + ("" if missing else f"; picture: {drawn}"))
     if missing:
-        typer.echo(f"beepwatch: {missing}", err=True)
+        complain(missing)
     return 1 if checked.findings else 0
 
 

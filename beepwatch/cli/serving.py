@@ -8,6 +8,7 @@ import typer
 from beepwatch.cli.app import app
 from beepwatch.cli.options import (
     ConfigFile,
+    bundle_of,
     example,
     load_settings,
     of_extra,
@@ -105,11 +106,11 @@ def _machine(loaded: "Loaded", name: str) -> "Machine":
 
 def _model(loaded: "Loaded", wanted: str | None) -> "Sounds | Recordings":
     """Of either kind. Raises ModelError."""
-    from beepwatch.classify.bundle import find_bundle, is_of_recordings, load_bundle
+    from beepwatch.classify.bundle import is_of_recordings, load_bundle
     from beepwatch.classify.recordings import load_recording_bundle
     from beepwatch.web.inference.settings import Recordings, Sounds
 
-    directory = find_bundle(wanted or loaded.config.model.bundle)
+    directory = bundle_of(wanted, loaded.config)
     if is_of_recordings(directory):
         load_recording_bundle(directory)
         return Recordings(bundle=str(directory))

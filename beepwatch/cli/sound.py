@@ -13,6 +13,7 @@ from beepwatch.cli.options import (
     Rate,
     Source,
     Speed,
+    complain,
     example,
     finite,
     load_settings,
@@ -23,7 +24,6 @@ from beepwatch.cli.options import (
     stop_on_signals,
 )
 from beepwatch.errors import StoreError
-from beepwatch.wording import printable
 
 
 @app.command(epilog=example("beepwatch record --label beep --device washer --until-kb 20000"))
@@ -113,7 +113,7 @@ def scan(
     from beepwatch.classify.bundle import find_bundle
     from beepwatch.classify.shelf import Shelf
     from beepwatch.daemon import scan as scanning
-    from beepwatch.daemon.found import written
+    from beepwatch.daemon.found import NoLabelTrack, written
     from beepwatch.train.datasets.remote import location_of
 
     loaded = load_settings(config)
@@ -121,7 +121,7 @@ def scan(
     try:
         reachable_state(settings, loaded.file)
     except StoreError as error:
-        typer.echo(f"beepwatch: without taught sounds: {error}", err=True)
+        complain(f"without taught sounds: {error}")
     given = scanning.recordings(map(location_of, paths))
     failed = False
     with scanning.quiet_decoders(), written(given, table=csv, labels=labels) as write:
@@ -132,14 +132,18 @@ def scan(
             shelf=Shelf(settings.store.path),
             workers=workers or scanning.available_cores(),
             cluster=dask,
-            say=lambda line: typer.echo(f"beepwatch: {line}", err=True),
+            say=complain,
         ):
             if scanned.problem is not None:
                 failed = True
-                typer.echo(f"beepwatch: {printable(scanned.problem)}", err=True)
+                complain(scanned.problem)
             for found in scanned.found:
                 typer.echo(found.as_json() if json else found.as_line())
-            write(scanned)
+            try:
+                write(scanned)
+            except NoLabelTrack as error:
+                failed = True
+                complain(str(error))
     return 1 if failed else 0
 
 

@@ -15,7 +15,7 @@ from beepwatch.cli.options import (
     stop_on_signals,
 )
 from beepwatch.errors import BeepwatchError, ConfigurationError
-from beepwatch.wording import counted
+from beepwatch.wording import counted, printable
 
 if TYPE_CHECKING:
     from beepwatch.classify.parcels import Parcel
@@ -75,7 +75,7 @@ def _read(school: "School", files: list[Path]) -> list["Example"]:
 
     found = [read_example(file, school.engine) for file in files]
     for one in found:
-        typer.echo(lessons.found_line(one, school.engine.frame_s))
+        typer.echo(printable(lessons.found_line(one, school.engine.frame_s)))
     distinct = lessons.without_copies(found)
     if copies := len(found) - len(distinct):
         progress(f"{counted(copies, 'recording')} left out: the same was given before")

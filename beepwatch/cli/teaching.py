@@ -12,6 +12,7 @@ from beepwatch.cli.options import (
     ConfigFile,
     Source,
     Speed,
+    complain,
     example,
     load_settings,
     overrides_of,
@@ -216,7 +217,7 @@ def _learn_from_feedback(loaded: "Loaded") -> int:
     for line in outcome.told:
         typer.echo(line)
     for line in outcome.refused:
-        typer.echo(f"beepwatch: {line}", err=True)
+        complain(line)
     if outcome.told:
         typer.echo(NOTICED)
     elif not outcome.refused:

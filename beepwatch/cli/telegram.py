@@ -5,7 +5,13 @@ import sys
 import typer
 
 from beepwatch.cli.app import app
-from beepwatch.cli.options import ConfigFile, example, load_settings, settings_and_token
+from beepwatch.cli.options import (
+    ConfigFile,
+    example,
+    load_settings,
+    settings_and_token,
+    start_logging,
+)
 from beepwatch.config import TOKEN_VARIABLE, NoTokenFile, telegram_token
 from beepwatch.errors import ConfigurationError
 
@@ -21,6 +27,7 @@ def telegram_pair(config: ConfigFile = None) -> int:
     from beepwatch.config import default_file
     from beepwatch.notify import bot
 
+    start_logging("error")  # what the chat or the network did not take is said in words
     loaded = load_settings(config)
     telegram = loaded.config.notify.telegram
     try:
@@ -55,6 +62,7 @@ def telegram_test(config: ConfigFile = None) -> int:
     from beepwatch.clock import SystemClock
     from beepwatch.notify import bot
 
+    start_logging("error")  # what the chat or the network did not take is said in words
     settings, token = settings_and_token(config)
     notify = settings.notify
     bot.send_test(

@@ -7,6 +7,7 @@ import structlog
 from beepwatch.daemon.proof import Proof
 from beepwatch.daemon.queue import WindowQueue
 from beepwatch.messages import Fault, FaultKind
+from beepwatch.wording import counted
 
 LAG_LOGGED_S = 10.0
 LOGGED_EVERY_S = 60.0
@@ -47,7 +48,8 @@ class Backlog:
             return None
         since, self._full_since = self._full_since, None
         self._dropped_told = self._queue.dropped
-        text = f"the classifier has caught up; {dropped} windows were dropped"
+        were = "was" if dropped == 1 else "were"
+        text = f"the classifier has caught up; {counted(dropped, 'window')} {were} dropped"
         return Fault(kind=FaultKind.QUEUE_FULL, text=text, since=since, count=dropped, cleared=True)
 
     def _log_lag(self, now_s: float) -> None:

@@ -97,7 +97,8 @@ def _microphone(config: Config) -> Iterator[Check]:
         yield Check(
             name="level",
             ok=not silent,
-            found=f"{report.level_dbfs:.0f} dBFS over a second, {report.lost_samples} samples lost",
+            found=f"{report.level_dbfs:.0f} dBFS over a second, "
+            f"{counted(report.lost_samples, 'sample')} lost",
             todo="Only zeros come: unmute it with alsamixer or pavucontrol." if silent else "",
         )
 

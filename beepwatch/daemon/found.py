@@ -1,6 +1,7 @@
 """What a scan found, and the forms in which it leaves: lines, JSON, a table, Audacity labels."""
 
 import csv
+import errno
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,9 +10,13 @@ from pathlib import Path
 import msgspec
 
 from beepwatch.decide.episodes import Episode
-from beepwatch.errors import ConfigurationError
+from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.train.datasets.remote import Location
 from beepwatch.wording import counted, printable
+
+
+class NoLabelTrack(BeepwatchError):
+    """A recording whose label track cannot have its name; those of others can."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +81,8 @@ def written(
     """What has to be called with every answer, so that it is in the files that were asked for.
 
     Both are written as the answers come: a scan that is stopped leaves what it had found. Raises
-    ConfigurationError, at the beginning where it can be known then.
+    ConfigurationError, at the beginning where it can be known then. What is called raises
+    NoLabelTrack for a recording with too long a name.
     """
     with ExitStack() as stack:
         writers: list[Callable[[Scanned], None]] = []
@@ -144,11 +150,23 @@ def _label_tracks(directory: Path, given: Iterable[Given]) -> Callable[[Scanned]
             return
         path = directory / scanned.given.name.with_name(f"{scanned.given.name.name}.txt")
         lines = (f"{one.as_audacity_label()}\n" for one in scanned.found)
-        with _told(path):
+        with _told(path), _named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(lines), encoding="utf-8")
 
     return write
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise NoLabelTrack(
+            f"{path} cannot be written: {error.strerror}. Give the recording a shorter name."
+        ) from None
 
 
 @contextmanager

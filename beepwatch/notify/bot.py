@@ -16,10 +16,11 @@ from telegram.error import Conflict, InvalidToken, TelegramError
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.messages import Alert, AlertKind, Clip
 from beepwatch.notify.captions import caption
-from beepwatch.notify.channels import NotSent, Outgoing, Refused
+from beepwatch.notify.channels import Moved, NotSent, Outgoing, Refused, Unreachable
 from beepwatch.notify.clips import Encoder
+from beepwatch.notify.network import is_a_page, redact, why
 from beepwatch.notify.settings import with_telegram, write_again, write_private
-from beepwatch.notify.telegram import TelegramChannel, open_bot, redact
+from beepwatch.notify.telegram import TelegramChannel, open_bot
 from beepwatch.secrecy import Secret, without_secrets
 from beepwatch.sections import Telegram, expanded
 
@@ -93,7 +94,12 @@ def send_test(
         raise ConfigurationError(f"there is no {missing} yet. Run `beepwatch telegram pair`.")
     failures = asyncio.run(_send_to_all(telegram, token, room, now, say))
     if failures:
-        raise BeepwatchError("; ".join(failures))
+        told = (f"{_named(chats)}: {text}" for text, chats in failures.items())
+        raise BeepwatchError("; ".join(told))
+
+
+def _named(chat_ids: list[int]) -> str:
+    return f"chat{'s' * (len(chat_ids) > 1)} {', '.join(map(str, chat_ids))}"
 
 
 async def bot_name(token: Secret, base_url: str) -> str:
@@ -173,6 +179,8 @@ async def _first_with(bot: Bot, code: str, poll_s: float) -> Message:
 
 def _explained(error: TelegramError, token: Secret, base_url: str) -> BeepwatchError:
     said = redact(error.message, token)
+    if is_a_page(error):
+        return _no_answer(why(error, token), base_url)
     if isinstance(error, InvalidToken):
         return ConfigurationError(
             f"Telegram does not know this bot token ({said}). Copy it again from @BotFather."
@@ -181,15 +189,20 @@ def _explained(error: TelegramError, token: Secret, base_url: str) -> BeepwatchE
         return BeepwatchError(
             f"another program reads this bot's messages ({said}). Stop it, or make another bot."
         )
+    return _no_answer(why(error, token), base_url)
+
+
+def _no_answer(reason: str, base_url: str) -> BeepwatchError:
     return BeepwatchError(
-        f"Telegram does not answer at {without_secrets(base_url)}: {said}. "
+        f"Telegram does not answer at {without_secrets(base_url)}: {reason}. "
         "Check the network and notify.telegram.base_url."
     )
 
 
 async def _send_to_all(
     telegram: Telegram, token: Secret, room: str, now: datetime, say: Callable[[str], None]
-) -> list[str]:
+) -> dict[str, list[int]]:
+    """The chats that did not get it, by the reason."""
     alert = Alert(
         kind=AlertKind.STARTED,
         text="beepwatch test: this is how an alert arrives",
@@ -199,21 +212,27 @@ async def _send_to_all(
     )
     sound = await asyncio.to_thread(Encoder().encode, _two_pulses(now))
     message = Outgoing(text=caption(alert, (), room), alert=alert, sound=sound)
-    failures = []
+    failures: dict[str, list[int]] = {}
     for chat_id in telegram.chat_ids:
         try:
             channel = TelegramChannel(token, chat_id, telegram.base_url)
         except Refused as error:
-            return [str(error)]
+            raise ConfigurationError(str(error)) from None
         try:
             await channel.open()
             reference = await channel.send(message)
             say(f"Chat {chat_id} has got it as {(reference or '').partition(':')[0]}.")
         except NotSent as error:
-            failures.append(f"chat {chat_id}: {error}")
+            failures.setdefault(_as_told(error, telegram.base_url), []).append(chat_id)
         finally:
             await channel.close()
     return failures
+
+
+def _as_told(error: NotSent, base_url: str) -> str:
+    if isinstance(error, Unreachable) and not isinstance(error, Moved):
+        return str(_no_answer(str(error), base_url))
+    return str(error)
 
 
 def _two_pulses(now: datetime) -> Clip:

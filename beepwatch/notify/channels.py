@@ -55,6 +55,10 @@ class Unreachable(NotSent):
         self.in_doubt = in_doubt
 
 
+class Moved(Unreachable):
+    """The chat has another number now, to which the next try goes: the text says what to do."""
+
+
 class RetryAfter(NotSent):
     """The server asks for a pause."""
 

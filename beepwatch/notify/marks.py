@@ -58,11 +58,14 @@ class Marks:
                 return answer
 
     async def write(self, mark: Callable[[], None], deliveries: Collection[int]) -> None:
-        """Write that these deliveries are over."""
-        if self._waiting or not await self._written(mark):
-            if not self._waiting:
-                _log.error("store_not_written", goes_on_after_s=self._waits.mark_within_s)
-            self._waiting.append((mark, deliveries))
+        """Write that these deliveries are over; what a stop leaves undone `catch_up` knows of."""
+        self._waiting.append((mark, deliveries))
+        if len(self._waiting) > 1:
+            return
+        if await self._written(mark):
+            del self._waiting[0]
+        else:
+            _log.error("store_not_written", goes_on_after_s=self._waits.mark_within_s)
 
     async def note(self, mark: Callable[[], None]) -> None:
         """Write what only another life would miss: dropped when it cannot be written."""

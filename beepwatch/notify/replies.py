@@ -72,7 +72,8 @@ def _listening(facts: Facts, zone: tzinfo | None) -> Iterator[str]:
     since = moment(facts.up_since, facts.now, zone)
     yield f"up since {since} ({duration(condition.up_s)})"
     yield _level(condition)
-    waiting = f"{condition.waiting_windows} windows wait"
+    one = condition.waiting_windows == 1
+    waiting = f"{counted(condition.waiting_windows, 'window')} {'waits' if one else 'wait'}"
     if condition.lag_s > _FRESH_S:
         waiting += f", {duration(condition.lag_s)} behind"
     yield f"{waiting}, {condition.dropped_windows} lost"

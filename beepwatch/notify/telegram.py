@@ -17,6 +17,7 @@ from telegram.warnings import PTBDeprecationWarning
 
 from beepwatch.notify.channels import (
     CannotEdit,
+    Moved,
     NotSent,
     Outgoing,
     Refused,
@@ -25,27 +26,19 @@ from beepwatch.notify.channels import (
     Sound,
     Unreachable,
 )
+from beepwatch.notify.network import is_a_page, redact, why
 from beepwatch.notify.posting import NO_SUCH_CHAT, Parcel, post, short
 from beepwatch.secrecy import Secret
 
 _Answer = TypeVar("_Answer")
 _log = structlog.get_logger()
 
-_NO_JSON = "Parsing the server response"
-_LONGEST_ANSWER = 200  # characters of a page that end up in the log
 #: What the server says when it is the chat that is wrong, or what the bot may do there: nothing is
 #: taken until somebody mends that.
 _ABOUT_THE_CHAT = (*NO_SUCH_CHAT, "chat", "right", "peer", "topic")
 #: What httpx calls an end that came after the request had begun to leave, and before an answer.
 _NO_ANSWER = ("ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout")
 _TRIES_WITH_CLIP = 3  # that end without an answer; then the words go alone rather than nothing
-
-
-def redact(text: str, secret: Secret) -> str:
-    """The text without the secret: httpx and the server's own words repeat the URL it sits in."""
-    for spelling in secret.spellings():
-        text = text.replace(spelling, "[token]")
-    return text
 
 
 def open_bot(
@@ -171,7 +164,7 @@ class TelegramChannel:
         except ChatMigrated as error:
             _log.warning("chat_moved", channel=self.name, new_chat_id=error.new_chat_id)
             self._chat_id = error.new_chat_id
-            raise Unreachable(
+            raise Moved(
                 f"the chat has become {error.new_chat_id}; set notify.telegram.chat_ids to it"
             ) from None
         except TelegramError as error:
@@ -239,9 +232,8 @@ class TelegramChannel:
         if isinstance(error, FloodControl):
             wait = error.retry_after
             return RetryAfter(wait.total_seconds() if isinstance(wait, timedelta) else float(wait))
-        if _NO_JSON in said:
-            # A captive portal or a proxy answers with a page and any code: not Telegram's word.
-            return Unreachable(short(said, _LONGEST_ANSWER))
+        if is_a_page(error):
+            return Unreachable(why(error, self._token))
         if isinstance(error, InvalidToken):
             return Shut(f"{_WRONG_TOKEN} It said: {said}.")
         if isinstance(error, Forbidden):
@@ -256,7 +248,8 @@ class TelegramChannel:
                 f"Telegram refused the message to chat {self._chat_id}: {said}. "
                 "Check notify.telegram.chat_ids, or run `beepwatch telegram pair`."
             )
-        return Unreachable(said, in_doubt=type(error.__cause__).__name__ in _NO_ANSWER)
+        in_doubt = type(error.__cause__).__name__ in _NO_ANSWER
+        return Unreachable(why(error, self._token), in_doubt=in_doubt)
 
     def _redacted(self, error: TelegramError) -> str:
         return redact(error.message, self._token)

@@ -241,12 +241,24 @@ def file_name(label: str) -> str:
 
 
 def make_private_folders(directory: Path, relative: Path) -> Path:
-    """The folder that `relative`, a path below `directory`, lies in."""
+    """The folder that `relative`, a path below `directory`, lies in; a new one outlives a power
+    cut as what is put into it does.
+    """
     folder = directory
     for part in relative.parent.parts:
-        folder = folder / part
-        folder.mkdir(mode=0o700, exist_ok=True)
+        above, folder = folder, folder / part
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _sync_names(above)
     return folder
+
+
+def _sync_names(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
@@ -264,11 +276,7 @@ def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(unfinished)
         raise
-    folder_handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder_handle)
-    finally:
-        os.close(folder_handle)
+    _sync_names(folder)
 
 
 @contextlib.contextmanager

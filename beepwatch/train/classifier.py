@@ -31,6 +31,7 @@ from beepwatch.train.recording_recipe import (
     LearningRecipe,
     read_classifier_recipe,
 )
+from beepwatch.wording import counted
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classifier.json"
 SILENT = Lines(lambda _line: None)
@@ -119,7 +120,8 @@ def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) ->
     judging = blocks_for(plan, store, judged, blocks.labels)
     if len(blocks.labels) < 2 or len(blocks) < 2 or len(judging) == 0:
         raise ConfigurationError(
-            f"{features} has {len(blocks.labels)} labels, {len(blocks)} blocks to learn from and "
+            f"{features} has {counted(len(blocks.labels), 'label')}, "
+            f"{counted(len(blocks), 'block')} to learn from and "
             f"{len(judging)} to judge by. Two labels are the least; check dataset.csv."
         )
     followed, data_digest = _made_by(features)

@@ -45,6 +45,7 @@ from beepwatch.train.judging.streams import (
 )
 from beepwatch.train.quantise import calibration_windows, compare, quantise
 from beepwatch.train.recipe import read_recipe
+from beepwatch.wording import counted
 
 SNRS_DB = (20.0, 10.0, 5.0, 0.0, -5.0)
 START = datetime(2026, 1, 1, tzinfo=UTC)  # of every stream; only differences count
@@ -285,7 +286,7 @@ def examine(
         report(shortcoming)
     streams = list(beep_streams(data, split, engine.rate_hz, SNRS_DB, repeats, seed))
     negatives = negative_streams(data, split, engine.rate_hz)
-    report(f"scoring {len(streams)} streams with a beep and {len(negatives)} without")
+    report(f"scoring {counted(len(streams), 'stream')} with a beep and {len(negatives)} without")
     own = own_hearing(engine, streams, negatives, limit)
     study = Study(
         split=split,

@@ -30,6 +30,7 @@ from beepwatch.train.display import Display
 from beepwatch.train.pictures import write_png
 from beepwatch.train.recording_networks import Network
 from beepwatch.train.recording_recipe import ClassifierRecipe, read_classifier_recipe
+from beepwatch.wording import counted
 
 NUMBERS, PICTURE = "judged.json", "confusions.png"
 RANDOM = "drawn at random"
@@ -131,7 +132,8 @@ def _values(plan: ClassifierRecipe, store: StoredFeatures, rows: Numbers) -> lis
     if len(values) < 2:
         raise ConfigurationError(
             f"report.leave_one_out is {column!r}, of which {store.directory} has "
-            f"{len(values)} values; one of two can be left out. Fill that column, or empty the key."
+            f"{counted(len(values), 'value')}; one of two can be left out. "
+            "Fill that column, or empty the key."
         )
     return values
 

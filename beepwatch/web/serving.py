@@ -1,6 +1,7 @@
 """An application on a socket, until somebody ends it."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -37,9 +38,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _cannot_listen(host: str, port: int, reason: str | None) -> ConfigurationError:
+    used = reason == os.strerror(errno.EADDRINUSE)
+    todo = "End what uses it, or choose others" if used else "Choose others"
     return ConfigurationError(
-        f"cannot listen on {host} port {port}: {reason}. "
-        "End what uses it, or choose others with --port and --host."
+        f"cannot listen on {host} port {port}: {reason}. {todo} with --port and --host."
     )
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from beepwatch.capture.diagnosis import microphone_report
 from beepwatch.capture.inputs import InputDevice
 from beepwatch.capture.losses import Losses
 from beepwatch.capture.microphone import _MOST_BUFFERS, Microphone, MicrophoneStream
-from beepwatch.clock import SystemClock
+from beepwatch.clock import ManualClock, SystemClock
 from beepwatch.errors import SourceError
 from beepwatch.sections import Capture
 from tests.capture.sounds import sine, write_wav
@@ -50,6 +51,24 @@ def test_a_full_queue_drops_and_the_next_block_tells(stream: MicrophoneStream) -
     assert (first.lost_frames, first.dropped_blocks) == (0, 0)
     assert (last.dropped_blocks, last.overflows) == (3, 1)
     assert last.lost_frames >= 3 * FRAMES
+
+
+def test_what_a_full_queue_dropped_is_missing_once() -> None:
+    """The blocks after it are late by as much, for good."""
+    clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    stream = MicrophoneStream(DEVICE, clock)
+    stream._losses = Losses(RATE_HZ)
+    blocks = []
+    for heard in (_MOST_BUFFERS + 10, *[1] * 40):
+        for _ in range(heard):
+            clock.advance(FRAMES / RATE_HZ)
+            callback(stream)
+        blocks.append(stream.read(0.1))
+
+    came = [block for block in blocks if block is not None]
+    assert sum(block.dropped_blocks for block in came) == 10
+    assert sum(block.lost_frames for block in came) == 10 * FRAMES
+    assert sum(block.frames for block in came) == (_MOST_BUFFERS + 40) * FRAMES
 
 
 def test_what_has_gathered_comes_as_one_block(stream: MicrophoneStream) -> None:

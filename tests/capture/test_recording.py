@@ -20,9 +20,10 @@ from rich.console import Console
 from beepwatch.capture.recording import record
 from beepwatch.capture.sessions import Judgement, Recorded, RecordingSummary, Subject
 from beepwatch.clock import ManualClock
-from beepwatch.errors import ConfigurationError, UnreadableAudio
+from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
 from beepwatch.sections import Capture
 from tests.capture.sounds import DATA, noise, sine, write_wav
+from tests.small_disk import small_disk
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -287,11 +288,26 @@ def test_a_file_that_breaks_off_leaves_a_whole_json(room: Path, tmp_path: Path) 
     assert json.loads(told.read_text())["complete"] is True
 
 
-def test_of_a_file_that_cannot_be_opened_there_is_no_session(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [(), ("out",), ("out", "out/beep"), ("out", "out/wash")])
+def test_of_a_file_that_cannot_be_opened_nothing_is_left(
+    before: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Neither a session nor a folder that was made for it; one that was there before stays."""
+    for folder in before:
+        (tmp_path / folder).mkdir()
     with pytest.raises(UnreadableAudio):
         recorded(tmp_path / "nothing.wav", tmp_path / "out")
 
-    assert list((tmp_path / "out" / "beep").iterdir()) == []
+    assert {str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*")} == set(before)
+
+
+def test_a_disk_without_room_is_left_without_an_empty_session(room: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 65_536) as disk:
+        (disk.path / "beep").mkdir()
+        disk.fill()
+        with pytest.raises(DiskFull, match="the disk is full"):
+            recorded(room, disk.path)
+        assert list((disk.path / "beep").iterdir()) == []
 
 
 @pytest.mark.parametrize("label", ["", "..", "a/b", " ", " beep", "two\nlines", "\udcff", "a\0b"])

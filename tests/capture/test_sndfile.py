@@ -81,6 +81,30 @@ def test_a_flac_of_16_bits_comes_bit_for_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.frombuffer(block.data, dtype=np.int16), BURSTS)
 
 
+def streamed_flac(path: Path) -> Path:
+    """Written through a pipe: its header could not be given the length afterwards."""
+    source = write_wav(path.with_name("bursts.wav"), BURSTS, 44_100)
+    words = ["ffmpeg", "-loglevel", "error", "-i", str(source), "-f", "flac", "pipe:1"]
+    path.write_bytes(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)
+    return path
+
+
+@pytest.mark.parametrize("block_s", [0.02, 0.5, 8.0])
+def test_a_flac_that_names_no_length_is_read_to_its_end(tmp_path: Path, block_s: float) -> None:
+    stream = open_audio(streamed_flac(tmp_path / "a.flac"), block_s=block_s, libsndfile=True)
+
+    assert isinstance(stream, SoundFile)
+    np.testing.assert_array_equal(samples_of(stream), BURSTS.astype(np.float32) / 32_768)
+
+
+def test_a_flac_that_names_no_length_and_is_cut_short_is_damaged(tmp_path: Path) -> None:
+    path = streamed_flac(tmp_path / "a.flac")
+    os.truncate(path, path.stat().st_size // 2)
+
+    with pytest.raises(UnreadableAudio, match=r"only \d\.\d\d s could be decoded: flac decoder"):
+        samples_of(open_audio(path, block_s=0.5, libsndfile=True))
+
+
 def test_what_it_cannot_open_is_left_to_ffmpeg(tmp_path: Path) -> None:
     stream = open_audio(encoded(tmp_path / "a.m4a"), block_s=1, libsndfile=True)
 

@@ -140,6 +140,16 @@ def test_the_resampler_keeps_pitch_and_duration(from_hz: int) -> None:
     assert loudest_hz(resampled, RATE_HZ) == pytest.approx(1_000, abs=1)
 
 
+@pytest.mark.parametrize("from_hz", [8_000, 22_050, 44_100, 48_000])
+def test_the_last_samples_come_out_of_the_resampler_too(from_hz: int) -> None:
+    """Its filter holds some milliseconds back until it is told that there are no more."""
+    tone = sine(1_000, 1.0, peak=0.5, rate_hz=from_hz)
+
+    fresh = np.concatenate([cut.fresh for cut in cut_up(tone, [], from_hz=from_hz)])
+
+    assert abs(fresh.size - RATE_HZ) <= 1
+
+
 def test_samples_at_the_same_rate_are_not_touched() -> None:
     every_value = np.arange(-32_768, 32_768).astype(np.int16)
 
@@ -191,6 +201,17 @@ def test_one_window_moves_the_time_by_half_a_millisecond_at_most() -> None:
     time.follow(1.0, 1.8, 1.8, NOON + timedelta(seconds=1.8))
 
     assert time.at(0)[0] == pytest.approx(0.0005)
+
+
+def test_a_beginning_that_was_dated_too_late_is_mended_and_no_further() -> None:
+    """The first block is read late where the machine is busy; the next ones tell."""
+    time = StreamTime(0.005, NOON)
+
+    for second in range(1, 100):
+        time.follow(second, second, second, NOON + timedelta(seconds=second))
+        assert time.at(0)[0] > -1e-6
+
+    assert time.at(0)[0] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_wall_clock_that_is_set_is_followed_at_once() -> None:

@@ -4,6 +4,7 @@ What they do stands in a journal that all of them append to, one line each.
 """
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -186,6 +187,19 @@ def _dying_classifier(link: Link, part: Part) -> None:
     _classifier(link, part)
 
 
+def _frail_classifier(link: Link, part: Part) -> None:
+    """Dies after its first window, and then at once until the test says that it is well."""
+    if not part.sees("died"):
+        (part.directory / "died").touch()
+        link.send(Ready())
+        for message in _messages(link):
+            if isinstance(message, Window | Quiet):
+                part.say(f"took {message.sequence}")
+                link.send(Done(stream_id=message.stream_id, sequence=message.sequence))
+                break
+    _dying_classifier(link, part)
+
+
 def _failing_classifier(link: Link, _part: Part) -> None:
     link.send(Failed(text="there is no model", exit_code=3))
 
@@ -200,12 +214,20 @@ def _babbling_classifier(link: Link, part: Part) -> None:
     threading.Event().wait()
 
 
+def _stammering_recorder(link: Link, _part: Part) -> None:
+    """Begins a message of a hundred bytes, and stops in it."""
+    os.write(link.fileno(), b"\x00\x00\x00\x64\xff")
+    threading.Event().wait()
+
+
 def _messenger(link: Link, part: Part) -> None:
     link.send(Ready())
     for message in _messages(link):
         if isinstance(message, Alert):
             part.say(f"{message.kind}: {message.text}")
             link.send(Noted(dedupe_key=message.dedupe_key))
+        elif isinstance(message, Poke):
+            part.say("poked")
     part.say("messenger was told to finish")
     link.send(Finished())
 
@@ -347,6 +369,12 @@ def _deaf(_link: Link, _part: Part) -> None:
     threading.Event().wait()
 
 
+def _deaf_parent(_link: Link, part: Part) -> None:
+    """And what it has started goes on for minutes."""
+    part.say(f"started {subprocess.Popen(['sleep', '300']).pid}")
+    threading.Event().wait()
+
+
 PLAYS = {
     "asking_messenger": _asking_messenger,
     "slow_listener": _slow_listener,
@@ -354,15 +382,18 @@ PLAYS = {
     "sounding_recorder": _sounding_recorder,
     "watching_classifier": _watching_classifier,
     "deaf": _deaf,
+    "deaf_parent": _deaf_parent,
     "recorder": _recorder,
     "hasty_recorder": _hasty_recorder,
     "faulty_recorder": _faulty_recorder,
+    "stammering_recorder": _stammering_recorder,
     "classifier": _classifier,
     "waiting_classifier": _waiting_classifier,
     "holding_classifier": _holding_classifier,
     "hanging_classifier": _hanging_classifier,
     "stuck_classifier": _stuck_classifier,
     "dying_classifier": _dying_classifier,
+    "frail_classifier": _frail_classifier,
     "failing_classifier": _failing_classifier,
     "babbling_classifier": _babbling_classifier,
     "messenger": _messenger,

@@ -51,7 +51,12 @@ NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def classifying(directory: Path, bundle: Path | None = None, **more: object) -> Conversation:
-    settings = ClassifierSettings(
+    settings = settings_of(directory, bundle, **more)
+    return Conversation(lambda connection: classifier.main(connection, settings))
+
+
+def settings_of(directory: Path, bundle: Path | None = None, **more: object) -> ClassifierSettings:
+    return ClassifierSettings(
         bundle=bundle or find_bundle("beep"),
         model=Model(),
         rules=(Rule(label="beep", cooldown_s=5),),
@@ -65,7 +70,6 @@ def classifying(directory: Path, bundle: Path | None = None, **more: object) -> 
             **more,
         },
     )
-    return Conversation(lambda connection: classifier.main(connection, settings))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.daemon.found import Found, Given, Scanned, found, written
+from beepwatch.daemon.found import Found, Given, NoLabelTrack, Scanned, found, written
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import Pulse
 from beepwatch.errors import ConfigurationError
@@ -66,6 +66,16 @@ def test_two_recordings_never_share_a_label_track(tmp_path: Path) -> None:
         pass
     with written([given("a/x.wav"), given("a/x.wav")], table=None, labels=tmp_path):
         pass  # the same recording named twice
+
+
+def test_a_name_too_long_for_a_label_track_costs_that_recording_alone(tmp_path: Path) -> None:
+    long, short = given(f"{'x' * 250}.wav"), given("short.wav")
+    with written([long, short], table=tmp_path / "all.csv", labels=tmp_path) as write:
+        with pytest.raises(NoLabelTrack, match=r"txt cannot be written: File name too long\. Give"):
+            write(Scanned(given=long, found=(BEEP,)))
+        write(Scanned(given=short, found=(BEEP,)))
+    assert (tmp_path / "short.wav.txt").read_text() == "2.100\t3.250\tbeep\n"
+    assert (tmp_path / "all.csv").read_text().count("beep") == 2
 
 
 def test_a_table_has_the_keys_of_the_json_as_columns(tmp_path: Path) -> None:

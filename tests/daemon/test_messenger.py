@@ -3,7 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import closing
+from datetime import datetime, timedelta
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import beepwatch.daemon.classifier
 import beepwatch.daemon.messenger
 import beepwatch.daemon.storeless
 import beepwatch.daemon.unwritten
+import beepwatch.notify.dispatcher
 from beepwatch.clock import SystemClock
 from beepwatch.daemon import messenger
 from beepwatch.daemon.settings import MessengerSettings
@@ -38,6 +40,7 @@ from beepwatch.store.outbox import Outbox
 from tests.bot_api import BLOCKED, BotApi
 from tests.daemon.conversation import QUIET_LOGS, FullDisk, messaging, without_beats
 from tests.daemon.stage import PATIENCE_S
+from tests.notify.laundry import SHORT_WAITS, notice
 from tests.store.messages_of_a_day import beep, sound
 
 
@@ -91,6 +94,27 @@ def test_a_chat_that_is_shut_is_told_to_the_other_chat_and_to_the_supervisor(
     assert "chat 7 does not let the bot write" in posted[1].text
     assert isinstance(fault, Fault)
     assert fault.text in posted[1].text
+
+
+def test_a_chat_that_is_shut_another_time_is_told_of_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.notify.dispatcher, "Waits", lambda: SHORT_WAITS)
+    with BotApi() as api:
+        child = messaging(tmp_path, api, chat_ids=(7, 8))
+        child.hear_until(Ready)
+        for key in ("first", "second"):
+            api.shut(7, BLOCKED)
+            child.say(notice(key, SystemClock().utc()))
+            for cleared in (False, True):
+                (*_, fault) = child.hear_until(Fault)
+                assert isinstance(fault, Fault)
+                assert fault.cleared is cleared
+                api.shut(7, None)
+        child.say(Finish(within_s=20.0))
+        assert [type(message) for message in child.hear()][-1] is Finished
+        texts = [one.text for one in api.messages if one.chat_id == 8]
+    assert sum("does not let the bot write" in text for text in texts) == 2
 
 
 def test_the_messengers_chat_is_answered_and_no_other(tmp_path: Path) -> None:
@@ -206,6 +230,24 @@ def wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < give_up_s
         threading.Event().wait(0.02)
+
+
+def test_what_waits_for_a_chat_that_is_gone_waits_a_month_for_its_return(tmp_path: Path) -> None:
+    now = SystemClock().utc()
+    with closing(Database(tmp_path)) as database:
+        outbox = Outbox(database)
+        for key, days in (("old", 31), ("young", 29)):
+            outbox.write(alert=notice(key, now - timedelta(days=days)), channels=["telegram:9"])
+        child = messaging(tmp_path)
+        child.hear_until(Ready)
+        give_up_s = time.monotonic() + PATIENCE_S
+        while outbox.waiting() == {"telegram:9": 2}:
+            assert time.monotonic() < give_up_s
+            threading.Event().wait(0.02)
+        (waiting,) = outbox.pending("telegram:9", 9)
+        child.say(Finish(within_s=20.0))
+        assert [type(message) for message in child.hear()][-1] is Finished
+    assert waiting.alert.dedupe_key == "young"
 
 
 def test_a_damaged_store_ends_the_messenger(tmp_path: Path) -> None:

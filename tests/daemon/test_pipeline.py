@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -140,6 +141,20 @@ def test_of_a_longer_episode_the_first_30_s_are_kept(beeps: list[tuple[float, fl
     np.testing.assert_array_equal(
         samples(final.clip), pcm[first : first + len(samples(final.clip))]
     )
+
+
+def test_of_an_episode_that_goes_on_each_half_minute_is_written() -> None:
+    """That much is left of it if its life ends before it does."""
+    pcm = sound(130, [(5.0 + 2 * number, 0.5) for number in range(50)])
+    told_of = [note.event for note in told(pipeline(), windows(pcm)) if note.event]
+    alert, *between, last = told_of
+    assert [event.final for event in told_of] == [False] * (len(told_of) - 1) + [True]
+    pulses = [event.pulses for event in (alert, *between)]
+    assert len(between) == 3
+    assert [later - earlier for earlier, later in pairwise(pulses)] == pytest.approx(
+        [15] * 3, abs=2
+    )
+    assert last.pulses == 50
 
 
 @pytest.mark.parametrize("last_s", [26.0, 27.4, 27.9, 28.3, 28.9])

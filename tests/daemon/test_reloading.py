@@ -33,8 +33,11 @@ def test_only_children_whose_settings_are_others_are_replaced(stage: Stage) -> N
         lambda: stage.wait_for("took 7", times=2),
         lambda: stage.put("end"),
         windows=8,
+        queue_windows=50,
         reload=lambda: plan(stage, classifier="waiting_classifier"),
     )
+    assert stage.supervisor is not None
+    assert stage.supervisor.queue.capacity == 100
     assert stage.count("classifier was told to finish") == 2
     assert stage.count("classifier ended") == 1
     assert stage.count("recorder began") == stage.count("messenger began") == 1

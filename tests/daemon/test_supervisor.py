@@ -4,8 +4,10 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from typing import Any
 
+import psutil
 import pytest
 
 import beepwatch.daemon.child
@@ -34,10 +36,22 @@ def test_the_end_goes_from_the_recorder_to_the_messenger(stage: Stage) -> None:
     ]
 
 
-def test_a_recorder_that_is_gone_has_its_last_words_heard(stage: Stage) -> None:
+def test_a_recorder_that_is_gone_has_its_last_words_heard(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its end lies in the connection while the queue of a patient source is full."""
+    monkeypatch.setattr(beepwatch.daemon.supervisor, "TURN_S", 0.02)
+
+    def is_gone() -> bool:
+        return bool(psutil.Process(stage.pid("hasty_recorder")).status() == psutil.STATUS_ZOMBIE)
+
+    def let_it_turn() -> None:
+        threading.Event().wait(0.2)
+
     stage.play(
         lambda: stage.wait_for("hasty_recorder ended"),
+        lambda: stage.wait_until(is_gone, "its end"),
+        let_it_turn,  # when it could be buried too early
         lambda: stage.put("go"),
         recorder="hasty_recorder",
         classifier="waiting_classifier",
@@ -61,6 +75,21 @@ def test_a_killed_classifier_is_back_and_takes_again_the_window_in_flight_and_th
     )
     assert stage.taken == [0, 1, *range(1, 12)]
     assert stage.count("holding_classifier began") == 2
+    assert stage.count("poked") == 2  # with each of its ends: what it wrote last it may not say
+
+
+def test_what_waits_is_not_blamed_for_a_classifier_that_cannot_start(stage: Stage) -> None:
+    """It is handed out to who is ready for it."""
+    stage.play(
+        lambda: stage.wait_for("frail_classifier began", times=5),
+        lambda: stage.put("well"),
+        lambda: stage.wait_for("took 5"),
+        lambda: stage.put("end"),
+        classifier="frail_classifier",
+        windows=6,
+    )
+    assert stage.taken == [0, *range(6)]
+    assert not (stage.directory / "poison").exists()
 
 
 @pytest.mark.parametrize("victim", ["recorder", "messenger"])

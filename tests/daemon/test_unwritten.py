@@ -139,6 +139,18 @@ def test_what_waits_for_the_morning_is_not_told_at_night(tmp_path: Path, api: Bo
     assert len(api.messages) == 1
 
 
+def test_at_the_end_what_has_not_waited_for_long_is_told_too(
+    tmp_path: Path, api: BotApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no later for it."""
+    monkeypatch.setattr(beepwatch.daemon.unwritten, "TELL_ANYWAY_S", 3_600.0)
+    child = messaging(tmp_path, api)
+    child.hear_until(Ready)
+    child.say(BEEP)
+    finish(child)
+    assert [message.text.startswith("beep (told") for message in api.messages] == [True]
+
+
 class Dawdling(ConsoleChannel):
     """Takes longer over the first message than over the others."""
 
@@ -180,6 +192,40 @@ async def test_none_overtakes_another_on_its_way_to_a_channel(tmp_path: Path) ->
         async with asyncio.timeout(PATIENCE_S):
             assert {await noted.get() for _ in keys} == set(keys)
     assert channel.told == keys
+
+
+class Hanging(Dawdling):
+    """Takes the message when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_take = asyncio.Event(), asyncio.Event()
+
+    async def send(self, message: Outgoing) -> None:
+        self.asked.set()
+        await self.may_take.wait()
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("api")
+async def test_what_is_on_its_way_when_there_is_room_is_not_written_as_still_to_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The channel would be sent it a second time."""
+    channel = Hanging()
+    with closing(Database(tmp_path)) as database:
+        outbox = Outbox(database)
+        unwritten = holding(["heard:1"], database, channel, lambda _key: None)
+        async with asyncio.timeout(PATIENCE_S):
+            await channel.asked.wait()
+            monkeypatch.setattr(FullDisk, "full", False)
+            unwritten.write_all()
+            assert outbox.waiting() == {}
+            assert unwritten.has_in_hand("heard:1", channel.name)
+            channel.may_take.set()
+            while outbox.alert(1) is None:
+                await asyncio.sleep(0.01)
+        assert outbox.waiting() == {}
 
 
 @pytest.mark.asyncio

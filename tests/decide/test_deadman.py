@@ -75,3 +75,11 @@ def test_a_watch_is_over_with_the_next_sound_and_not_with_the_one_before() -> No
     assert not watch.over
     watch.heard(10)
     assert watch.tick(1_000) is None
+
+
+def test_a_sound_that_is_told_of_late_does_not_set_the_wait_back() -> None:
+    switch = DeadMansSwitch(100, since_s=0)
+    switch.heard(90)
+    switch.heard(80)
+    assert switch.tick(185) is None
+    assert switch.tick(190) == Missed(for_s=100)

@@ -192,3 +192,16 @@ def test_a_rule_that_one_pulse_satisfies_waits_for_nothing() -> None:
     machine.step(counted(10))
     machine.step(counted(11))
     assert not machine.waits(11.5)
+
+
+def test_pulses_just_so_far_apart_make_a_pattern() -> None:
+    rule = Rule(label="beep", pulses=3, within_s=4)
+    assert answers(rule, [0, 2, 4]) == [type(None), type(None), Tell]
+
+
+def test_a_rule_waits_for_the_sake_of_its_newest_pulse() -> None:
+    """The first of three is too old by then; the second may yet be the first of three."""
+    pattern = RuleMachine(Rule(label="beep", pulses=3, within_s=4), zone=UTC)
+    pattern.step(counted(10))
+    pattern.step(counted(13))
+    assert [pattern.waits(16.0), pattern.waits(17.1)] == [True, False]

@@ -13,10 +13,11 @@ from beepwatch.notify.bot import Paired, bot_name, pair, send_test
 from beepwatch.secrecy import Secret
 from beepwatch.sections import Telegram
 from tests import bot_api
-from tests.bot_api import TOKEN, BotApi
+from tests.bot_api import TOKEN, BotApi, Fault
 from tests.notify.laundry import NOON
 
 CHAT = 4242
+NO_SUCH_PAGE = Fault(status=404, body=b"<html>Log in</html>", content_type="text/html")
 
 
 class Person:
@@ -167,6 +168,29 @@ def test_one_chat_that_refuses_is_named_and_the_others_get_it(api: BotApi) -> No
     with pytest.raises(BeepwatchError, match=r"^chat 1: .*Chat not found"):
         send_test(telegram, token=Secret(TOKEN), room="", now=NOON, say=lambda _: None)
     assert [posted.chat_id for posted in api.messages] == [2]
+
+
+def test_without_a_network_all_chats_are_told_of_in_one_line_of_plain_words() -> None:
+    telegram = Telegram(base_url="http://127.0.0.1:9/bot", chat_ids=(1, 2))
+    with pytest.raises(BeepwatchError) as raised:
+        send_test(telegram, token=Secret(TOKEN), room="", now=NOON, say=lambda _: None)
+    assert str(raised.value) == (
+        "chats 1, 2: Telegram does not answer at http://127.0.0.1:9/bot: Connection refused. "
+        "Check the network and notify.telegram.base_url."
+    )
+
+
+def test_a_page_to_log_in_to_a_network_says_nothing_of_the_token(api: BotApi) -> None:
+    for method in ("getMe", "sendVoice"):
+        api.always(method, NO_SUCH_PAGE)
+    telegram = Telegram(base_url=api.base_url, chat_ids=(1,))
+    with pytest.raises(BeepwatchError, match="what answers is not Telegram") as tested:
+        send_test(telegram, token=Secret(TOKEN), room="", now=NOON, say=lambda _: None)
+    with pytest.raises(BeepwatchError, match="what answers is not Telegram") as named:
+        asyncio.run(bot_name(Secret(TOKEN), api.base_url))
+    for raised in (tested, named):
+        assert raised.value.exit_code == 1
+        assert TOKEN not in str(raised.value)
 
 
 def test_what_is_missing_for_a_test_message_is_named() -> None:

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from beepwatch.notify.channels import Channel, ConsoleChannel
@@ -24,9 +25,9 @@ from tests.notify.office import (
 LATE = NOW - timedelta(minutes=31)
 
 
-def hear_late(office: Office, count: int, channel: str = TELEGRAM) -> None:
+def hear_late(office: Office, count: int, channel: str = TELEGRAM, first: int = 0) -> None:
     """Beeps a minute apart that should have been told half an hour ago."""
-    for number in range(count):
+    for number in range(first, first + count):
         office.outbox.write(
             event=beep(60 * number, final=True),
             clip=tone(0.1),
@@ -83,6 +84,20 @@ async def test_what_is_not_late_comes_in_full_after_the_list(office: Office) -> 
 
 
 @pytest.mark.asyncio
+async def test_what_quiet_hours_held_back_until_just_now_is_not_late(office: Office) -> None:
+    for number in range(5):
+        office.outbox.write(
+            event=beep(60 * number, final=True),
+            clip=tone(0.1),
+            alert=msgspec.structs.replace(heard(f"night {number}", LATE), due_at=NOW),
+            channels=[TELEGRAM],
+        )
+    await deliver(office)
+    assert [posted.kind for posted in office.api.messages] == ["voice"] * 5
+    assert arrived(office.api) == times(0, 1, 2, 3, 4)
+
+
+@pytest.mark.asyncio
 async def test_a_listed_event_that_grows_leaves_the_list_as_it_is(office: Office) -> None:
     hear_late(office, 4)
     async with office.open(encode=as_mp3) as dispatcher:
@@ -103,6 +118,19 @@ async def test_a_list_that_one_message_does_not_hold_goes_on_in_the_next(office:
     assert [posted.kind for posted in office.api.messages] == ["text", "text", "voice"]
     assert "more follow" in office.api.messages[0].text
     assert arrived(office.api) == times(*range(7))
+
+
+@pytest.mark.asyncio
+async def test_after_a_list_in_parts_a_few_late_alerts_come_in_full_again(office: Office) -> None:
+    hear_late(office, 7)
+    chat = Rerouted(office.telegram())
+    chat.digest_characters = 300
+    async with office.open(chat, encode=as_mp3) as dispatcher:
+        await dispatcher.drain(5)
+        hear_late(office, 3, first=7)
+        await dispatcher.drain(5)
+    kinds = [posted.kind for posted in office.api.messages]
+    assert kinds == ["text", "text", "voice"] + ["voice"] * 3
 
 
 @pytest.mark.asyncio

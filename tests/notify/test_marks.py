@@ -34,6 +34,21 @@ async def test_what_cannot_be_marked_is_told_once_and_marked_when_the_lock_is_go
 
 
 @pytest.mark.asyncio
+async def test_what_is_not_marked_yet_when_the_stop_comes_is_marked_then(office: Office) -> None:
+    """Or the next life would tell it again, though the lock is gone by now."""
+    waits = msgspec.structs.replace(SHORT_WAITS, locked_s=30)
+    other = Database(office.database.directory)
+    hear(office, 1)
+    async with office.open(waits=waits, encode=as_mp3) as dispatcher:
+        with other.transaction():
+            await office.until(lambda: dispatcher.counts["store_errors"] >= 1)
+        assert office.states() == ["pending"]
+    other.close()
+    assert office.states() == ["sent"]
+    assert arrived(office.api) == times(0)
+
+
+@pytest.mark.asyncio
 async def test_a_refusal_that_cannot_be_marked_holds_up_nothing(office: Office) -> None:
     other = Database(office.database.directory)
     office.api.fail("sendMessage", bot_api.error(400, "Bad Request: message is too long"))

@@ -17,7 +17,8 @@ from beepwatch.notify.channels import (
     Sound,
     Unreachable,
 )
-from beepwatch.notify.telegram import TelegramChannel, redact
+from beepwatch.notify.network import redact
+from beepwatch.notify.telegram import TelegramChannel
 from beepwatch.secrecy import Secret
 from tests import bot_api
 from tests.bot_api import TOKEN, BotApi, Fault
@@ -161,7 +162,7 @@ async def test_trouble_on_the_way_is_worth_another_try_and_no_other_kind(
 
 async def test_nobody_listening_is_worth_another_try() -> None:
     channel = TelegramChannel(Secret(TOKEN), CHAT, "http://127.0.0.1:9/bot")
-    with pytest.raises(Unreachable, match="ConnectError"):
+    with pytest.raises(Unreachable, match=r"^Connection refused$"):
         await channel.send(message())
     await channel.close()
 
@@ -271,3 +272,16 @@ async def test_a_picture_that_does_not_arrive_costs_no_second_alert(
     assert await channel.send(told) == "voice:100"
     assert len(api.calls("sendVoice")) == 1
     assert channel.fallbacks == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(500, Unreachable), (403, Shut), (400, Refused)], ids=["500", "403", "400"]
+)
+async def test_a_server_that_repeats_the_address_gives_away_no_token(
+    api: BotApi, channel: TelegramChannel, status: int, kind: type[Exception]
+) -> None:
+    """What it says is written down, and told to the other channels."""
+    api.always("sendMessage", bot_api.error(status, f"Cannot POST /bot{TOKEN}/sendMessage"))
+    with pytest.raises(kind, match=r"/bot\[token\]/sendMessage") as caught:
+        await channel.send(message(None))
+    assert TOKEN.partition(":")[2] not in str(caught.value)

@@ -1,5 +1,7 @@
 """The database file: who may read it, how it is migrated, what happens when it cannot be used."""
 
+import fcntl
+import os
 import sqlite3
 import stat
 import subprocess
@@ -194,6 +196,26 @@ def test_processes_that_open_a_new_directory_at_once_all_get_in(tmp_path: Path) 
     command = [sys.executable, "-c", code, str(tmp_path / "state")]
     starts = [subprocess.Popen(command) for _ in range(4)]
     assert [start.wait(30) for start in starts] == [0, 0, 0, 0]
+
+
+def test_while_one_opens_it_nobody_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the switch to WAL of one would meet the other, which does not wait its turn."""
+    connect = sqlite3.connect
+    opened = []
+
+    def connect_alone(*arguments: object, **options: object) -> sqlite3.Connection:
+        handle = os.open(tmp_path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+        opened.append(arguments[0])
+        return connect(*arguments, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", connect_alone)
+    Database(tmp_path).close()
+    assert opened == [tmp_path / "beepwatch.db"]
 
 
 def test_a_time_survives_to_the_microsecond() -> None:

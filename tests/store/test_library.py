@@ -119,15 +119,17 @@ def test_a_half_written_clip_leaves_no_file(
     outbox: Outbox, library: Library, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox.write(event=beep(), clip=sound())
+    keep(library, 1)  # whose folder is there then
+    outbox.write(event=beep(1), clip=sound())
 
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("beepwatch.store.library.os.fsync", full)
     with pytest.raises(StoreError, match="No space left"):
-        keep(library, 1)
-    assert [path for path in database.directory.rglob("*") if "120000" in path.name] == []
-    assert library.pending() == [1]
+        keep(library, 2)
+    assert [path for path in database.directory.rglob("*") if "120001" in path.name] == []
+    assert library.pending() == [2]
 
 
 def test_there_is_nothing_to_keep_for_an_unknown_event(library: Library) -> None:

@@ -183,6 +183,19 @@ def test_a_sent_message_is_edited_when_its_event_has_grown(outbox: Outbox) -> No
     assert outbox.next_due_at(CHANNEL, at(2)) is None
 
 
+def test_what_was_sent_after_a_failure_is_edited_as_soon_as_there_is_more(outbox: Outbox) -> None:
+    """News end the wait for the next try; what is left of it is no reason to wait."""
+    outbox.write(event=beep(), alert=heard(), channels=[CHANNEL])
+    delivery = outbox.due(CHANNEL, at(0))
+    assert delivery is not None
+    outbox.failed(delivery.id, error="no route", tried_at=at(0), next_try_at=at(300))
+    outbox.sent(delivery.id, reference="77", revision=delivery.revision, sent_at=at(1))
+    outbox.write(event=beep(pulses=5, final=True, id=1))
+    stale = outbox.edit_due(CHANNEL, at(2))
+    assert stale is not None
+    assert (stale.attempts, stale.last_error) == (2, None)
+
+
 def test_an_event_that_grew_before_the_send_needs_no_edit(outbox: Outbox) -> None:
     outbox.write(event=beep(), alert=heard(), channels=[CHANNEL])
     outbox.write(event=beep(pulses=5, final=True, id=1))

@@ -59,6 +59,29 @@ def test_what_cannot_be_read_of_a_pulled_disk_is_not_damage_and_it_goes_on_when_
             assert database.integrity() == []
 
 
+def test_of_the_disk_that_went_nothing_is_kept_open_when_it_is_back(tmp_path: Path) -> None:
+    """Or each time that it comes and goes would take some, until there are none left."""
+    with broken_disk(tmp_path) as disk:
+        state = disk.path / "state"
+        with closing(Database(state)) as database:
+            Outbox(database).write(event=beep())
+            before = open_files(state)
+            disk.pull()
+            with pytest.raises(StoreError, match="The disk takes nothing"):
+                Outbox(database).write(event=beep(60))
+            disk.put_back()
+            Outbox(database).write(event=beep(120))
+            assert open_files(state) == before
+        assert open_files(state) == []
+
+
+def open_files(state: Path) -> list[str]:
+    """The names of what this process has open there, or where a mount that is gone has it."""
+    handles = [one for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    links = [one.readlink() for one in handles]
+    return sorted(one.name for one in links if one.parent in (state, Path("/", state.name)))
+
+
 def test_while_it_is_not_mounted_nothing_is_made_where_it_was(tmp_path: Path) -> None:
     with broken_disk(tmp_path) as disk:
         state = disk.path / "state"

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from beepwatch.train.datasets.checking import Checked, Counts, Finding, reasons
 from beepwatch.train.pictures import write_png
+from beepwatch.wording import counted, printable
 
 Cells = Mapping[str, tuple[int, float]]
 
@@ -33,7 +34,7 @@ def _properties(counts: Counts) -> list[tuple[str, Cells]]:
 def show(console: Console, checked: Checked) -> None:
     """Counts and shares of each property, then what is wrong."""
     counts = checked.counts
-    table = Table(title=f"{counts.files:,} files, {counts.seconds / 3_600:.2f} h", box=None)
+    table = Table(title=_size(counts), box=None)
     table.add_column("")
     table.add_column("")
     for heading in ("files", "share", "hours"):
@@ -43,6 +44,10 @@ def show(console: Console, checked: Checked) -> None:
     console.print(table)
     if checked.findings:
         _show_findings(console, checked.findings)
+
+
+def _size(counts: Counts) -> str:
+    return f"{counted(counts.files, 'file')}, {counts.seconds / 3_600:.2f} h"
 
 
 def _add(table: Table, name: str, cells: Cells) -> None:
@@ -66,7 +71,7 @@ def _add(table: Table, name: str, cells: Cells) -> None:
 def _show_findings(console: Console, findings: Sequence[Finding]) -> None:
     console.print()
     for one in findings[:_MOST_FINDINGS]:
-        line = f"{one.reason:<15} {one.path}: {one.detail}"
+        line = printable(f"{one.reason:<15} {one.path}: {one.detail}")
         console.print(line, markup=False, soft_wrap=True)
     if len(findings) > _MOST_FINDINGS:
         console.print(f"… and {len(findings) - _MOST_FINDINGS:,} more, all of them in the list.")
@@ -82,7 +87,7 @@ def draw(file: Path, checked: Checked) -> None:
     panels = [*_properties(checked.counts), ("found", found)]
     figure = Figure(figsize=(12, 13), layout="constrained")
     counts = checked.counts
-    figure.suptitle(f"{counts.files:,} files, {counts.seconds / 3_600:.2f} h")
+    figure.suptitle(_size(counts))
     for axes, (name, cells) in zip(figure.subplots(4, 2).flat, panels, strict=True):
         rows = list(cells.items())[:_MOST_BARS]
         total = max(1, sum(count for count, _ in cells.values()))

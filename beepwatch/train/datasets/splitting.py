@@ -13,6 +13,7 @@ import numpy as np
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.validation import shortened
+from beepwatch.wording import counted
 
 Row = Mapping[str, str]
 
@@ -91,8 +92,9 @@ def deal(
     wanted = [name for name, share in shares.items() if share > 0]
     if left and not chosen and len(left) < len(wanted):
         raise SplitError(
-            f"{len(left)} groups cannot be divided into {len(wanted)} splits: all recordings of a "
-            f"{' or a '.join(by)} stay together. Give other columns with --by, or fewer splits."
+            f"{counted(len(left), 'group')} cannot be divided into {len(wanted)} splits: all "
+            f"recordings of a {' or a '.join(by)} stay together. "
+            "Give other columns with --by, or fewer splits."
         )
     _deal_out(members, left, chosen, {name: shares[name] for name in wanted}, seed)
     return Dealt(
@@ -197,10 +199,7 @@ def folds(rows: Sequence[Row], column: str) -> dict[str, str]:
     """
     without = [row["path"] for row in rows if not row.get(column)]
     if without:
-        raise SplitError(
-            f"{len(without)} recordings have no {column}, {shortened(without[0])!r} among them. "
-            "Fill that column in dataset.csv first."
-        )
+        raise SplitError(f"{_named(without)} no {column}. Fill that column in dataset.csv first.")
     values = sorted({row[column] for row in rows})
     if len(values) < 2:
         raise SplitError(
@@ -208,6 +207,12 @@ def folds(rows: Sequence[Row], column: str) -> dict[str, str]:
         )
     number = {value: str(place) for place, value in enumerate(values, start=1)}
     return {row["path"]: number[row[column]] for row in rows}
+
+
+def _named(paths: Sequence[str]) -> str:
+    if len(paths) == 1:
+        return f"the recording {shortened(paths[0])!r} has"
+    return f"{counted(len(paths), 'recording')}, {shortened(paths[0])!r} among them, have"
 
 
 def held_out(rows: Sequence[Row], column: str, value: str) -> dict[str, str]:
@@ -224,8 +229,8 @@ def held_out(rows: Sequence[Row], column: str, value: str) -> dict[str, str]:
     other = [row["path"] for row in rows if row.get("split") not in ("", None, splits[row["path"]])]
     if other:
         raise SplitError(
-            f"{len(other)} recordings have another split already, {shortened(other[0])!r} among "
-            "them. Empty the column split of dataset.csv, or leave out what --leave-one-out names."
+            f"{_named(other)} another split already. "
+            "Empty the column split of dataset.csv, or leave out what --leave-one-out names."
         )
     return splits
 

@@ -16,6 +16,7 @@ from beepwatch.train.evaluation import ALL_RIVALS, EpisodeEvidence, Report, Stud
 from beepwatch.train.judging.detection import CLEAR_SNR_DB, Heard, Point, judge, overlaps
 from beepwatch.train.judging.results import Evaluation, as_html, as_markdown, page, tables
 from beepwatch.validation import made
+from beepwatch.wording import counted
 
 WORST = 10
 AROUND_S = 2.0  # of sound before and after an error
@@ -66,7 +67,7 @@ def evaluate_into(
         retrain=retrain,
         report=report,
     )
-    report(f"judging {len(study.hearings)} detectors at every threshold")
+    report(f"judging {counted(len(study.hearings), 'detector')} at every threshold")
     evaluation = study.evaluation(curves=True)
     write_gallery(study, evaluation, out)
     report(f"report, curve and worst errors in {out}/{INDEX}")
@@ -114,8 +115,9 @@ def _misses(study: Study) -> list[Mistake]:
         found.append(
             Mistake(
                 kind="miss",
-                what=f"{stream.device}, {len(stream.pulses)} pulses at {stream.pitch_hz:.0f} Hz, "
-                f"{stream.snr_db:.0f} dB, first at {span[0] - start_s:.1f} s",
+                what=f"{stream.device}, {counted(len(stream.pulses), 'pulse')} at "
+                f"{stream.pitch_hz:.0f} Hz, {stream.snr_db:.0f} dB, "
+                f"first at {span[0] - start_s:.1f} s",
                 score=_highest_score(evidence, span),
                 pcm=pcm,
                 marks_s=tuple((on_s - start_s, off_s - start_s) for on_s, off_s in stream.pulses),

@@ -114,8 +114,9 @@ def check_split(data: Path, recordings: list[Recording], split: str) -> None:
     if not (beeps and homes):
         splits = sorted({recording.split for recording in recordings})
         raise DatasetError(
-            f"split {split!r} in {data} has {len(beeps)} beeps of known f0_hz and {homes} "
-            f"household recordings; some of both are needed. Its splits: {', '.join(splits)}."
+            f"split {split!r} in {data} has {counted(len(beeps), 'beep')} of known f0_hz "
+            f"and {counted(homes, 'household recording')}; some of both are needed. "
+            f"Its splits: {', '.join(splits)}."
         )
 
 

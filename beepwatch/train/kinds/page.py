@@ -12,6 +12,7 @@ from beepwatch.train.kinds.drawing import COLOURS
 from beepwatch.train.kinds.examples import Example
 from beepwatch.train.kinds.partition import Tried
 from beepwatch.train.kinds.record import Kinds, Recording, title_of
+from beepwatch.wording import counted
 
 INDEX = "index.html"
 CLOUD = Path(__file__).with_name("cloud.js")
@@ -48,11 +49,11 @@ def summary(kinds: Kinds) -> str:
     found = kinds.partition
     told = 100 * sum(found.explained[: found.kept])
     augmented = sum(len(one.augmentations) for one in kinds.recordings)
-    size = f"{len(kinds.recordings)} abnormal recordings"
+    size = counted(len(kinds.recordings), "abnormal recording")
     if augmented:
-        size += f" (and {augmented} augmented versions of them)"
-    return f"{size} in {found.clusters} clusters. {quality(kinds)} " + (
-        f"{found.kept} principal components hold {told:.1f} % of the variance."
+        size += f" (and {counted(augmented, 'augmented version')} of them)"
+    return f"{size} in {counted(found.clusters, 'cluster')}. {quality(kinds)} " + (
+        f"{told:.1f} % of the variance is in {counted(found.kept, 'principal component')}."
     )
 
 
@@ -62,7 +63,9 @@ def quality(kinds: Kinds) -> str:
     text = f"Silhouette {_silhouette(own)}"
     if own is None or best.clusters == own.clusters or best.silhouette is None:
         return f"{text}."
-    return f"{text}; with {best.clusters} clusters it is the highest, {_silhouette(best)}."
+    return (
+        f"{text}; with {counted(best.clusters, 'cluster')} it is the highest, {_silhouette(best)}."
+    )
 
 
 def _silhouette(one: Tried | None) -> str:

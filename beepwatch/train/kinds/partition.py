@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.train.kinds.points import Points
+from beepwatch.wording import counted
 
 Labels = NDArray[np.intp]
 
@@ -122,7 +123,7 @@ def _partition(points: Points, shaping: NDArray[np.bool_], plan: Plan) -> Partit
 def _enough(distinct: int, clusters: int) -> None:
     if distinct < clusters:
         raise ConfigurationError(
-            f"{distinct} different recordings cannot be {clusters} clusters. "
+            f"{counted(distinct, 'different recording')} cannot be {clusters} clusters. "
             "Give more recordings, or fewer --clusters."
         )
 

@@ -17,6 +17,7 @@ import structlog
 from beepwatch.web.inference.answers import ModelShown, Ready, Refused
 from beepwatch.web.inference.process import Life, Told, WorkerLost, begin
 from beepwatch.web.inference.settings import Settings
+from beepwatch.wording import counted
 
 WAITS_S = 30.0  # for a free worker
 LONGEST_RETRY_S = 30
@@ -136,7 +137,7 @@ class Crew:
         """Raises Overloaded where an upload would not be heard once it has come."""
         if not self._idle and self.waiting >= self._most_waiting:
             raise Overloaded(
-                f"{self.waiting} uploads are waiting already. Try again later.",
+                f"{counted(self.waiting, 'upload')} waiting already. Try again later.",
                 self.retry_after_s(),
             )
 

@@ -88,5 +88,5 @@ def test_recordings_of_a_device_stay_together_whatever_their_session(tmp_path: P
 
 def test_one_group_cannot_be_divided(tmp_path: Path) -> None:
     store = store_of(tmp_path, [recording("a", 10, session="s"), recording("b", 10, session="s")])
-    with pytest.raises(SplitError, match="1 groups cannot be divided"):
+    with pytest.raises(SplitError, match="1 group cannot be divided"):
         divided(store)

@@ -121,7 +121,7 @@ def test_devices_connect_sessions() -> None:
 
 def test_too_few_groups_are_said() -> None:
     rows = [{"path": name, "label": "x", "device": "one"} for name in "abcdef"]
-    with pytest.raises(SplitError, match="1 groups cannot be divided into 3 splits"):
+    with pytest.raises(SplitError, match="1 group cannot be divided into 3 splits"):
         deal(rows, SHARES)
 
 
@@ -139,7 +139,7 @@ def test_each_value_of_a_column_is_a_fold() -> None:
         {"path": str(n), "device": device} for n, device in enumerate(["id_02", "id_00", "id_02"])
     ]
     assert folds(rows, "device") == {"0": "2", "1": "1", "2": "2"}
-    with pytest.raises(SplitError, match="1 recordings have no device, 'x' among them"):
+    with pytest.raises(SplitError, match="the recording 'x' has no device"):
         folds([*rows, {"path": "x"}], "device")
     with pytest.raises(SplitError, match="the same device"):
         folds(rows[:1], "device")
@@ -150,7 +150,7 @@ def test_one_machine_is_held_out() -> None:
     assert held_out(rows, "device", "b") == {"0": "train", "1": "test", "2": "train"}
     with pytest.raises(SplitError, match="no recording has the device 'c'; known: a, b"):
         held_out(rows, "device", "c")
-    with pytest.raises(SplitError, match="1 recordings have another split already, '0' among them"):
+    with pytest.raises(SplitError, match="the recording '0' has another split already"):
         held_out([rows[0] | {"split": "dev"}, *rows[1:]], "device", "b")
 
 

@@ -261,7 +261,7 @@ def test_the_command_line_clusters_names_and_relabels(
     assert run_command_line([*words, *more]) == 0
     said = capsys.readouterr()
     assert "\nclusters: 1 worn (9), 2 (7), 3 bent (5)\n14 labels written" in said.out
-    assert said.err == "7 are in clusters without a name, and keep their label\n"
+    assert said.err == "7 recordings in a cluster without a name, and so with the label of before\n"
     for path in (machine / "data" / "abnormal").glob("worn*"):
         path.unlink()
     assert run_command_line([*words, "--clusters", "2", "--data", str(machine / "data")]) == 1
@@ -289,8 +289,8 @@ def test_the_command_line_clusters_names_and_relabels(
             "--components and --variance exclude one another",
         ),
         ("{tmp}/store --out {tmp}/damaged", 1, "{tmp}/damaged/clusters.json cannot be read"),
-        ("{tmp}/store --out {tmp}/store/index.csv/kinds", 1, "cannot be written"),
-        ("{tmp}/store --out {tmp}/store/index.csv", 1, "cannot be written: Not a directory"),
+        ("{tmp}/store --out {tmp}/store/index.csv/kinds", 2, "cannot be made: Not a directory"),
+        ("{tmp}/store --out {tmp}/store/index.csv", 2, "cannot be made: Not a directory"),
     ],
 )
 def test_a_wrong_use_is_one_line(
