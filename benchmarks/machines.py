@@ -1,6 +1,7 @@
 """Telling a failing machine from a sound one, and its faults apart, beside what is tried first.
 
-    python -m benchmarks.machines --data DIR [--rivals] [--choosing] [--write-banks DIR]
+    python -m benchmarks.machines --data DIR [--rivals] [--choosing] [--only REPORT]
+    python -m benchmarks.machines --data DIR --write-banks DIR
 
 The machine is a quadcopter: flights of mission `square` are learned from, those of `f8` judged, in
 windows of 3 s, 1.5 s apart. Over them lie household recordings of the test split at an SNR that is
@@ -10,9 +11,9 @@ the ratio of the RMS of the window and of what is laid over it. "plain" is the m
 faults, by linear discriminants, as what ships does); "quartiles" and "medians" are what ships, and
 for strangeness, of the same numbers, Gaussian mixtures and the distance of the nearest. --rivals
 adds the networks of `benchmarks/machine_rivals.py`, trained from the same windows, without and with
-the same household mixed in: tens of minutes. With --choosing, `f8` and the test split are not
-touched: a third of the flights of `square`, or a direction, are held back instead, under household
-recordings of the dev split.
+the same household mixed in: tens of minutes, so --only leaves out all but one report. With
+--choosing, `f8` and the test split are not touched: a third of the flights of `square`, or a
+direction, are held back instead, under household recordings of the dev split.
 """
 
 import argparse
@@ -57,6 +58,7 @@ SEED = 7
 INTACT = "0000"
 PARTS, RIDGE = (2, 8), 0.2  # of Gaussian mixtures; of their covariances, as much as ships
 NEIGHBOURS = (1, 20)
+REPORTS = ("strangeness", "five", "sixteen", "direction", "cost")
 
 Scoring = tuple[Callable[[Sound], Features], Callable[[Features], Features]]
 Naming = tuple[Callable[[Sound], Features], Callable[[Features], list[str]]]
@@ -86,12 +88,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--choosing", action="store_true")
     parser.add_argument("--rivals", action="store_true")
+    parser.add_argument("--only", choices=REPORTS)
     parser.add_argument("--write-banks", type=Path)
     arguments = parser.parse_args()
+    wanted = (arguments.only,) if arguments.only else REPORTS
     recordings = read_manifest(arguments.data)
     if arguments.write_banks:
-        wanted = choose(recordings, "train", ["household"], redistributable_only=True)
-        household.write(arguments.write_banks, sounds(arguments.data, wanted))
+        own = choose(recordings, "train", ["household"], redistributable_only=True)
+        household.write(arguments.write_banks, sounds(arguments.data, own))
         return
     flown = flights(arguments.data, recordings)
     split = "dev" if arguments.choosing else "test"
@@ -102,16 +106,23 @@ def main() -> None:
         arguments.data, choose(recordings, "train", ["household"], redistributable_only=False)
     )
     faults, direction = tasks(flown, choosing=arguments.choosing)
-    print(f"{len(faults.known)} flights known, {len(faults.judged)} judged; AUC / pAUC (p = 0.1)")
-    report_normal(faults, over, room, rivals=arguments.rivals)
-    if arguments.choosing:
-        report_normal(direction, over, room, rivals=arguments.rivals)
-    print("accuracy / macro F1")
-    for name, task in (("", faults), ("other direction, ", direction)):
-        for five, classes in ((True, "five"), (False, "sixteen")):
+    print(f"{len(faults.known)} flights known, {len(faults.judged)} judged")
+    print("strangeness: AUC / pAUC (p = 0.1); classes: accuracy / macro F1")
+    if "strangeness" in wanted:
+        for task in (faults, direction) if arguments.choosing else (faults,):
+            report_normal(task, over, room, rivals=arguments.rivals)
+    named = (
+        ("five", "five", faults, True),
+        ("sixteen", "sixteen", faults, False),
+        ("direction", "other direction, five", direction, True),
+        ("direction", "other direction, sixteen", direction, False),
+    )
+    for report, name, task, five in named:
+        if report in wanted:
             rivals = arguments.rivals and (five or task is faults)  # there is a goal for
-            report_faults(f"{name}{classes}", task, over, room, five=five, rivals=rivals)
-    report_cost(faults)
+            report_faults(name, task, over, room, five=five, rivals=rivals)
+    if "cost" in wanted:
+        report_cost(faults)
 
 
 def tasks(flown: Sequence[Flight], *, choosing: bool) -> tuple[Task, Task]:
