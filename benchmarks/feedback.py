@@ -28,6 +28,7 @@ from beepwatch.classify.bundle import Bundle, find_bundle, load_bundle
 from beepwatch.classify.engines import Answers, Engine, open_engine
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import TaughtEngine, usable_heads
+from beepwatch.decide.hindsight import WholeSound
 from beepwatch.messages import Clip, Event, Verdict
 from beepwatch.notify.clips import Encoder
 from beepwatch.store.corrections import Corrections
@@ -75,6 +76,10 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
 
     pcm: NDArray[np.int16]
     answers: Answers
+
+    def ear(self, engine: TaughtEngine) -> WholeSound:
+        """What the daemon asks of its sound."""
+        return WholeSound(self.pcm, engine.network)
 
 
 class Place:
@@ -130,7 +135,7 @@ def birds(engine: TaughtEngine, count: int) -> list[Source]:
             sound = synthesis.at_peak(sing(rng, samples, engine.rate_hz).astype(np.float32))
             hiss = rng.normal(0, BIRD_HISS, samples)
             pcm = augment.to_int16((BIRD_PEAK * sound + hiss).astype(np.float32))
-            if judged.alarms(engine, heard(engine, pcm), LABEL, pcm):
+            if judged.alarms(engine, heard(engine, pcm), LABEL, WholeSound(pcm, engine.network)):
                 name = f"made bird {number}, a {kind}"
                 found.append(Source(name=name, sound=sound, toy=False, pitch_hz=None))
     return found
@@ -154,7 +159,7 @@ def alarming(
         if number == TRIES // 6 and not found:
             return []
         one = place.hear(np.random.default_rng([seed, number]), source.sound)
-        if judged.alarms(engine, one.answers, LABEL, one.pcm):
+        if judged.alarms(engine, one.answers, LABEL, one.ear(engine)):
             found.append(one)
             if len(found) == count:
                 return found
@@ -169,7 +174,7 @@ def tap_wrong(
     outbox, library, ours = Outbox(database), Library(database), Corrections(database)
     for number, one in enumerate(occurrences):
         at = START + timedelta(hours=number)
-        for episode in judged.episodes(engine, one.answers, LABEL, one.pcm)[:1]:
+        for episode in judged.episodes(engine, one.answers, LABEL, one.ear(engine))[:1]:
             first = max(round((episode.pulses[0].onset_s - BEFORE_S) * rate_hz), 0)
             last = round((episode.pulses[-1].offset_s + AFTER_S) * rate_hz)
             clip = Clip(pcm=one.pcm[first:last].tobytes(), rate_hz=rate_hz, started_at=at)
@@ -276,7 +281,7 @@ def rows(given: argparse.Namespace) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as state:
             tap_wrong(Path(state), bare, taps, engine.rate_hz)
             taught, outcome, took_s = learnt(Path(state), bundle, engine)
-        still = sum(judged.alarms(taught, one.answers, LABEL, one.pcm) for one in later)
+        still = sum(judged.alarms(taught, one.answers, LABEL, one.ear(taught)) for one in later)
         others = beeps.others_than(source)
         after = np.array(beeps.heard(taught))
         counts = (len(later), still, before[others].sum(), after[others].sum(), others.sum())

@@ -101,7 +101,7 @@ def heard(archive: Path, program: Path) -> Told:
                 info = soundfile.info(path)
                 told.hours += info.frames / info.samplerate / 3_600
         table = root / "found.csv"
-        command = [program, "scan", "--csv", table, root]
+        command: list[str | Path] = [program, "scan", "--csv", table, root]
         if (code := subprocess.run(command, stdout=sys.stderr).returncode) not in (0, 1):
             raise SystemExit(f"{program} scan ends with {code}; 1 were files that nobody can read")
         with table.open(encoding="utf-8", newline="") as file:

@@ -76,6 +76,17 @@ def test_what_was_called_wrong_is_silent_and_other_beeps_are_not(
     assert len(Shelf(state).examples(f"wrong-{first}")) == 2
 
 
+def test_what_is_silent_by_what_is_learnt_of_another_sound_gets_no_veto_of_its_own(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each veto costs other devices a pitch; this one would silence nothing."""
+    Shelf(state).put(pitched("wrong-99", TOY_HZ, kind="veto"), NOON)
+    assert not is_told(state, TOY_HZ)
+    wrong(state)
+    assert "1 new verdict noted; nothing has to be otherwise" in learn(capsys)
+    assert [*Shelf(state).digests()] == ["wrong-99"]
+
+
 def test_a_second_run_changes_nothing_and_says_so(
     state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ import msgspec
 from beepwatch.train.teaching.examples import SAME_TONE, Example, tones_of
 
 LEADING = 5  # of a group's pitches, the most lasting ones
+SHARED = 2  # of these, where it is another one that leads: rooms differ in which they favour
 OTHERS = "wrong-others"
 FEWEST_OTHERS = 3  # a sound whose pitch is never the same is not learnt from fewer
 
@@ -20,7 +21,7 @@ class Group(msgspec.Struct, kw_only=True):
 
 
 def grouped(clips: Mapping[int, Example]) -> list[Group]:
-    """Clips that share a leading pitch, in the order of their first events.
+    """Clips that share a leading pitch or several others, in the order of their first events.
 
     A group keeps its name as it grows: that of the first of its events.
     """
@@ -48,10 +49,11 @@ def loners(groups: Iterable[Group]) -> Group | None:
 
 
 def _of_pitch(groups_hz: Sequence[tuple[float, ...]], own_hz: tuple[float, ...]) -> int | None:
-    """The first group that has this clip's leading pitch among its own."""
-    if not own_hz:
-        return None
-    for index, several_hz in enumerate(groups_hz):
-        if any(abs(own_hz[0] / hz - 1) < SAME_TONE for hz in several_hz[:LEADING]):
-            return index
-    return None
+    """The first group that has this clip's leading pitch among its own, or else several of it."""
+    shared = [
+        [any(abs(own / hz - 1) < SAME_TONE for hz in several[:LEADING]) for own in own_hz[:LEADING]]
+        for several in groups_hz
+    ]
+    leading = [index for index, same in enumerate(shared) if same and same[0]]
+    several = [index for index, same in enumerate(shared) if sum(same) >= SHARED]
+    return next(iter([*leading, *several]), None)

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from beepwatch.capture.files import decode
 from beepwatch.classify.engines import Answers, Engine
 from beepwatch.classify.heads import EMBEDDING
-from beepwatch.classify.taught import TaughtEngine, untaught
-from beepwatch.decide.believing import lowered
+from beepwatch.classify.taught import TaughtEngine
+from beepwatch.decide.believing import Ear, lowered
 from beepwatch.decide.episodes import Closed, Episode, EpisodeTracker
-from beepwatch.decide.hindsight import WholeSound
 from beepwatch.errors import ModelError, UnreadableAudio
 from beepwatch.messages import Scores
 from beepwatch.store.corrections import Correction
@@ -52,14 +51,13 @@ def read_judged(correction: Correction, engine: Engine) -> Judged:
 
 
 def episodes(
-    engine: TaughtEngine, answers: Answers, label: str, pcm: NDArray[np.int16] | None = None
+    engine: TaughtEngine, answers: Answers, label: str, ear: Ear | None = None
 ) -> list[Episode]:
     """What the daemon would make of a clip, of one label, with the heads of this engine.
 
-    Without `pcm`, its sound, only what the network is sure of.
+    Without an `ear` for its sound, only what the network is sure of.
     """
     named = engine.named(answers)
-    ear = None if pcm is None else WholeSound(pcm, untaught(engine))
     tracker = EpisodeTracker({label: engine.thresholds[label]}, context_s=0.0, ear=ear)
     block = max(round(BLOCK_S / engine.frame_s), 1)
     column = engine.labels.index(label)
@@ -83,11 +81,9 @@ def episodes(
     return [change.episode for change in changes if isinstance(change, Closed)]
 
 
-def alarms(
-    engine: TaughtEngine, answers: Answers, label: str, pcm: NDArray[np.int16] | None = None
-) -> bool:
+def alarms(engine: TaughtEngine, answers: Answers, label: str, ear: Ear | None = None) -> bool:
     """Whether the daemon would take note of anything."""
-    return bool(episodes(engine, answers, label, pcm))
+    return bool(episodes(engine, answers, label, ear))
 
 
 def as_example(judged: Judged, engine: TaughtEngine, label: str) -> Example | None:

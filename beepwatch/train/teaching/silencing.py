@@ -1,11 +1,12 @@
 """From clips that were called wrong to vetoes that were found to silence them and nothing else."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from beepwatch.classify.heads import Head
-from beepwatch.classify.taught import TaughtEngine
+from beepwatch.classify.taught import TaughtEngine, untaught
+from beepwatch.decide.hindsight import WholeSound
 from beepwatch.train.teaching.disguise import Sound
 from beepwatch.train.teaching.grouping import FEWEST_OTHERS, Group, grouped, loners
 from beepwatch.train.teaching.judged import Judged, alarms, as_example, named_events
@@ -14,18 +15,16 @@ from beepwatch.train.teaching.vetoes import (
     Lesson,
     Made,
     Tones,
-    commonness,
     fixed_tones,
     make_beeps,
     moving_tones,
     silenced,
-    tones_with,
 )
+from beepwatch.train.teaching.weighing import Alone, by_worth, silent_by, worth
 
 MOST_VETOES = 20  # each costs a little of every second
 MOST_CLIPS = 20  # that a veto is made of, the newest
-ENOUGH = 0.8  # share of a group's clips that are to be silent before no further pitch is added
-LEAST_SAME = 0.05  # share of others' beeps at a pitch that is taken to be lost, at least
+MOST_CHOICES = 4  # of pitches that are tried together: each takes half a second
 MOST_LOST = 0.05  # share of made-up beeps, put where a veto has its say or just beside
 
 
@@ -46,13 +45,12 @@ class Silencing(msgspec.Struct, kw_only=True):
     refused: list[str] = []
 
 
-class _Search(msgspec.Struct, kw_only=True):
-    lesson: Lesson
-    group: Group
-    most: int  # clips that were silent at best so far
-    head: Head | None = None
-    pitches_hz: tuple[float, ...] = ()
-    reason: str = "its clips would not be silent"
+class _Trial(msgspec.Struct, frozen=True, kw_only=True):
+    tones: Tones
+    head: Head
+    same: float  # share of other devices' beeps at its pitches that it silences too
+    silent: frozenset[int]  # events of the group
+    problem: str  # what else it would cost, for a line; empty if hardly anything
 
 
 class Silencer:
@@ -72,6 +70,9 @@ class Silencer:
         self._engine = engine
         self._before = {head.name: head for head in engine.heads if head.kind == "veto"}
         self._bare = engine.with_heads([head for head in engine.heads if head.kind == "sound"])
+        self._ears = {  # that know what they were asked before, whatever the veto
+            one.event_id: WholeSound(one.pcm, untaught(engine)) for one in (*right, *wrong)
+        }
         self._right = {one.event_id: one for one in right if self._is_told(one, self._bare)}
         examples = [(one, as_example(one, self._bare, label)) for one in wrong]
         self._wrong = {one.event_id: one for one, _ in examples}
@@ -114,6 +115,11 @@ class Silencer:
                 "already. Take one away: beepwatch teach --remove NAME."
             )
             return
+        if group.name not in due and len(self._quiet(self._without(group), group.events)) == len(
+            group.events
+        ):
+            self._found.learnt.update(group.events)  # by what is learnt of others
+            return
         best, reason = self._best(group)
         if best is None:
             if self._quiet_before(group) == len(group.events):
@@ -139,10 +145,7 @@ class Silencer:
         self._engine = self._with(head)
 
     def _best(self, group: Group) -> tuple[Head | None, str]:
-        """The best veto of a group; of as few fixed pitches as it takes to silence most of it.
-
-        Each pitch more is one that no other device may have.
-        """
+        """The best veto of a group that costs nothing; without one the reason, for a line."""
         examples = [self._examples[event] for event in group.events[-MOST_CLIPS:]]
         fixed = None if group.moving else fixed_tones(examples)
         moving = moving_tones(examples)
@@ -157,35 +160,69 @@ class Silencer:
             bank=self._bank,
             room=self._room,
         )
-        search = _Search(lesson=lesson, group=group, most=self._quiet_before(group))
-        enough = ENOUGH * len(group.events)
-        while fixed is not None and (search.head is None or search.most < enough):
-            if not self._improve(search, tones_with(fixed, search.pitches_hz)):
-                break
-        if search.head is None and len(examples) >= FEWEST_OTHERS:
-            self._improve(search, [moving])
-        return search.head, search.reason
+        reason = "its clips would not be silent"
+        least = max(self._quiet_before(group), 1)
+        for trial in self._trials(group, lesson, fixed, moving, least):
+            reason = trial.problem or reason
+            if trial.problem or len(trial.silent) < least:
+                continue
+            expected = msgspec.structs.replace(
+                trial.head.expected, examples=len(group.events), caught=len(trial.silent)
+            )
+            return msgspec.structs.replace(trial.head, expected=expected), ""
+        return None, reason
 
-    def _improve(self, search: "_Search", several: Sequence[Tones]) -> bool:
-        """Whether one of these silences more than the best so far, and costs nothing."""
-        events = search.group.events
-        found: list[tuple[float, float, int, Head, Tones]] = []
-        for tones in several:
-            head, same = search.lesson.veto(search.group.name, tones)
-            count = len(self._quiet(self._with(head), events))
-            costs = commonness(tones.pitches_hz) * (same + LEAST_SAME)
-            found.append((min(count / len(events), ENOUGH), -costs, count, head, tones))
-        for _, _, count, head, tones in sorted(found, key=lambda one: one[:3], reverse=True):
-            if not count or count < search.most + (search.head is not None):
-                continue
-            if problem := self._problem(head, tones):
-                search.reason = problem
-                continue
-            expected = msgspec.structs.replace(head.expected, examples=len(events), caught=count)
-            search.head = msgspec.structs.replace(head, expected=expected)
-            search.most, search.pitches_hz = count, tones.pitches_hz
-            return True
-        return False
+    def _trials(
+        self, group: Group, lesson: Lesson, fixed: Tones | None, moving: Tones, least: int
+    ) -> Iterator[_Trial]:
+        """The best choice of fixed pitches first; where none will do, what knows no pitch."""
+        if fixed is not None:
+            yield from self._of_pitches(group, lesson, fixed, least)
+        if len(group.events) >= FEWEST_OTHERS:
+            yield self._tried(group, lesson, moving)
+
+    def _of_pitches(
+        self, group: Group, lesson: Lesson, fixed: Tones, least: int
+    ) -> Iterator[_Trial]:
+        """The best choices first, each with what it costs as it is; none that costs anything."""
+        single = {
+            hz: self._tried(group, lesson, msgspec.structs.replace(fixed, pitches_hz=(hz,)))
+            for hz in fixed.pitches_hz
+        }
+        yield from (one for one in single.values() if one.problem)  # for the reason
+        alone = [
+            Alone(pitch_hz=hz, same=one.same, silent=one.silent)
+            for hz, one in single.items()
+            if not one.problem
+        ]
+        alarming = set(group.events) - set(self._quiet(self._without(group), group.events))
+        events = alarming or set(group.events)
+        promising = [one for one in by_worth(alone, events) if len(silent_by(one)) >= least]
+        found: list[tuple[float, _Trial]] = []
+        for several in promising[:MOST_CHOICES]:
+            if found and worth(several, events) <= max(one for one, _ in found):
+                break
+            pitches_hz = tuple(one.pitch_hz for one in several)
+            tones = msgspec.structs.replace(fixed, pitches_hz=pitches_hz)
+            trial = (
+                single[pitches_hz[0]] if len(several) == 1 else self._tried(group, lesson, tones)
+            )
+            if trial.silent >= silent_by(several):  # no less than its pitches do one by one
+                as_it_is = [msgspec.structs.replace(one, same=trial.same) for one in several]
+                found.append((worth(as_it_is, events), trial))
+        found.sort(key=lambda one: one[0], reverse=True)
+        yield from (trial for _, trial in found)
+        yield from (single[several[0].pitch_hz] for several in promising if len(several) == 1)
+
+    def _tried(self, group: Group, lesson: Lesson, tones: Tones) -> _Trial:
+        head, same = lesson.veto(group.name, tones)
+        return _Trial(
+            tones=tones,
+            head=head,
+            same=same,
+            silent=frozenset(self._quiet(self._with(head), group.events)),
+            problem=self._problem(head, tones),
+        )
 
     def _problem(self, head: Head, tones: Tones) -> str:
         """What a veto would cost, for a line; empty if hardly anything."""
@@ -229,7 +266,7 @@ class Silencer:
         return self._is_told(self._wrong[event], engine)
 
     def _is_told(self, one: Judged, engine: TaughtEngine) -> bool:
-        return alarms(engine, one.answers, self._label, one.pcm)
+        return alarms(engine, one.answers, self._label, self._ears[one.event_id])
 
     def _vetoes(self) -> Mapping[str, Head]:
         return {head.name: head for head in self._engine.heads if head.kind == "veto"}
@@ -237,6 +274,11 @@ class Silencer:
     def _with(self, head: Head) -> TaughtEngine:
         others = [one for one in self._engine.heads if one.name != head.name]
         return self._engine.with_heads([*others, head])
+
+    def _without(self, group: Group) -> TaughtEngine:
+        return self._engine.with_heads(
+            [one for one in self._engine.heads if one.name != group.name]
+        )
 
     def _made(self) -> Made:
         if self._beeps is None:

@@ -7,7 +7,6 @@ put beside its pitches), and the shipped bank's beeps of other devices.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -46,7 +45,7 @@ AROUND = 0.02  # relative: beyond the lowest and highest pitch that were heard o
 THRESHOLD = 0.9  # probability; the bias is such that it is right there
 SHARP = 2.0
 SURE_OF = 0.2  # share of a sound's frames that a veto need not be sure of
-CAUGHT = (0.02, 0.15, 0.4)  # shares of the trials that the threshold may lie above
+LEVELS = (0.02, 0.15, 0.4)  # shares of the trials that the threshold may lie above
 TRIED_LOST = 0.02  # share of beeps put where a veto has its say, or just beside, that it may cost
 NARROWER = 0.75  # than what is taught may be off: one that drifts further is heard again
 MOST_TONES = 4  # of a veto of fixed pitches: each is one that no other device can have
@@ -112,24 +111,6 @@ def fixed_tones(examples: Sequence[Example]) -> Tones | None:
     return Tones(pitches_hz=pitches_hz[:MOST_TONES], tolerance=NARROWER * tolerance, moving=False)
 
 
-def tones_with(all_tones: Tones, chosen: Sequence[float]) -> list[Tones]:
-    """These pitches and one more of all, each in turn."""
-    return [
-        msgspec.structs.replace(all_tones, pitches_hz=(*chosen, hz))
-        for hz in all_tones.pitches_hz
-        if hz not in chosen
-    ]
-
-
-def commonness(pitches_hz: Sequence[float]) -> float:
-    """How many other devices have one of these pitches, relative to other pitches.
-
-    By what `synthesis.beep_pitch_hz` draws: half of all buzzers lie about 3 kHz.
-    """
-    piezo = [0.5 * hz * NormalDist(3_000, 650).pdf(hz) for hz in pitches_hz]
-    return sum(piezo) + len(pitches_hz) * 0.5 / math.log(6_000 / 400)
-
-
 def moving_tones(examples: Sequence[Example]) -> Tones:
     """All the pitches between the lowest and the highest that count."""
     heard = np.concatenate([example.answers.pitch_hz[example.sounding, 0] for example in examples])
@@ -154,8 +135,15 @@ def silenced(
     lost = 0
     for beep in beeps:
         moved = msgspec.structs.replace(head, pitches_hz=place(rng, beep.pitch_hz))
-        lost += not alarms(engine.with_heads([moved]), beep.answers, label)
+        lost += silences(moved, engine, label, beep.answers)
     return lost
+
+
+def silences(head: Head, engine: TaughtEngine, label: str, answers: Answers) -> bool:
+    """Whether a veto silences what an engine without heads tells."""
+    left = engine.with_heads([head]).named(answers)
+    says_something = not np.array_equal(left.probabilities, answers.probabilities)
+    return says_something and not alarms(engine, left, label)
 
 
 class Lesson:
@@ -189,6 +177,7 @@ class Lesson:
         times = -(-LEARNT // (AS_THEY_ARE * len(wrong)))
         self._wrong = [*self._disguises(wrong, LEARNT, 0, pitches_hz), *(as_they_are * times)]
         self._tried = [*self._disguises(wrong, TRIED, 1, pitches_hz), *as_they_are]
+        self._told = [one for one in self._tried if alarms(self._engine, one.answers, label)]
         self._kept = [beep for one in kept for beep in self._beeps(one, 2, pitches_hz)]
         self._kept_tried = [beep for one in kept for beep in self._beeps(one, 3, pitches_hz)]
 
@@ -197,7 +186,8 @@ class Lesson:
         its very pitches it silences too.
 
         Its threshold is, of several, the best one that hardly costs a beep beside them and nothing
-        of what is to be kept; where there is none such, the highest.
+        of what is to be kept: the one that silences most of the trials for what it costs of other
+        devices' beeps. Where there is none such, the highest.
         """
         parts = self._rows(tones)
         used = {kind: np.concatenate(seen) for kind, seen in parts.items() if seen}
@@ -226,19 +216,33 @@ class Lesson:
         self, head: Head, tones: Tones, weights: NDArray[np.float64]
     ) -> tuple[Head, float]:
         sure = math.log(THRESHOLD / (1 - THRESHOLD))
-        best, best_worth, best_same = head, -math.inf, 0.0
-        for level, missed in zip(self._levels(weights, tones), CAUGHT, strict=True):
-            head = msgspec.structs.replace(head, bias=float(f"{sure - SHARP * level:.7g}"))
-            lost = self._silenced(head, tones.beside)
-            if lost > TRIED_LOST * len(self._made.tried) or self._loses(head):
-                best = head if best_worth == -math.inf else best
-                continue
-            same = 0 if tones.moving else self._silenced(head, tones.at)
-            share = same / max(len(self._made.tried), 1)
-            worth = 1 - missed - SAME_COSTS * share
-            if worth > best_worth:
-                best, best_worth, best_same = head, worth, share
-        return best, best_same
+        tried = [
+            msgspec.structs.replace(head, bias=float(f"{sure - SHARP * level:.7g}"))
+            for level in self._levels(weights, tones)
+        ]
+        allowed = [one for one in tried if self._may_be(one, tones)] or tried[-1:]
+        same = [self._same(one, tones) for one in allowed]
+        worth = [
+            self._caught(one) - SAME_COSTS * share for one, share in zip(allowed, same, strict=True)
+        ]
+        best = worth.index(max(worth))
+        return allowed[best], same[best]
+
+    def _may_be(self, head: Head, tones: Tones) -> bool:
+        """Whether it hardly costs a beep beside its pitches, and nothing of what is to be kept."""
+        lost = self._silenced(head, tones.beside)
+        return lost <= TRIED_LOST * len(self._made.tried) and not self._loses(head)
+
+    def _same(self, head: Head, tones: Tones) -> float:
+        """Which share of other devices' beeps at its very pitches it silences."""
+        if tones.moving:
+            return 0.0
+        return self._silenced(head, tones.at) / max(len(self._made.tried), 1)
+
+    def _caught(self, head: Head) -> float:
+        """Which share of the trials it silences."""
+        caught = [silences(head, self._engine, self._label, one.answers) for one in self._told]
+        return sum(caught) / max(len(caught), 1)
 
     def _silenced(self, head: Head, place: Place) -> int:
         return silenced(head, self._engine, self._label, self._made.tried, place)
@@ -271,7 +275,7 @@ class Lesson:
             seen = features(beep.answers, tones.pitches_hz, tones.tolerance)
             logits = smoothed((seen @ weights).astype(np.float32))
             levels.append(float(np.quantile(logits[beep.sounding], SURE_OF)))
-        return [float(np.quantile(levels or [0.0], share)) for share in CAUGHT]
+        return [float(np.quantile(levels or [0.0], share)) for share in LEVELS]
 
     def _loses(self, head: Head) -> int:
         """How many of what is to be kept, heard otherwise, a veto would silence."""

@@ -24,6 +24,14 @@ def clip(*pitches_hz: float) -> Example:
     )
 
 
+def leading(*pitches_hz: float) -> Example:
+    """The first of these pitches all the time, each further one a little less long."""
+    whole = clip(*pitches_hz)
+    for place in range(len(pitches_hz)):
+        whole.answers.pitch_hz[len(whole.sounding) - 2 * place :, place] = 0
+    return whole
+
+
 def test_a_group_has_the_name_of_its_first_event_and_keeps_it() -> None:
     clips = {7: clip(2_000.0), 3: clip(3_100.0), 9: clip(2_004.0), 4: clip(3_100.0, 2_500.0)}
     assert [(one.name, one.events) for one in grouped(clips)] == [
@@ -44,3 +52,11 @@ def test_three_that_share_no_pitch_may_be_a_bird() -> None:
     together = loners(grouped(clips | {8: clip(3_000.0)}))
     assert together is not None
     assert (together.name, together.events, together.moving) == ("wrong-others", [1, 2, 8], True)
+
+
+def test_clips_that_share_two_pitches_are_one_sound_whichever_leads() -> None:
+    """A room that swallows the fundamental lets an overtone lead."""
+    clips = {1: leading(1_000.0, 3_000.0, 4_900.0), 2: leading(2_000.0, 3_000.0, 4_900.0)}
+    assert [one.events for one in grouped(clips)] == [[1, 2]]
+    clips = {1: leading(1_000.0, 3_000.0), 2: leading(2_000.0, 3_000.0)}
+    assert [one.events for one in grouped(clips)] == [[1], [2]]
