@@ -60,7 +60,8 @@ _BEFORE_FRAMES: Final = (9, 2)  # where the room just before a group is, from it
 _REACH_BINS: Final = 2  # a pitch may wander so far from frame to frame
 _HOLD_FRAMES: Final = 31  # half a second; longest pause after which a pitch goes on
 _RISE_BELOW_DB: Final = 1.5  # how much less than over the floor it may be over just before
-_JUST_BEGUN_S: Final = 1.0  # so long after its beginning a sound is worth a look
+_JUST_BEGUN_S: Final = 1.5  # so long after its beginning a sound is worth a look: a beep of half a
+# second is over by then, with the third of a second that the network waits, whatever the hop
 
 _BAND_DB: Final = 24.0  # over the floor of half an octave, for a sound without pitch
 _BAND_RISE_DB: Final = 12.0  # and over what was there just before
@@ -125,7 +126,7 @@ class Gate:
         return Verdict(keep=excess_db >= 0, excess_db=excess_db, at_hz=at_hz)
 
     def begins(self, coming: NDArray[np.int16]) -> bool:
-        """Whether something with a pitch has begun in the last second, up to the end of `coming`.
+        """Whether something with a pitch has begun a moment ago, up to the end of `coming`.
 
         `coming` is the beginning of what the next step will be given. Nothing is remembered of it:
         no verdict depends on whether it was asked about.
