@@ -260,7 +260,7 @@ def test_a_recipe_that_cannot_be_followed_is_told(
 def test_one_label_is_too_few(tmp_path: Path) -> None:
     write_store(tmp_path, [recording(str(n), 20) for n in range(4)])
     (tmp_path / "recipe.toml").write_text(RECIPE, encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"has 1 labels, .* Two labels are the least"):
+    with pytest.raises(ConfigurationError, match=r"has 1 label, .* Two labels are the least"):
         train(tmp_path / "recipe.toml", tmp_path, tmp_path / "out")
 
 

@@ -232,7 +232,7 @@ def test_a_manifest_that_is_wrong_is_told_before_anything_is_done(
     (bad / "manifest.csv").write_text(f"{head}{row}\n")
     with pytest.raises(UnreadableAudio, match=re.escape(said.format(data=bad))):
         evaluate(find_bundle("beep"), bad, report=lines.append)
-    with pytest.raises(UnreadableAudio, match=r"split 'nope' in .* has 0 beeps"):
+    with pytest.raises(UnreadableAudio, match=r"split 'nope' in .* has no beeps"):
         evaluate(find_bundle("beep"), data, "nope", report=lines.append)
     assert lines == []
 

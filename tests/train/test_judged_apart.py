@@ -89,7 +89,7 @@ def test_with_no_column_and_no_share_nothing_is_trained(store: Path) -> None:
 def test_a_column_with_one_value_cannot_be_left_out(store: Path) -> None:
     wanted = 'leave_one_out = "session"'
     with pytest.raises(
-        ConfigurationError, match=r"leave_one_out is 'session', of which .* 0 value"
+        ConfigurationError, match=r"leave_one_out is 'session', of which .* no values"
     ):
         report_of(store, wanted)
     with pytest.raises(ConfigurationError, match=r"Fill that column, or empty the key"):

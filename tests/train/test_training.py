@@ -103,7 +103,7 @@ def test_without_recordings_nothing_is_begun(recipe_path: Path, tmp_path: Path) 
         ("b.flac,train,household,yes\n", "has nothing to learn from in the split 'dev'"),
         (
             "b.flac,train,household,yes\nb.flac,dev,household,yes\n",
-            "split 'dev' in .* has 0 beeps of known f0_hz and 1 household",
+            "split 'dev' in .* has no beeps of known f0_hz and 1 household",
         ),
     ],
 )

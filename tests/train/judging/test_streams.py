@@ -86,7 +86,7 @@ def test_a_split_never_hears_another_splits_sounds(data: Path) -> None:
 
 
 def test_a_split_without_beeps_is_refused(data: Path) -> None:
-    with pytest.raises(DatasetError, match=r"split 'summer'.* has 0 beeps.*: dev, test, train\."):
+    with pytest.raises(DatasetError, match=r"split 'summer'.* has no beeps.*: dev, test, train\."):
         next(beep_streams(data, "summer", RATE_HZ, (20.0,), 1, 1))
 
 

@@ -91,8 +91,8 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
 @pytest.mark.parametrize(
     ("points", "plan", "complaint"),
     [
-        (np.zeros((9, 3)), Plan(), "1 different recordings cannot be 2 clusters"),
-        (np.zeros((1, 3)), Plan(clusters=1), "1 different recordings cannot be 2 clusters"),
+        (np.zeros((9, 3)), Plan(), "1 different recording cannot be 2 clusters"),
+        (np.zeros((1, 3)), Plan(clusters=1), "1 different recording cannot be 2 clusters"),
         (np.repeat(np.eye(3), 4, axis=0), Plan(clusters=4), "3 different recordings cannot be 4"),
         (planted([3, 3]), Plan(clusters=2, components=6), "--components is 6; there are 2"),
     ],
