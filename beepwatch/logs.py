@@ -109,7 +109,7 @@ class CountingHandler(logging.StreamHandler[TextIO]):
 
 
 def configure_logging(settings: LogSettings) -> None:
-    """Configure structlog and the standard library's logging for this process, once."""
+    """Configure structlog and the standard library's logging for this process, from now on."""
     redact = Redactor(settings.secrets)
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -146,12 +146,12 @@ def configure_logging(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_level(settings.level))
-    if _level(settings.level) > logging.DEBUG:
-        # A line for every request is of use only when hunting a fault.
-        for chatty in ("httpx", "httpcore", "asyncio"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
-        # A failed request is logged where it is dealt with; the library adds a traceback to each.
-        logging.getLogger("telegram").setLevel(logging.CRITICAL)
+    hunting = _level(settings.level) <= logging.DEBUG
+    # A line for every request is of use only when hunting a fault.
+    for chatty in ("httpx", "httpcore", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.NOTSET if hunting else logging.WARNING)
+    # A failed request is logged where it is dealt with; the library adds a traceback to each.
+    logging.getLogger("telegram").setLevel(logging.NOTSET if hunting else logging.CRITICAL)
 
 
 def _words_are_shown(settings: LogSettings) -> bool:

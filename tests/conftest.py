@@ -30,7 +30,8 @@ def _own_logging() -> Iterator[None]:
     """A test that configures logging, as every verb does, leaves none of it to the next."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    chatty = {name: logging.getLogger(name).level for name in ("httpx", "httpcore", "asyncio")}
+    names = ("httpx", "httpcore", "asyncio", "telegram")
+    chatty = {name: logging.getLogger(name).level for name in names}
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers

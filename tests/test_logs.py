@@ -191,6 +191,17 @@ def test_a_line_for_every_request_comes_only_when_hunting_a_fault(
     assert ("detail" in text) is shown
 
 
+def test_who_hunts_a_fault_hears_all_whatever_was_configured_before(
+    written: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged_to(written, monkeypatch, LogSettings(level="error"))
+    logged_to(written, monkeypatch, LogSettings(level="debug"))
+    for library in ("httpx", "telegram"):
+        logging.getLogger(library).info("%s speaks", library)
+    assert "httpx speaks" in written.getvalue()
+    assert "telegram speaks" in written.getvalue()
+
+
 def test_configuring_twice_logs_once(written: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     logged_to(written, monkeypatch)
     logged_to(written, monkeypatch)
