@@ -118,8 +118,10 @@ def sources(data: Path, split: str, rate_hz: int, *, toys: int, categories: str)
     wrong = choose(recordings, split, categories.split(","), redistributable_only=False)
     beeps = choose(recordings, split, ["beep_clean"], redistributable_only=False)
     kin = [one for one in beeps if is_kin(one) and one.pitch_hz]
+    if toys and not kin:
+        raise SystemExit(f"--toys is {toys}, but split {split} has no hospital monitors")
     chosen = [kin[i] for i in np.unique(np.linspace(0, len(kin) - 1, toys).round().astype(int))]
-    several = [*((one, False) for one in wrong), *((one, True) for one in chosen if toys)]
+    several = [*((one, False) for one in wrong), *((one, True) for one in chosen)]
     return [_source(data, one, rate_hz, toy=toy) for one, toy in several]
 
 
@@ -305,7 +307,7 @@ def main() -> None:
     """Tap, learn, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="directory with manifest.csv")
-    parser.add_argument("--split", choices=("dev", "test"), default="test")
+    parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--bundle", default="beep", help="a shipped model's name or a directory")
     parser.add_argument("--taps", type=int, default=10)
     parser.add_argument("--sources", type=int, default=1_000, help="at most so many that alarm")

@@ -125,12 +125,7 @@ NO_CONFIG = "the configuration file {tmp}/no.toml does not exist."
         ("dataset label {tmp} --port 65536", 2, "Invalid value for '--port'"),
         ("dataset label {tmp} --host nowhere.invalid", 2, "cannot listen on nowhere.invalid port"),
         ("dataset label {tmp} --host nowhere.invalid", 2, "known. Choose others with --port and"),
-        ("events extra", 2, "unexpected extra argument(s) (extra). See: beepwatch events --help."),
         ("dataset label {tmp} --model nothing --port 0", 3, "no model bundle 'nothing'"),
-        ("dataset label {tmp} --model nothing --port 0", 3, "Set --model to one of these"),
-        ("serve --model nothing --port 0", 3, "Set --model to one of these or to a bundle's"),
-        ("serve --config {tmp}/model.toml --port 0", 3, "Set model.bundle to one of these"),
-        ("serve --model {tmp}/none", 3, "{tmp}/none/bundle.json: No such file or directory. Name"),
     ],
 )
 def test_a_wrong_use_is_one_line_and_its_exit_code(

@@ -43,6 +43,30 @@ def test_what_is_no_number_is_refused(
     assert said.startswith(f"beepwatch: Invalid value for '{option}': nan is no number. See: ")
 
 
+def test_a_word_too_many_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(capsys, "events", "extra")
+    assert "unexpected extra argument(s) (extra). See: beepwatch events --help." in said
+
+
+@pytest.mark.parametrize(
+    ("words", "todo"),
+    [
+        ("dataset label {tmp} --model nothing --port 0", "Set --model to one of these"),
+        ("serve --model nothing --port 0", "Set --model to one of these or to a bundle's"),
+        ("serve --config {tmp}/model.toml --port 0", "Set model.bundle to one of these"),
+        ("serve --model {tmp}/none", "{tmp}/none/bundle.json: No such file or directory. Name"),
+    ],
+)
+def test_a_model_that_is_none_is_told_by_what_gave_it(
+    words: str, todo: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "none").mkdir()
+    (tmp_path / "model.toml").write_text("[model]\nbundle = 'nothing'\n")
+    given = [word.replace("{tmp}", str(tmp_path)) for word in words.split()]
+    assert todo.replace("{tmp}", str(tmp_path)) in complaint(capsys, *given, exit_code=3)
+
+
 def test_a_speed_that_is_none_is_refused_though_nothing_is_played(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

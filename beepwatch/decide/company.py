@@ -11,7 +11,7 @@ from math import log
 
 from beepwatch.decide.pulses import Pulse, have_same_pitch
 
-REMEMBERED_S = 40.0
+LATELY_S = 40.0
 MOST_OF_A_PITCH = 3  # that count: who says the same again is no tune
 USUAL = 4  # tones that a home has in that time without any music
 STEEPNESS = 2.0  # log odds taken for each e-fold of tones beyond that
@@ -51,5 +51,5 @@ class Company:
         return sum(min(count, MOST_OF_A_PITCH) for count in counts)
 
     def _lately(self, pulse: Pulse) -> list[Pulse]:
-        oldest_s = pulse.onset_s - REMEMBERED_S
+        oldest_s = pulse.onset_s - LATELY_S
         return [one for one in self._pulses if one.onset_s >= oldest_s]

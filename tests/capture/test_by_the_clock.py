@@ -1,6 +1,5 @@
 """When a live source is looked for again, when its windows come, and when it heard them."""
 
-import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +13,7 @@ from beepwatch.errors import SourceError
 from beepwatch.messages import Window
 from beepwatch.sections import Capture
 from tests.capture.sounds import RATE_HZ, Script, block, noise
+from tests.capture.waits import Waits
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = np.rint(noise(1, 30, seed=1)).astype(np.int16)
@@ -72,18 +72,6 @@ class Card(Script):
             captured_mono_s=100.0 + self._given * BLOCK_S,
             is_latest=True,
         )
-
-
-class Waits(threading.Event):
-    """Time passes while somebody waits."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self._clock.advance(timeout or 0)
-        return self.is_set()
 
 
 def listened(source: Looked | Card) -> list[tuple[float, Heard | None]]:

@@ -3,7 +3,6 @@
 A moment is a second of sound here, and the clock stands still but for what is waited.
 """
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -17,6 +16,7 @@ from beepwatch.errors import SourceError
 from beepwatch.messages import Ended, Window
 from beepwatch.sections import Capture
 from tests.capture.sounds import RATE_HZ, Script, block, noise
+from tests.capture.waits import Waits
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = block(np.rint(noise(1, 300, seed=2)).astype(np.int16))
@@ -51,19 +51,6 @@ class Server(Script):
             rate_hz=RATE_HZ,
             captured_mono_s=self._clock.mono_s(),
         )
-
-
-class Waits(threading.Event):
-    """Whoever waits for it lets the clock go on."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Over at once."""
-        self._clock.advance(timeout or 0.0)
-        return self.is_set()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from beepwatch.errors import ConfigurationError, SourceError, UnreadableAudio
 from beepwatch.messages import Ended, Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
 from tests.capture.sounds import DATA, RATE_HZ, Script, block, noise, sine, write_wav
+from tests.capture.waits import Waits
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = np.rint(noise(1, 30, seed=1)).astype(np.int16)
@@ -259,13 +260,8 @@ def test_a_microphone_that_gives_nothing_is_stalled_and_opened_again() -> None:
 
     source = Stalling([block(SECOND)], [*[block(SECOND)] * 3, EndOfSound()])
 
-    class Waits(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            clock.advance(timeout or 0)
-            return self.is_set()
-
     heard: list[Heard | None] = []
-    for item in listener_on(source, clock=clock, gate=False, stop=Waits()):
+    for item in listener_on(source, clock=clock, gate=False, stop=Waits(clock)):
         heard.append(item)
         if isinstance(item, Fault) and not item.cleared:
             assert item.kind is FaultKind.STALLED

@@ -369,10 +369,10 @@ def _deaf(_link: Link, _part: Part) -> None:
     threading.Event().wait()
 
 
-def _deaf_parent(_link: Link, part: Part) -> None:
+def _deaf_parent(link: Link, part: Part) -> None:
     """And what it has started goes on for minutes."""
     part.say(f"started {subprocess.Popen(['sleep', '300']).pid}")
-    threading.Event().wait()
+    _deaf(link, part)
 
 
 PLAYS = {

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from beepwatch.decide.company import (
+    LATELY_S,
     MOST_KEPT,
     MOST_OF_A_PITCH,
-    REMEMBERED_S,
     STEEPNESS,
     USUAL,
     Company,
@@ -68,7 +68,7 @@ def test_who_says_the_same_again_counts_for_a_few_only() -> None:
 
 
 def test_what_was_long_ago_is_forgotten() -> None:
-    long_ago = tune(20, until_s=AT_S - REMEMBERED_S)
+    long_ago = tune(20, until_s=AT_S - LATELY_S)
     assert heard(*long_ago) == 0
     assert heard(*long_ago, *tune(USUAL)) == 0
 

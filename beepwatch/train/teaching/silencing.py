@@ -115,9 +115,8 @@ class Silencer:
                 "already. Take one away: beepwatch teach --remove NAME."
             )
             return
-        if group.name not in due and len(self._quiet(self._without(group), group.events)) == len(
-            group.events
-        ):
+        quiet = self._quiet(self._without(group), group.events)
+        if group.name not in due and len(quiet) == len(group.events):
             self._found.learnt.update(group.events)  # by what is learnt of others
             return
         best, reason = self._best(group)
@@ -184,12 +183,14 @@ class Silencer:
     def _of_pitches(
         self, group: Group, lesson: Lesson, fixed: Tones, least: int
     ) -> Iterator[_Trial]:
-        """The best choices first, each with what it costs as it is; none that costs anything."""
+        """First single pitches that cost other beeps, for the reason; then choices of those that do
+        not, the best first, each weighed by what it costs as it is; at last these one by one.
+        """
         single = {
             hz: self._tried(group, lesson, msgspec.structs.replace(fixed, pitches_hz=(hz,)))
             for hz in fixed.pitches_hz
         }
-        yield from (one for one in single.values() if one.problem)  # for the reason
+        yield from (one for one in single.values() if one.problem)
         alone = [
             Alone(pitch_hz=hz, same=one.same, silent=one.silent)
             for hz, one in single.items()
