@@ -27,7 +27,7 @@ the room; beeps with pauses between them stay out of the floor.
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +60,7 @@ _BEFORE_FRAMES: Final = (9, 2)  # where the room just before a group is, from it
 _REACH_BINS: Final = 2  # a pitch may wander so far from frame to frame
 _HOLD_FRAMES: Final = 31  # half a second; longest pause after which a pitch goes on
 _RISE_BELOW_DB: Final = 1.5  # how much less than over the floor it may be over just before
-_JUST_BEGUN_S: Final = 1.5  # so long after its beginning a sound is worth a look: a beep of half a
-# second is over by then, with the third of a second that the network waits, whatever the hop
+_JUST_BEGUN_S: Final = 1.0  # so long after its beginning a sound is new
 
 _BAND_DB: Final = 24.0  # over the floor of half an octave, for a sound without pitch
 _BAND_RISE_DB: Final = 12.0  # and over what was there just before
@@ -75,6 +74,13 @@ class Verdict:
     keep: bool
     excess_db: float  # of its strongest 80 ms, over what it takes; if dropped, that is at most
     at_hz: float  # where that was
+
+
+class Peek(NamedTuple):
+    """What sounds at a moment."""
+
+    is_new: bool  # whether something with a pitch has begun a moment ago
+    sounded_until: float  # sample of the stream up to which something with a pitch was heard
 
 
 class Gate:
@@ -108,6 +114,11 @@ class Gate:
         self._just_begun = _JUST_BEGUN_S * rate_hz
         self._scores: deque[tuple[float, float, int]] = deque()  # excess_db, hz, group's end
 
+    @property
+    def sounded_until(self) -> float:
+        """Sample of the stream up to which something with a pitch was heard, or -inf."""
+        return self._sounded_until(self._held_until)
+
     def step(self, fresh: NDArray[np.int16], first_sample: int) -> Verdict:
         """Judge the window at `first_sample`, of which `fresh` [samples] is what is new.
 
@@ -125,26 +136,25 @@ class Gate:
         excess_db, at_hz, _ = max(self._scores)
         return Verdict(keep=excess_db >= 0, excess_db=excess_db, at_hz=at_hz)
 
-    def begins(self, coming: NDArray[np.int16]) -> bool:
-        """Whether something with a pitch has begun a moment ago, up to the end of `coming`.
+    def peek(self, coming: NDArray[np.int16]) -> Peek:
+        """What sounds up to the end of `coming`, the beginning of what the next step will be given.
 
-        `coming` is the beginning of what the next step will be given. Nothing is remembered of it:
-        no verdict depends on whether it was asked about.
+        Nothing is remembered of it: no verdict depends on whether it was asked about.
         """
         powers, _ = self._frames(coming)
-        if self._heard + powers.shape[0] * self._hop - self._begun <= self._just_begun:
-            return True
+        heard = self._heard + powers.shape[0] * self._hop
         powers = np.concatenate([self._tail, powers])
-        if powers.shape[0] < _BEFORE_FRAMES[0] + _GROUP_FRAMES:
-            return False
-        floor = self._floor()
-        means, thirds = _groups(powers[_BEFORE_FRAMES[0] :])
-        most = np.minimum(means, thirds * _EACH_BELOW) / (floor * self._tone_over)
-        some = np.flatnonzero(most.max(axis=1) >= 1)
-        if not some.size:
-            return False
-        tone = self._tones(means[some], thirds[some], floor)
-        return bool(_any(np.minimum(tone, self._rise(means[some], powers, some))).any())
+        held_until, begun = self._held_until, self._begun
+        if powers.shape[0] >= _BEFORE_FRAMES[0] + _GROUP_FRAMES:
+            floor = self._floor()
+            means, thirds = _groups(powers[_BEFORE_FRAMES[0] :])
+            most = np.minimum(means, thirds * _EACH_BELOW) / (floor * self._tone_over)
+            some = np.flatnonzero(most.max(axis=1) >= 1)
+            if some.size:
+                tone = self._tones(means[some], thirds[some], floor)
+                held_until = held_until.copy()
+                begun = max(begun, self._go_on(tone, means[some], powers, some, held_until))
+        return Peek(heard - begun <= self._just_begun, self._sounded_until(held_until))
 
     def _frames(self, fresh: NDArray[np.int16]) -> tuple[Floats, NDArray[np.int16]]:
         """Power of each whole frame, in squared int16 steps, [frames, bins]; what is left over."""
@@ -190,7 +200,7 @@ class Gate:
         powers = np.concatenate([self._tail, powers])
         self._tail = powers[1 - _GROUP_FRAMES - before_frames :]
         groups = powers.shape[0] - before_frames - _GROUP_FRAMES + 1
-        first_end = self._heard + self._frame + (_GROUP_FRAMES - 1) * self._hop
+        first_end = self._first_end
         if groups <= 0:
             return
         floor = self._floor()
@@ -202,11 +212,8 @@ class Gate:
         some = np.flatnonzero(excess_db >= 0)
         if some.size:
             tone = self._tones(means[some], thirds[some], floor)
-            if (tone >= 0).any():
-                rise = self._rise(means[some], powers, some)
-                if (begun := some[_any(np.minimum(tone, rise))]).size:
-                    self._begun = self._heard + (begun[-1] + 1) * self._hop
-                self._go_on(tone, rise, first_end + some * self._hop)
+            begun = self._go_on(tone, means[some], powers, some, self._held_until)
+            self._begun = max(self._begun, begun)
             at[some], excess_db[some] = tone.argmax(axis=1), tone.max(axis=1)
         bands, band_db = self._over_bands(means, powers, floor)
         self._heard += groups * self._hop
@@ -245,17 +252,41 @@ class Gate:
             over_db[some] = np.minimum(over_db[some], rise)
         return starts[over_db.argmax(axis=1)], over_db.max(axis=1)
 
-    def _go_on(self, tone: Floats, rise: Floats, ends: NDArray[np.intp]) -> None:
-        """What neither rises nor follows on what rose does not open the gate; in place.
+    def _go_on(
+        self,
+        tone: Floats,
+        means: Floats,
+        powers: Floats,
+        groups: NDArray[np.intp],
+        held_until: NDArray[np.int_],
+    ) -> float:
+        """What neither rises nor follows on what rose does not open the gate: `tone` in place.
 
-        All [groups, …], of those groups of a step that sound, in their order.
+        Of those groups of a step that may sound, in their order: `tone` and `means` are [groups,
+        bins], and `held_until` [bins] is brought up to date. The sample up to which the last of
+        them that rose reached; minus infinity if none did.
         """
+        if not (tone >= 0).any():
+            return -math.inf
+        rise = self._rise(means, powers, groups)
+        ends = self._first_end + groups * self._hop
         for group in np.flatnonzero(_any(tone)).tolist():
-            fresh = self._held_until < ends[group]
+            fresh = held_until < ends[group]
             tone[group, fresh] = np.minimum(tone[group, fresh], rise[group, fresh])
             for at in np.flatnonzero(tone[group] >= 0).tolist():
                 reach = slice(max(0, at - _REACH_BINS), at + _REACH_BINS + 1)
-                self._held_until[reach] = ends[group] + _HOLD_FRAMES * self._hop
+                held_until[reach] = ends[group] + _HOLD_FRAMES * self._hop
+        rose = groups[_any(np.minimum(tone, rise))]
+        return float(self._heard + (rose[-1] + 1) * self._hop) if rose.size else -math.inf
+
+    @property
+    def _first_end(self) -> int:
+        """Where the next step's first group will end."""
+        return self._heard + self._frame + (_GROUP_FRAMES - 1) * self._hop
+
+    def _sounded_until(self, held_until: NDArray[np.int_]) -> float:
+        held = int(held_until.max())
+        return held - _HOLD_FRAMES * self._hop if held >= 0 else -math.inf
 
 
 def _any(over_db: Floats) -> NDArray[np.bool_]:

@@ -29,8 +29,6 @@ _READ_WITHIN_S = 0.2
 _SIGN_OF_LIFE_S = 0.4  # the caller wants one every half second
 _GATHERS_S = 0.5  # so long at most
 _WORTH_LOOKS_S = 0.5  # a hop that is shorter needs none
-_LOOK_AT = 0.5  # of a hop: when the beginning of the next window is looked at
-_LOOK_FROM = 0.4  # or a bit before, if there is as much already
 _STEP_S = 0.04  # two frames, which the model answers together, as in the whole window
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MOST_S = 15.0
@@ -84,8 +82,8 @@ class Listener:
     ) -> None:
         """`rate_hz` None keeps the source's own rate.
 
-        With `early`, a live source's window in which something has just begun to sound comes twice:
-        half a hop earlier as far as it has been heard, then whole, under the same number.
+        With `early`, a live source's window in which a sound is over, or new, comes before it is
+        whole as well, as far as it has been heard, and then whole under the same number.
         With `resume`, that recording is the stream that an earlier listener began: windows up to
         there come once more, for the gate to be what it was, and without waiting. `faults` are
         what an earlier listener has told and not called over: they are not told again.
@@ -207,8 +205,8 @@ class Listener:
         if self._handing_over:
             return
         missing_s = self._opening.cutter.missing_s
-        if self._looks and not self._opening.looked:
-            missing_s -= _LOOK_AT * self._capture.hop_s
+        if self._looks:
+            missing_s = min(missing_s, self._opening.missing_to_look_s)
         until_s = min(block.captured_mono_s + missing_s, self._last_yield_s + _GATHERS_S)
         if (left_s := until_s - self._clock.mono_s()) > 0:
             self._stop.wait(left_s)
@@ -226,7 +224,6 @@ class Listener:
             if block.captured_mono_s is not None:
                 self._follow_clock(self._opening, block.captured_mono_s)
             yield self._window(cut, self._opening)
-            self._opening.looked = False
         yield from self._look(self._opening)
         if self.source.live:
             lost = block.overflows + block.dropped_blocks
@@ -266,22 +263,21 @@ class Listener:
         return StreamTime(*time.at(ahead_s)) if 0 < ahead_s <= _MOST_AHEAD_S else time
 
     def _look(self, opening: Opening) -> Iterator[Window]:
-        """The next window as far as it has come, if something has just begun to sound.
-
-        Who waits for the whole is told of a beep half a hop later, and no surer.
-        """
-        heard_s = self._capture.hop_s - opening.cutter.missing_s  # of what the next window adds
-        if not self._looks or opening.looked or heard_s < _LOOK_FROM * self._capture.hop_s:
+        """The next window as far as it has come, if there is something in it to be told of."""
+        if not self._looks or opening.gate is None or opening.missing_to_look_s > 0:
             return
-        opening.looked = True
         cut = opening.cutter.beginning(_STEP_S)
-        if opening.gate is not None and opening.gate.begins(cut.fresh):
+        seen = opening.gate.peek(cut.fresh)
+        heard = opening.cutter.received_samples
+        if opening.looks.worth(heard, seen.sounded_until, is_new=seen.is_new):
             self.counts.early_windows += 1
             self._last_yield_s = self._clock.mono_s()
             yield Window(pcm=cut.pcm.astype("<i2").tobytes(), **opening.span(cut, self.source.name))
 
     def _window(self, cut: Cut, opening: Opening) -> Window | Quiet:
         verdict = opening.gate.step(cut.fresh, cut.first_sample) if opening.gate else None
+        if opening.gate is not None:
+            opening.looks.whole(cut.first_sample + cut.pcm.size, opening.gate.sounded_until)
         self.last_verdict = verdict
         self._last_yield_s = self._clock.mono_s()
         span = opening.span(cut, self.source.name)

@@ -4,6 +4,7 @@ from typing import Any
 
 from beepwatch.capture.gate import Gate
 from beepwatch.capture.levels import level_dbfs
+from beepwatch.capture.looking import Looks
 from beepwatch.capture.windows import Cut, StreamTime, WindowCutter
 from beepwatch.sections import Capture
 
@@ -20,13 +21,19 @@ class Opening:
         if capture.gate:
             self.gate = Gate(rate_hz=rate_hz, over_floor_db=capture.gate_over_floor_db)
         self.time = time
-        self.looked = True  # at the beginning of the next window; there is none before the first
+        self.looks = Looks(hop_samples=self.cutter.hop_samples, rate_hz=rate_hz)
         self.sounded_until = 0  # sample up to which sound was passed on, without dropped windows
 
     @property
     def heard_until_s(self) -> float:
         """Monotonic time of the end of all that has come."""
         return self.time.at(self.cutter.heard_s)[0]
+
+    @property
+    def missing_to_look_s(self) -> float:
+        """How much more sound it takes until a look is due; 0 if it is."""
+        missing = self.looks.due - self.cutter.received_samples
+        return max(0.0, missing / self.cutter.rate_hz)
 
     def span(self, cut: Cut, source: str) -> dict[str, Any]:
         """The fields of a `Span`: the cut's place in the stream, on both clocks."""

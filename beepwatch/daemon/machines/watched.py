@@ -32,8 +32,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 class Ear:
     """Puts together what comes in overlapping pieces: windows of 3 s, one after another.
 
-    A gap begins a window anew. A window that came half a hop early, as far as it had been heard,
-    is a piece like others.
+    A gap begins a window anew. What came of a window before it was whole is a piece like others.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,64 @@
+"""When what has come of the next window is worth hearing before the window is whole.
+
+A beep is told when it is over and what the network has to hear after it has come: a look at just
+that moment is worth more than one at any other. What goes on sounding, a row of beeps or a machine,
+is looked at half way from window to window, while it is new.
+"""
+
+import math
+from typing import Final
+
+_OVER_S: Final = 0.4  # after its end, a beep can be told: a third of a second is the network's
+_SURELY_OVER_S: Final = 0.7  # and so long after it everything, a taught sound too
+_LULL_S: Final = 0.2  # a shorter one is a pause in a row
+_HALF_WAY: Final = 0.5  # of a hop
+_WORTH_WAITING: Final = 0.15  # of a hop: the whole window comes as soon
+
+Position = float  # a sample of the stream, or infinity
+
+
+class Looks:
+    """From window to window of one opening: when to look, and whether to pass on what is there."""
+
+    def __init__(self, *, hop_samples: int, rate_hz: int) -> None:
+        self._hop = hop_samples
+        self._over = _OVER_S * rate_hz
+        self._surely_over = _SURELY_OVER_S * rate_hz
+        self._lull = _LULL_S * rate_hz
+        self._shown: Position = 0.0
+        self._sounded_until: Position = -math.inf
+        self._half_way: Position = math.inf  # there is no look before the first window
+        self._from: Position = 0.0  # from here on the next whole window is as good
+
+    @property
+    def due(self) -> Position:
+        """From where on to look next; infinity if only the next window is worth it."""
+        over = self._sounded_until + self._over
+        return min(self._half_way, over if self._shown < over < self._from else math.inf)
+
+    def whole(self, end: int, sounded_until: Position) -> None:
+        """A window that ends at `end` was passed on, or dropped, and what the gate heard in it."""
+        self._shown = end
+        self._sounded_until = sounded_until
+        self._half_way = end + _HALF_WAY * self._hop
+        self._from = end + (1 - _WORTH_WAITING) * self._hop
+
+    def worth(self, heard: int, sounded_until: Position, *, is_new: bool) -> bool:
+        """Whether to pass on what has come up to `heard`; asked when a look is due.
+
+        `sounded_until` is the end of what sounds so far, and `is_new` whether it began lately.
+        """
+        self._sounded_until = sounded_until
+        half_way = heard >= self._half_way
+        if half_way:
+            self._half_way = math.inf
+        over = sounded_until + self._over
+        if self._shown < over <= heard:
+            worth = True
+        else:
+            waits = sounded_until + self._lull <= heard < over < self._from
+            told = self._shown >= sounded_until + self._surely_over
+            worth = half_way and is_new and not waits and not told
+        if worth:
+            self._shown = heard
+        return worth
