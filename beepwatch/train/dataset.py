@@ -159,7 +159,8 @@ def read_pulses(data: Path) -> dict[str, list[tuple[float, float]]]:
     """Onset and offset in seconds of each pulse of each listed file, by path.
 
     `pulses.csv` may be missing. `corrections.csv` beside this module stands for the recordings that
-    it names: there the data's own list was found wrong, by the energy in the beep's band.
+    it names: there the data's own list was found wrong, by the energy in the beep's band and the
+    device's beat (`benchmarks/truth.py`).
     """
     listed = data / "pulses.csv"
     return (_pulses_in(listed) if listed.is_file() else {}) | _pulses_in(CORRECTIONS)
