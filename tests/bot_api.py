@@ -79,7 +79,7 @@ RESET_AFTER = Fault(reset="after")
 class BotApi:
     """The server; `base_url` is what goes into notify.telegram.base_url."""
 
-    def __init__(self, port: int = 0, token: str = TOKEN) -> None:
+    def __init__(self, port: int = 0, token: str = TOKEN, host: str = "127.0.0.1") -> None:
         self.token = token
         self.requests: list[Request] = []
         self.messages: list[Posted] = []
@@ -92,7 +92,7 @@ class BotApi:
         self.notices: list[str] = []  # shown to those who tapped
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._server = Server(("127.0.0.1", port), Handler)
+        self._server = Server((host, port), Handler)
         self._server.api = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -100,8 +100,9 @@ class BotApi:
 
     @property
     def base_url(self) -> str:
-        """http://127.0.0.1:PORT/bot."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/bot"
+        """http://HOST:PORT/bot."""
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}/bot"
 
     def __enter__(self) -> "BotApi":
         self._thread.start()

@@ -144,6 +144,11 @@ def broken_disk(directory: Path) -> Iterator[BrokenDisk]:
         subprocess.run(["umount", "--lazy", path], check=True)
 
 
+def is_held(pid: int) -> bool:
+    """Whether the process waits for a disk, in uninterruptible sleep, proc_pid_stat(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+
+
 def mount(*arguments: str) -> None:
     """mount(8); skips the test where that is not allowed."""
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)

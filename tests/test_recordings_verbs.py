@@ -171,7 +171,17 @@ def test_a_layout_in_place_and_each_machine_a_fold(
         ("index {tmp} --leave-one-out device", 2, "the recording 'a.wav' has no device"),
         ("index {tmp} --by device,,x --split 80/20", 2, "--by is 'device,,x'; name columns"),
         ("index {tmp} --split 80/20", 2, "1 group cannot be divided into 2 splits"),
-        ("check {tmp} --quarantine {tmp}/no/q.csv", 1, "{tmp}/no/q.csv cannot be written: No such"),
+        ("check {tmp} --quarantine {tmp}/no/q.csv", 2, "{tmp}/no/q.csv cannot be written: No such"),
+        ("check {tmp} --quarantine {tmp}/none", 2, "{tmp}/none is no file. Name another with --qu"),
+        ("check {tmp} --quarantine {tmp}/a.wav", 2, "{tmp}/a.wav is there already and is no list"),
+        ("check {tmp} --quarantine /dev/null", 2, "/dev/null is no file. Name another with --quar"),
+        ("check {tmp} --picture {tmp}/a.wav/p", 2, "{tmp}/a.wav/p cannot be written: Not a direc"),
+        ("check {tmp} --picture {tmp}/a.wav", 2, "{tmp}/a.wav is there already and is no picture"),
+        (
+            "check {tmp} --quarantine q --picture ./q",
+            2,
+            "--quarantine and --picture are both q. Na",
+        ),
         ("check {tmp} --workers 0", 2, "Invalid value for '--workers'"),
         ("check {tmp}/table", 1, "{tmp}/table/dataset.csv is no table: line 1"),
     ],
@@ -189,6 +199,24 @@ def test_what_cannot_be_done_is_one_clear_line(
     error = capsys.readouterr().err
     assert said.format(tmp=tmp_path) in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("source", ["no", "s3://bucket/beeps"])
+def test_a_source_that_is_none_leaves_no_data_set(
+    recordings: Path, tmp_path: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("import", recordings, source, "--out", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
+    assert capsys.readouterr().err.startswith(f"beepwatch: {source} ")
+
+
+@pytest.mark.parametrize("option", ["--quarantine", "--picture"])
+def test_where_a_check_cannot_write_is_said_before_it_begins(
+    recordings: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("check", recordings, option, recordings / "beep" / "0.wav") == 2
+    assert capsys.readouterr().out == ""
+    assert {path.name for path in recordings.iterdir()} == {"beep", "wash"}
 
 
 def test_an_import_that_is_killed_goes_on_where_it_was(recordings: Path, tmp_path: Path) -> None:

@@ -216,9 +216,11 @@ def test_who_breaks_off_while_it_still_loads_sees_no_traceback(
         ("train {recipe} --features {tmp}", "{tmp}/features.npy cannot be read"),
         ("evaluate --data {tmp}", "no manifest.csv in {tmp}."),
         ("dataset cluster {tmp} --out {tmp}/kinds", "{tmp}/features.json is none of a feature"),
+        ("dataset cluster {tmp} --out {tmp}/kinds --name x", "--name is 'x'; give a cluster's"),
+        ("dataset cluster {tmp} --out {tmp}/kinds --abnormal a,", "--abnormal is 'a,'; name lab"),
     ],
 )
-def test_a_wrong_path_is_said_before_anything_large_is_imported(
+def test_a_wrong_word_is_said_before_anything_large_is_imported(
     line: str, said: str, tmp_path: Path
 ) -> None:
     words = line.format(tmp=tmp_path, recipe=RECIPE).split()

@@ -77,17 +77,19 @@ def dataset_cluster(
         raise ConfigurationError("--components and --variance exclude one another. Give one.")
     if relabel and data is None:
         raise ConfigurationError("--relabel needs the data set: give --data DIR.")
+    from beepwatch.train.kinds.naming import names_of
+
+    given, faults = names_of(names or []), _labels(abnormal)
     points = of_extra("train", "beepwatch.train.kinds.points", "clustering")
     points.read_origin(features)  # before the rest is imported, which takes seconds
     check_can_be_made(out)
     clustering = of_extra("train", "beepwatch.train.kinds.clustering", "clustering")
     from beepwatch.train.kinds.partition import Plan
-    from beepwatch.train.kinds.record import RECORD, names_of
+    from beepwatch.train.kinds.record import RECORD
 
-    given = names_of(names or [])
     asked: dict[str, Any] = {
         "clusters": clusters,
-        "abnormal": _labels(abnormal),
+        "abnormal": faults,
         "components": components,
         "variance": variance,
         "most": most,

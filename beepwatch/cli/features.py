@@ -18,6 +18,7 @@ from beepwatch.cli.options import (
     start_logging,
 )
 from beepwatch.errors import ConfigurationError
+from beepwatch.validation import check_can_be_made
 from beepwatch.wording import counted
 
 _SAID_EVERY = 10  # of a hundred, where nobody watches a bar
@@ -61,8 +62,9 @@ def dataset_features(
     recordings = directory_or_url(data, "--data")
     if out is None and not isinstance(recordings, Path):
         raise ConfigurationError(f"--data is {recordings}, so say with --out where the store is.")
-    start_logging()
     store = out or Path(data, "features", recipe.stem)
+    check_can_be_made(store)
+    start_logging()
     with quiet_decoders(), _reporting() as report:
         outcome = features.extract(
             recipe,

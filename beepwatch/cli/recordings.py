@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,6 +34,7 @@ By = Annotated[
     ),
 ]
 _BY = "session,device"
+_PNG_BEGINS = b"\x89PNG"
 _OTHER_SPLITS = "Groups may be too few: record more, or try --by with other columns."
 
 
@@ -259,10 +261,22 @@ def dataset_check(
     The exit code is 1 if something was found.
     """
     from beepwatch.train.datasets import showing
-    from beepwatch.train.datasets.checking import QUARANTINE, check, write_quarantine
+    from beepwatch.train.datasets.checking import (
+        QUARANTINE,
+        QUARANTINE_BEGINS,
+        check,
+        write_quarantine,
+    )
 
     directory = directory_or_url(data, "DIR")
     beside = directory if isinstance(directory, Path) else Path()  # else in the current directory
+    listed, drawn = quarantine or beside / QUARANTINE, picture or beside / "check.png"
+    if listed.absolute() == drawn.absolute():
+        raise ConfigurationError(f"--quarantine and --picture are both {listed}. Name two files.")
+    _check_may_be_written(listed, "--quarantine", "list of bad files", QUARANTINE_BEGINS)
+    _check_may_be_written(drawn, "--picture", "picture", _PNG_BEGINS)
+    if picture is not None:
+        of_extra("train", "matplotlib.figure", "the picture")
     with _quietly(), _counting("checking") as report:
         checked = check(
             directory,
@@ -271,15 +285,12 @@ def dataset_check(
             cluster=dask,
             report=report,
         )
-    listed, drawn = quarantine or beside / QUARANTINE, picture or beside / "check.png"
     _written(listed, "--quarantine", lambda: write_quarantine(listed, checked.findings))
     missing = ""
     try:
         _written(drawn, "--picture", lambda: showing.draw(drawn, checked))
     except ModuleNotFoundError as error:
         missing = f"the picture needs {error.name}, which is not installed. {install_with('train')}"
-        if picture is not None:
-            raise ConfigurationError(missing) from error
     if as_json:
         import msgspec
 
@@ -293,6 +304,26 @@ def dataset_check(
     if missing:
         complain(missing)
     return 1 if checked.findings else 0
+
+
+def _check_may_be_written(file: Path, option: str, what: str, begins: bytes) -> None:
+    """Before the work, which may take hours; and a recording that was named by mistake would be
+    gone. Raises ConfigurationError.
+    """
+    problem = None
+    try:
+        if file.is_file():
+            with file.open("rb") as opened:
+                if opened.read(len(begins)) not in (b"", begins):
+                    problem = f"is there already and is no {what}"
+        elif file.exists():
+            problem = "is no file"
+        with TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        problem = f"cannot be written: {error.strerror}"
+    if problem is not None:
+        raise ConfigurationError(f"{file} {problem}. Name another with {option}.")
 
 
 def _written(file: Path, option: str, write: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ from beepwatch.cli.options import (
     start_logging,
     stop_on_signals,
 )
+from beepwatch.config import tell_libraries
 from beepwatch.errors import StoreError
 
 
@@ -110,6 +111,9 @@ def scan(
     config: ConfigFile = None,
 ) -> int:
     """Find sounds in recordings."""
+    # Before numpy is imported: the threads of its BLAS spin as they start, and have nothing to do.
+    tell_libraries("OPENBLAS_NUM_THREADS", "1")
+
     from beepwatch.classify.bundle import find_bundle
     from beepwatch.classify.shelf import Shelf
     from beepwatch.daemon import scan as scanning

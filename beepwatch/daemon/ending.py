@@ -56,7 +56,8 @@ class Ending:
             child.send(Finish(within_s=turn.within_s or 0.0))
             self._told = True
         late = turn.within_s is not None and now_s - self._begun_s > turn.within_s + KILLED_AFTER_S
-        if late or child.retired or (self._told and not child.alive):
+        gone = self._told and not child.alive and not child.speaks  # its last words are heard first
+        if late or child.retired or gone:
             child.kill()
             self._turns.pop(0)
             self._begun_s, self._told = now_s, False

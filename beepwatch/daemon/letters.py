@@ -54,6 +54,11 @@ class Letters:
         self._unanswered.clear()
         self._drop_oldest()
 
+    def left_over(self) -> tuple[Alert, ...]:
+        """What no messenger has written or told, when there is none any more."""
+        self.take_back()
+        return tuple(self._unsent)
+
     def _drop_oldest(self) -> None:
         """An unanswered one is in the messenger's hands, and lost only with that."""
         while len(self._unsent) > KEPT:

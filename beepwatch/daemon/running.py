@@ -25,7 +25,7 @@ from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.watching import ShelfWatch
 from beepwatch.daemon.wiring import Wiring
-from beepwatch.errors import BeepwatchError, DiskFull
+from beepwatch.errors import BeepwatchError, DiskFull, StoreError
 from beepwatch.logs import configure_logging
 from beepwatch.messages import Alert, AlertKind
 from beepwatch.secrecy import Secret, leave_no_core
@@ -33,7 +33,7 @@ from beepwatch.sections import Config
 from beepwatch.store.claim import claimed
 from beepwatch.store.damage import put_aside_if_damaged
 from beepwatch.store.database import Database
-from beepwatch.store.disk import clear_probes
+from beepwatch.store.disk import NO_ANSWER, clear_probes, in_time
 from beepwatch.store.outbox import Outbox
 
 _log = structlog.get_logger()
@@ -114,7 +114,9 @@ def _live(
             alive = functools.partial(manager.alive, starting=not made.again)
             _prepare_store(config.store.path, channels, clock, news, alive)
             supervisor = Supervisor(made, clock, manager, signals)
-            return supervisor, supervisor.run()
+            exit_code = supervisor.run()
+            _keep_untold(supervisor, config.store.path, made.messenger.settings.channels)
+            return supervisor, exit_code
 
 
 def _wiring(
@@ -188,11 +190,7 @@ def _prepare_store(
     """
     clear_probes(directory)
     damage = put_aside_if_damaged(directory, clock)
-    try:
-        database = Database(directory)
-    except DiskFull:
-        database = Database(directory)  # the first try has made it give up its reserve
-    try:
+    with closing(_opened(directory)) as database:
         home = bring_home(database, channels, clock, alive)
         outbox = Outbox(database)
         for alert in damage.untold if damage else ():
@@ -209,5 +207,39 @@ def _prepare_store(
             outbox.write(alert=fault, channels=channels)
         for alert in (*news, *filter(None, (home,))):
             outbox.write(alert=alert, channels=channels)
-    finally:
-        database.close()
+
+
+def _opened(directory: Path) -> Database:
+    try:
+        return Database(directory)
+    except DiskFull:
+        return Database(directory)  # the first try has made it give up its reserve
+
+
+def _keep_untold(supervisor: Supervisor, directory: Path, channels: tuple[str, ...]) -> None:
+    """What no messenger took any more waits in the outbox for the next start."""
+    alerts = supervisor.untold
+    if not alerts:
+        return
+    # A disk that hangs would hold this process too.
+    reason = NO_ANSWER if supervisor.disk_hangs else _why_unwritten(alerts, directory, channels)
+    for alert in alerts if reason else ():
+        _log.error("alert_lost", text=alert.text, error=reason)
+
+
+def _why_unwritten(alerts: Iterable[Alert], directory: Path, channels: tuple[str, ...]) -> str:
+    """Nothing if they were written."""
+
+    def write() -> None:
+        with closing(_opened(directory)) as database:
+            outbox = Outbox(database)
+            for alert in alerts:
+                outbox.write(alert=alert, channels=channels)
+
+    try:
+        in_time(write)
+    except TimeoutError:
+        return NO_ANSWER
+    except StoreError as error:
+        return str(error)
+    return ""

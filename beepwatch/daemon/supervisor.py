@@ -38,6 +38,7 @@ from beepwatch.messages import (
     Ready,
     Window,
 )
+from beepwatch.store.disk import NO_ANSWER
 
 TURN_S = 1.0  # the longest sleep of the main loop
 STOPS_WITHIN_S = 5.0  # a child that is told to finish by a signal
@@ -56,6 +57,7 @@ class Supervisor:
     ) -> None:
         self.failure: Failed | None = None
         self.moving = False  # the end is for the sake of another life on the disk
+        self.untold: tuple[Alert, ...] = ()  # at the end: nobody has written or told them
         self.queue = WindowQueue(wiring.terms.queue_windows)
         self._wiring = wiring
         self._terms = wiring.terms
@@ -92,6 +94,7 @@ class Supervisor:
         try:
             while wanted and not self._over:
                 self._turn()
+            self.untold = self._left_over()
         finally:
             for child in self._children:
                 child.kill()
@@ -106,6 +109,11 @@ class Supervisor:
     def recorder(self) -> Child:
         """With what it knows of its source."""
         return self._wiring.recorder
+
+    @property
+    def disk_hangs(self) -> bool:
+        """Whether, as far as is known, whoever writes to it would be held there."""
+        return NO_ANSWER in self._disk_told
 
     @property
     def _over(self) -> bool:
@@ -378,3 +386,10 @@ class Supervisor:
     def _say_goodbye(self) -> None:
         if self._terms.notices and self._readiness.listened and not self.moving:
             self._letters.write(AlertKind.STOPPED, "beepwatch has stopped listening")
+
+    def _left_over(self) -> tuple[Alert, ...]:
+        messenger = self._wiring.messenger
+        while (message := messenger.receive(self._clock.mono_s())) is not None:
+            if isinstance(message, Noted):
+                self._letters.noted(message)
+        return self._letters.left_over()

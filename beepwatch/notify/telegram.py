@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import socket
+import struct
 import warnings
 from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
+from urllib.request import getproxies
 
 import structlog
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
@@ -38,6 +41,11 @@ _log = structlog.get_logger()
 _ABOUT_THE_CHAT = (*NO_SUCH_CHAT, "chat", "right", "peer", "topic")
 #: What httpx calls an end that came after the request had begun to leave, and before an answer.
 _NO_ANSWER = ("ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout")
+#: A connection that is closed is reset: what the kernel has not brought by then, over a wifi that
+#: is gone just now, it does not bring any more. The message is sent again, and would come twice.
+_NOTHING_LATER = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+#: Where httpx is given options it does not look for these: they are more urgent.
+_PROXIES = frozenset({"http", "https", "all"})
 _TRIES_WITH_CLIP = 3  # that end without an answer; then the words go alone rather than nothing
 
 
@@ -66,6 +74,7 @@ def open_bot(
         write_timeout=answer_s,
         media_write_timeout=upload_s,
         pool_timeout=answer_s,
+        socket_options=None if getproxies().keys() & _PROXIES else [_NOTHING_LATER],
     )
     try:
         return Bot(token.reveal(), base_url=base_url, request=request, get_updates_request=request)

@@ -17,6 +17,7 @@ from beepwatch.clock import SystemClock
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.messages import (
     Alert,
+    AlertKind,
     AnyMessage,
     Condition,
     Done,
@@ -42,6 +43,7 @@ from beepwatch.messages import (
     Window,
 )
 
+LAST_WORDS = 20
 LOOK_S = 0.05  # how often a child looks for what it waits for
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -244,6 +246,32 @@ def _forgetful_messenger(link: Link, part: Part) -> None:
             part.say("has a letter")
 
 
+def _mortal_messenger(link: Link, part: Part) -> None:
+    """Dies when it is told to finish, with what it was given last in its hands."""
+    link.send(Ready())
+    given: list[Alert] = []
+    for message in _messages(link):
+        if isinstance(message, Alert):
+            part.say(f"{message.kind}: {message.text}")
+            given.append(message)
+            link.send(Noted(dedupe_key=given[0].dedupe_key))
+    os._exit(1)
+
+
+def _last_words_classifier(link: Link, part: Part) -> None:
+    """Has alerts at its end that it could not write, and is gone as soon as they are sent."""
+    link.send(Ready())
+    for _ in _messages(link):
+        pass
+    for number in range(LAST_WORDS):
+        text = f"last {number}"
+        link.send(
+            Alert(kind=AlertKind.HEARD, text=text, created_at=NOON, due_at=NOON, dedupe_key=text)
+        )
+    link.send(Finished())
+    os._exit(0)
+
+
 def _waiting_recorder(link: Link, part: Part) -> None:
     """Lives, and has no microphone until the test gives it one."""
     while not part.sees("microphone"):
@@ -398,6 +426,8 @@ PLAYS = {
     "babbling_classifier": _babbling_classifier,
     "messenger": _messenger,
     "forgetful_messenger": _forgetful_messenger,
+    "mortal_messenger": _mortal_messenger,
+    "last_words_classifier": _last_words_classifier,
     "waiting_recorder": _waiting_recorder,
     "stubborn_messenger": _stubborn_messenger,
 }

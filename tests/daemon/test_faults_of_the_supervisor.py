@@ -4,11 +4,13 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -19,6 +21,8 @@ from beepwatch.daemon.child import Child
 from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.logs import LogSettings
 from beepwatch.sections import Capture
+from beepwatch.store.database import FILE_NAME
+from tests.bot_api import BotApi
 from tests.daemon.children import Part
 from tests.daemon.playing import RECORDING, Told, told
 from tests.end_to_end.daemon import Daemon, daemon
@@ -167,6 +171,37 @@ def test_standard_output_that_nobody_reads_does_not_keep_the_daemon_from_ending(
         os.close(reading)
         os.close(writing)
     assert sum(event.alerts for event in told(one.state)) > 0
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_what_a_messenger_does_not_take_at_the_end_is_told_at_the_next_start_or_named(
+    tmp_path: Path, writable: bool
+) -> None:
+    """It is stopped, and so killed with the supervisor's last words in its hands."""
+    listening = f"beepwatch is listening to file:{RECORDING}"
+
+    def said() -> list[str]:
+        lines = [posted.text.splitlines()[0] for posted in api.messages]
+        return [line for line in lines if line.startswith("beepwatch ")]
+
+    with BotApi() as api, daemon(tmp_path) as one:
+        one.configure("[notify.console]\nenabled = false\n", api)
+        one.start("--source", f"file:{RECORDING}")
+        api.wait_for_message(1, within_s=PATIENCE_S)
+        one.wait_for_log('"alert_sent"')
+        messenger = one.children()[0]  # the first to be started
+        os.kill(messenger, signal.SIGSTOP)
+        with closing(sqlite3.connect(one.state / FILE_NAME)) as other:
+            if not writable:
+                other.execute("BEGIN IMMEDIATE")
+            assert one.stop() == 0
+        log = one.log.read_text()
+        one.start("--source", f"file:{RECORDING}")
+        api.wait_until(lambda: said().count(listening) == 2, "other start")
+        assert one.stop() == 0
+    stopped = ["beepwatch has stopped listening"] * writable
+    assert said()[: 2 + writable] == [listening, *stopped, listening]
+    assert log.count('"alert_lost"') == (not writable)
 
 
 # Another configuration

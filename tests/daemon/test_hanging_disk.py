@@ -41,7 +41,7 @@ from tests.daemon.children import Part
 from tests.daemon.conversation import messaging, recording
 from tests.daemon.stage import Stage
 from tests.daemon.test_classifier import classifying
-from tests.small_disk import BrokenDisk, broken_disk
+from tests.small_disk import BrokenDisk, broken_disk, is_held
 
 NOW = SystemClock().utc()
 BEEP = Alert(kind=AlertKind.HEARD, text="beep", created_at=NOW, due_at=NOW, dedupe_key="heard:1")
@@ -95,8 +95,7 @@ def test_a_child_that_cannot_be_killed_is_left_and_lives_anew(
 
 
 def wait_until_held(pid: int) -> None:
-    """In uninterruptible sleep, proc_pid_stat(5)."""
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "D":
+    while not is_held(pid):
         threading.Event().wait(0.02)
 
 

@@ -4,12 +4,15 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
+import beepwatch.daemon.child
+import beepwatch.daemon.supervisor
 from beepwatch.clock import ManualClock
 from beepwatch.daemon.letters import KEPT, Letters
 from beepwatch.messages import AlertKind, Noted
-from tests.daemon.children import NOON
+from tests.daemon.children import LAST_WORDS, NOON
 from tests.daemon.stage import Stage
 
 
@@ -90,3 +93,57 @@ def test_a_letter_that_a_killed_messenger_had_in_its_hands_is_not_lost(tmp_path:
         notices=True,
     )
     assert stage.count("started: beepwatch is listening to test") == 1
+
+
+def test_what_the_classifier_says_last_reaches_the_messenger_before_its_end(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.play(
+        lambda: stage.wait_for("last_words_classifier began"),
+        lambda: stage.wait_for("messenger began"),
+        stage.signal,
+        classifier="last_words_classifier",
+    )
+    told = [line for line in stage.journal if line.startswith("heard: ")]
+    assert told == [f"heard: last {number}" for number in range(LAST_WORDS)]
+
+
+def test_what_a_messenger_that_dies_at_the_end_had_in_its_hands_is_left_over(
+    tmp_path: Path,
+) -> None:
+    stage = Stage(tmp_path)
+    stage.play(
+        lambda: stage.wait_for("started: "),
+        stage.signal,
+        messenger="mortal_messenger",
+        notices=True,
+    )
+    assert stage.count("stopped: ") == 1
+    assert stage.supervisor is not None
+    assert [alert.text for alert in stage.supervisor.untold] == ["beepwatch has stopped listening"]
+
+
+def test_what_comes_while_there_is_no_messenger_at_the_end_is_left_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died so often that its next life would begin after the end."""
+    monkeypatch.setattr(beepwatch.daemon.child, "FIRST_BACKOFF_S", 3_600.0)
+    monkeypatch.setattr(beepwatch.daemon.child, "LONGEST_BACKOFF_S", 3_600.0)
+    monkeypatch.setattr(beepwatch.daemon.child, "KILLED_BACKOFF_S", 3_600.0)
+    monkeypatch.setattr(beepwatch.daemon.supervisor, "STOPS_WITHIN_S", 0.2)
+    stage = Stage(tmp_path)
+    lives = iter((1, 2))
+
+    def kill() -> None:
+        os.kill(stage.pid("messenger", next(lives)), signal.SIGKILL)
+
+    stage.play(
+        lambda: stage.wait_for("started: "),
+        kill,
+        lambda: stage.wait_for("messenger began", times=2),
+        kill,
+        stage.signal,
+        notices=True,
+    )
+    assert stage.count("stopped: ") == 0
+    assert stage.supervisor is not None
+    assert [alert.text for alert in stage.supervisor.untold] == ["beepwatch has stopped listening"]

@@ -35,3 +35,10 @@ def with_silence(sound: Path, out: Path, before_s: float, after_s: float) -> Pat
         ["ffmpeg", "-v", "error", "-y", "-i", sound, "-af", filters, "-ac", "1", out], check=True
     )
     return out
+
+
+def repeated(sound: Path, out: Path, times: int) -> Path:
+    """The same again and again, as a file of the same form."""
+    command = ["ffmpeg", "-v", "error", "-y", "-stream_loop", str(times - 1), "-i", str(sound)]
+    subprocess.run([*command, "-c", "copy", str(out)], check=True)
+    return out

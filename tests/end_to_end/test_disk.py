@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,10 +21,11 @@ from beepwatch.store.outbox import Outbox
 from tests.bot_api import BAD_GATEWAY, BotApi, Posted
 from tests.classify.pitched import pitched
 from tests.end_to_end.daemon import CHAT_ID, Daemon, daemon
-from tests.end_to_end.sounds import BEEPS, with_silence
-from tests.small_disk import BrokenDisk, broken_disk, small_disk
+from tests.end_to_end.sounds import BEEPS, repeated, with_silence
+from tests.small_disk import BrokenDisk, broken_disk, is_held, small_disk
 from tests.store.messages_of_a_day import heard
 
+EVERY_BEEP = '[[rules]]\nlabel = "beep"\ncooldown_s = 8\n'
 FEW_COMMITS = "[notify]\nnotices = false\n[notify.console]\nenabled = false\n"
 QUIET_BEFORE_S = 5.0
 QUIET_AFTER_S = 8.0
@@ -312,6 +313,44 @@ def test_what_sounds_on_a_disk_that_hangs_is_told_though_nothing_ends_whom_it_ho
     assert log.count('"process_left_to_the_system"') == 1 + both
     assert "window_put_aside" not in log
     assert [event["label"] for event in events] == ["beep"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_disk_that_hangs_for_a_while_costs_no_beep_and_tells_none_twice(tmp_path: Path) -> None:
+    """First for seconds, then until the classifier is killed for giving no sign of life."""
+    sound = with_silence(BEEPS, tmp_path / "one.wav", 8.0, 4.0)
+    with BotApi() as api, broken_disk(tmp_path) as disk, daemon(tmp_path) as beepwatch:
+        beepwatch.state = disk.path / "state"
+        beepwatch.configure(f"{EVERY_BEEP}[notify.console]\nenabled = false\n", api)
+        beepwatch.start(*file_source(repeated(sound, tmp_path / "room.wav", times=3)))
+        wait_for(api, "is listening")
+        _messenger, classifier, _recorder = beepwatch.children()  # as they were started
+        for count, hung in ((1, False), (2, True)):
+            beepwatch.wait_until(lambda: nothing_is_to_be_told(beepwatch), "rest")
+            with disk.hanging():
+                beepwatch.wait_until(lambda: is_held(classifier), "write")
+                if hung:
+                    beepwatch.wait_for_log('"process_hangs"')
+            api.wait_for_message(1 + count, within_s=60)
+        api.wait_for_message(4, within_s=60)
+        assert beepwatch.wait() == 0
+        events, log = beepwatch.events(), beepwatch.log.read_text()
+    told = [message.text for message in api.messages[1:4]]
+    assert [re.split(r"\s", text)[0] for text in told] == ["beep"] * 3
+    assert told == sorted(told, key=lambda text: text.splitlines()[1])  # by their time
+    assert [event["label"] for event in events] == ["beep"] * 3
+    assert [len(event["alerts"]) for event in events] == [1] * 3
+    assert "beep" not in " ".join(message.text for message in api.messages[4:]).split()
+    assert log.count('"process_died"') == 1
+    assert '"process_left_to_the_system"' not in log
+    assert '"dropped_windows": 0' in log
+
+
+def nothing_is_to_be_told(beepwatch: Daemon) -> bool:
+    """Nor to be marked as told, so that the messenger has no business with the disk."""
+    with closing(Database(beepwatch.state)) as database:
+        return Outbox(database).next_due_at(f"telegram:{CHAT_ID}", SystemClock().utc()) is None
 
 
 @pytest.mark.slow

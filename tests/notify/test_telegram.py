@@ -1,6 +1,9 @@
 """The real client against the stand-in: what is sent, and what each answer means."""
 
+import asyncio
+import contextlib
 import gc
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
@@ -285,3 +288,50 @@ async def test_a_server_that_repeats_the_address_gives_away_no_token(
     with pytest.raises(kind, match=r"/bot\[token\]/sendMessage") as caught:
         await channel.send(message(None))
     assert TOKEN.partition(":")[2] not in str(caught.value)
+
+
+async def test_what_was_given_up_is_not_brought_by_the_kernel_later() -> None:
+    """As after a wifi that was gone for a minute: the request has left the program, and waits."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the least that there is
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/bot"
+        given_up = TelegramChannel(Secret(TOKEN), CHAT, base_url, answer_s=0.3)
+        await given_up.open()
+        with pytest.raises(Unreachable) as caught:
+            await given_up.send(message(None, "§" * 2_000))
+        await given_up.close()
+        connection, _ = listener.accept()
+        with connection:
+            came = await asyncio.to_thread(all_that_comes, connection)
+    assert caught.value.in_doubt
+    assert came.count(b"%C2%A7") < 2_000
+
+
+def all_that_comes(connection: socket.socket) -> bytes:
+    """Until the other end has closed it, in whichever way."""
+    came = b""
+    connection.settimeout(20)
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(4_096):
+            came += part
+    return came
+
+
+async def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(20)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        base_url = "http://telegram.invalid/bot"
+        channel = TelegramChannel(Secret(TOKEN), CHAT, base_url, answer_s=0.3)
+        await channel.open()
+        with pytest.raises(Unreachable):
+            await channel.send(message(None))
+        await channel.close()
+        connection, _ = proxy.accept()
+        with connection:
+            came = await asyncio.to_thread(all_that_comes, connection)
+    assert came.startswith(b"POST http://telegram.invalid/bot")

@@ -95,7 +95,7 @@ def test_a_broken_table_is_said_and_once_it_is_mended_all_goes_on(
         change = {"clip": server.ids["night/b.wav"], "seen": "", "label": "beep"}
         status, _, content = server.ask("POST", "/labels", [change])
         assert status == 503
-        assert "line 2: 1 cells in 2 columns" in json.loads(content)["error"]
+        assert "line 2: 1 cell in 2 columns" in json.loads(content)["error"]
         assert server.ask("GET", "/session")[0] == 503
         assert table.read_text() == "path,label\na.wav\n"
         table.write_text(good)

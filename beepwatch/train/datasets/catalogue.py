@@ -21,12 +21,14 @@ from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
 from beepwatch.train.datasets.remote import Location, on_disk
 from beepwatch.train.datasets.walking import Complain, files_below
 from beepwatch.validation import shortened
+from beepwatch.wording import counted
 
 NAME = "dataset.csv"
 COLUMNS = (
     *("path", "label", "session", "device", "split", "sha256", "duration_s", "rate_hz"),
     *("channels", "bits", "peak_dbfs", "clipped", "licence", "source"),
 )
+
 _MOST_BYTES = 200_000_000  # a million clips have half of it
 _SAID_COLUMNS = 5
 
@@ -249,7 +251,8 @@ def _table(lines: Iterator[list[str]]) -> Table:
         if not cells:
             continue
         if len(cells) != len(columns):
-            raise ValueError(f"{len(cells)} cells in {len(columns)} columns")
+            found = f"{counted(len(cells), 'cell')} in {counted(len(columns), 'column')}"
+            raise ValueError(found)
         row = dict(zip(columns, cells, strict=True))
         if row["path"] in rows:
             raise ValueError(f"a second row of {shortened(row['path'])!r}")

@@ -18,6 +18,8 @@ from beepwatch.train.datasets.splitting import GROUPED_BY, check_columns
 from beepwatch.train.datasets.surveying import Journal, Unseen, survey
 
 QUARANTINE = "quarantine.csv"
+_COLUMNS = ("path", "reason", "detail")
+QUARANTINE_BEGINS = ",".join(_COLUMNS).encode()
 SILENT_DBFS = -70.0  # of the loudest 50 ms
 CLIPPED_SHARE = 1e-4  # of the samples: 1.6 in a second at 16 kHz
 _LAST = ("test", "dev", "validation", "train")  # of a pair, who is in the former stays
@@ -329,7 +331,7 @@ def write_quarantine(file: Path, findings: Sequence[Finding]) -> None:
     """Put the list in the file's place at once: path, reason, detail. Raises OSError."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "reason", "detail"))
+    writer.writerow(_COLUMNS)
     writer.writerows((one.path, one.reason, one.detail) for one in findings)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:

@@ -118,13 +118,7 @@ def _opened(source: Path, out: Path, unpacked: Path) -> tuple[Path, list[str], l
     """
     if source.is_dir():
         return source, *_recordings_below(source, out)
-    if not source.is_file():
-        if address := _ADDRESS.match(str(source)):
-            raise ConfigurationError(
-                f"{address[1]}://{address[2]} is an address, and import takes what is on a disk "
-                "here. Fetch it first; check, features and scan take addresses."
-            )
-        raise ConfigurationError(f"{source} does not exist. Check the path.")
+    check_is_there(source)
     if not is_archive(source):
         return source.parent, [source.name], []
     unpacked /= _without_suffix(source.name)  # layouts read names of folders
@@ -132,6 +126,18 @@ def _opened(source: Path, out: Path, unpacked: Path) -> tuple[Path, list[str], l
     wanted = SUFFIXES | _TABLE_SUFFIXES
     unpack(source, unpacked, lambda name: PurePosixPath(name).suffix.lower() in wanted)
     return unpacked, *_recordings_below(unpacked, None)
+
+
+def check_is_there(source: Path) -> None:
+    """Raises ConfigurationError."""
+    if source.is_dir() or source.is_file():
+        return
+    if address := _ADDRESS.match(str(source)):
+        raise ConfigurationError(
+            f"{address[1]}://{address[2]} is an address, and import takes what is on a disk "
+            "here. Fetch it first; check, features and scan take addresses."
+        )
+    raise ConfigurationError(f"{source} does not exist. Check the path.")
 
 
 def _without_suffix(name: str) -> str:

@@ -29,7 +29,7 @@ from beepwatch.train.datasets.cutting import (
     stretches_of_length,
     write_pieces,
 )
-from beepwatch.train.datasets.gathering import Job, Manner, folder_of, gather
+from beepwatch.train.datasets.gathering import Job, Manner, check_is_there, folder_of, gather
 from beepwatch.train.datasets.inspecting import digest_of
 from beepwatch.train.datasets.media import Media, media_of
 from beepwatch.train.datasets.publishing import publish
@@ -77,6 +77,8 @@ def import_recordings(
     was asked for wrongly, CatalogueError, DiskFull.
     """
     check_text({"label": manner.label, "licence": manner.licence})
+    for source in sources:  # before anything is made
+        check_is_there(source)
     imported = Imported()
     rows: list[Cells] = []
     catalogue = Catalogue(out)

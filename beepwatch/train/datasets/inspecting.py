@@ -17,6 +17,7 @@ from beepwatch.train.datasets.containers import container_of, expected_container
 from beepwatch.train.datasets.fingerprints import Fingerprint, Fingerprinter
 from beepwatch.train.datasets.media import Media, media_of
 from beepwatch.train.datasets.remote import location_of, on_disk
+from beepwatch.wording import counted
 
 Floats = NDArray[np.float32]
 
@@ -174,7 +175,8 @@ def _measured(file: Path) -> tuple[_Measure | None, str]:
                 continue
             measure = measure or _Measure(block.rate_hz, block.channels)
             if (block.rate_hz, block.channels) != (measure.rate_hz, measure.channels):
-                return measure, f"{file} changes its form after {measure.frames} samples. Split it."
+                heard = counted(measure.frames, "sample")
+                return measure, f"{file} changes its form after {heard}. Split it."
             measure.take(block)
     except UnreadableAudio as error:
         if measure is None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from difflib import get_close_matches
 from errno import EDQUOT, ENOENT, ENOSPC
 from functools import lru_cache
 from importlib import import_module
@@ -31,6 +32,7 @@ _TAGS = ("ETag", "etag", "e_tag", "md5Hash", "Content-MD5", "content_md5", "md5"
 _TIMES = ("LastModified", "last_modified", "updated", "modified", "mtime", "modificationTime")
 _CREATED = "created"  # of an object that is never written twice
 _SECONDS_UP_TO = 1e11  # larger ones are milliseconds
+_WELL_KNOWN = ("http", "https", "s3", "gs", "abfs", "hdfs", "ftp", "sftp", "smb", "webdav", "zip")
 NEVER_NS = 1 << 62  # a change that is always too fresh to be trusted
 
 
@@ -116,10 +118,15 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def location_of(address: str) -> Location:
-    """A URL's, or a path on a disk here. Raises ConfigurationError for no name at all."""
+    """A URL's, or a path on a disk here. Raises ConfigurationError for no name at all, and for a
+    URL of a kind that fsspec does not know.
+    """
     if not address:
         raise ConfigurationError("'' names no file. Give its path, or . for this directory.")
-    return Remote(address) if _URL.match(address) else Path(address)
+    if not _URL.match(address):
+        return Path(address)
+    _check_schemes(address)
+    return Remote(address)
 
 
 def address_of(location: Location) -> str:
@@ -212,15 +219,34 @@ def _said(error: BaseException) -> str:
 @lru_cache(4_096)
 def _system_of(url: str) -> tuple[Any, str]:
     """The file system of a URL, without a memory of what it listed before, and the path in it."""
+    system, path = _fsspec("core", url).url_to_fs(url, use_listings_cache=False)
+    return system, str(path)
+
+
+@lru_cache(64)
+def _check_schemes(url: str) -> None:
+    registry = _fsspec("registry", url)
+    known = {*registry.available_protocols(), *registry.registry}
+    for link in url.split("::"):
+        scheme, colon, _ = link.partition("://")
+        if (colon or scheme.isalpha()) and scheme not in known:
+            near = get_close_matches(scheme.lower(), known, n=1)
+            told = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(_WELL_KNOWN)}."
+            raise ConfigurationError(
+                f"{without_secrets(url)}: {scheme} is no kind of address. {told} "
+                "What is on a disk here is given by its path."
+            )
+
+
+def _fsspec(part: str, url: str) -> Any:  # noqa: ANN401 - it has no types
+    """One of its modules. Raises ConfigurationError where there is none."""
     try:
-        core: Any = import_module("fsspec.core")  # it has no types
+        return import_module(f"fsspec.{part}")
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"{without_secrets(url)} needs {error.name}, which is not installed. "
             f"{install_with('dask')}"
         ) from error
-    system, path = core.url_to_fs(url, use_listings_cache=False)
-    return system, str(path)
 
 
 def _mark_of(info: Mapping[str, Any]) -> Mark:

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from beepwatch.errors import ConfigurationError
 from beepwatch.train.evaluation import ALL_RIVALS, EpisodeEvidence, Report, Study, examine
 from beepwatch.train.judging.detection import CLEAR_SNR_DB, Heard, Point, judge, overlaps
 from beepwatch.train.judging.results import Evaluation, as_html, as_markdown, page, tables
@@ -54,7 +55,7 @@ def evaluate_into(
 
     Raises ConfigurationError where that cannot be, before anything is done.
     """
-    made(out)
+    _check_is_ours(made(out))
     study = examine(
         bundle,
         data,
@@ -74,15 +75,24 @@ def evaluate_into(
     return evaluation
 
 
+def _check_is_ours(out: Path) -> None:
+    """Recordings that are called error-…, in a directory named by mistake, would be gone."""
+    if any(out.iterdir()) and not (out / NUMBERS).exists():
+        raise ConfigurationError(
+            f"{out} is not empty and holds no {NUMBERS}, so it is none of ours. Name another "
+            "folder with --out."
+        )
+
+
 def write_gallery(study: Study, evaluation: Evaluation, out: Path) -> None:
     """Write everything into a directory, in place of what an earlier run left there."""
     made(out)
+    numbers = msgspec.json.encode(evaluation)  # first: by them it is known as ours
+    (out / NUMBERS).write_bytes(msgspec.json.format(numbers, indent=1) + b"\n")
     for old in out.glob("error-*"):
         old.unlink()
     found = tables(evaluation)
     (out / REPORT).write_text(as_markdown(found), encoding="utf-8")
-    numbers = msgspec.json.encode(evaluation)
-    (out / NUMBERS).write_bytes(msgspec.json.format(numbers, indent=1) + b"\n")
     if evaluation.curves:
         draw_curves(evaluation, study, out / CURVE)
     mistakes = worst(study)

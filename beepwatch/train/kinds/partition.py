@@ -16,12 +16,12 @@ from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from beepwatch.errors import ConfigurationError
+from beepwatch.train.kinds.naming import MOST_CLUSTERS
 from beepwatch.train.kinds.points import Points
 from beepwatch.wording import counted
 
 Labels = NDArray[np.intp]
 
-MOST_CLUSTERS = 20
 STARTS = 10  # of k-means, the best is kept
 LEAST_DEVIATION = 1e-9  # relative to a column's size: what deviates less tells nothing
 SILHOUETTE_POINTS = 2_000  # it grows with their square

@@ -2,21 +2,19 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from beepwatch.errors import BeepwatchError, ConfigurationError, DiskFull
-from beepwatch.train.kinds.partition import MOST_CLUSTERS, Partition, Plan
+from beepwatch.train.kinds.partition import Partition, Plan
 from beepwatch.train.kinds.points import Origin
-from beepwatch.validation import shortened
 
 RECORD, TABLE = "clusters.json", "clusters.csv"
 COLUMNS = ("path", "augmentation", "cluster", "distance", "name")
 FORMAT = 1
-LONGEST_NAME = 64
 
 
 class UnusableClusters(BeepwatchError):
@@ -74,30 +72,6 @@ def title_of(kinds: Kinds, cluster: int) -> str:
     name = kinds.names.get(cluster, "")
     size = kinds.partition.numbers.count(cluster)
     return f"{cluster} {name} ({size})" if name else f"{cluster} ({size})"
-
-
-def names_of(given: Sequence[str]) -> dict[int, str]:
-    """What `--name 1=imbalance` says, each. Raises ConfigurationError."""
-    found: dict[int, str] = {}
-    for text in given:
-        number, equals, name = text.partition("=")
-        name = name.strip()
-        if not equals or not _is_number(number.strip()) or not _can_be_said(name):
-            raise ConfigurationError(
-                f"--name is {shortened(text)!r}; give a cluster's number and a name of up to "
-                f"{LONGEST_NAME} letters, for example: --name 1=imbalance."
-            )
-        if found.setdefault(int(number), name) != name:
-            raise ConfigurationError(f"--name gives cluster {int(number)} two names. Give one.")
-    return found
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= len(str(MOST_CLUSTERS))
-
-
-def _can_be_said(name: str) -> bool:
-    return len(name) <= LONGEST_NAME and (not name or name.isprintable())
 
 
 def read_kinds(out: Path) -> Kinds | None:

@@ -14,6 +14,7 @@ from beepwatch.train.teaching.examples import Example
 from beepwatch.train.teaching.expectation import WANTED_PER_MONTH, rates_of
 from beepwatch.train.teaching.fitting import MOST_EXAMPLES, OF_OTHERS, Shelved, teach
 from beepwatch.train.teaching.negatives import Bank
+from beepwatch.wording import counted
 
 CHECKED = 48  # disguises that neither the head before nor the new one was made from
 CHECKED_SNRS_DB = (6.0, 20.0)
@@ -34,12 +35,11 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
         if self.caught < before.caught:
             return f"it would hear {self.caught} of {CHECKED} trials where it hears {before.caught}"
         if self.alarms_per_month > max(before.alarms_per_month, WANTED_PER_MONTH):
-            return (
-                f"about {self.alarms_per_month:.0f} false alarms a month would be expected where "
-                f"it is {before.alarms_per_month:.0f}"
-            )
+            alarms = counted(round(self.alarms_per_month), "false alarm")
+            was = f"where it is {before.alarms_per_month:.0f}"
+            return f"about {alarms} a month would be expected {was}"
         if self.wrong > before.wrong:
-            return f"it would take {self.wrong} clips that were called wrong, not {before.wrong}"
+            return f"it would take {counted(self.wrong, 'clip')} called wrong, not {before.wrong}"
         return ""
 
 

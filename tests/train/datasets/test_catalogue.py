@@ -164,7 +164,7 @@ def test_a_linked_table_stays_linked_and_keeps_its_permissions(tmp_path: Path) -
         (b"path;label\na.wav;beep\n", "line 1: expected names of columns, .*; found 'path;label'"),
         (b"path,label,path\n", "line 1: expected names of columns"),
         (b"path,label\na.wav,beep\nb.wav,beep,wash\n", "line 3: 3 cells in 2 columns"),
-        (b"path,label\na.wav\n", "line 2: 1 cells in 2 columns"),
+        (b"path,label\na.wav\n", "line 2: 1 cell in 2 columns"),
         (b'path,label\n"a.wav,beep\n', "line 2: unexpected end of data"),
         (b"path,label\na.wav,beep\n\na.wav,wash\n", "line 4: a second row of 'a.wav'"),
     ],

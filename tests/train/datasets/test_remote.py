@@ -32,6 +32,11 @@ from tests.object_server import serving
 from tests.train.datasets.sounds import noise, write
 from tests.train.featuring.conftest import AUGMENTED, RECIPE, hiss
 
+WRONG_SCHEMES = (
+    ("nothing://x", "nothing://x: nothing is no kind of address. Known are http, https, s3, "),
+    ("HTTP://u:secret@x/", "HTTP://…@x/: HTTP is no kind of address. Did you mean http? What"),
+    ("simplcache::zip://a::/b.zip", "simplcache is no kind of address. Did you mean simplecache? "),
+)
 fsspec: Any = import_module("fsspec")  # it has no types
 
 FILES = ("features.npy", "index.csv", "features.json")
@@ -187,7 +192,6 @@ def test_a_scan_of_a_url_finds_what_is_in_the_files(
 @pytest.mark.parametrize(
     ("words", "exit_code", "complaint"),
     [
-        ("scan nosuch://a/b.wav", 1, "nosuch://a/b.wav cannot be read: ValueError: Protocol not"),
         ("dataset check memory://nothing/here", 1, "memory://nothing/here holds no recordings. N"),
         ("dataset check file://{tmp}", 1, "holds no recordings. Name a directory with audio"),
         ("dataset check {tmp}/empty", 1, "{tmp}/empty holds no recordings. Name a directory"),
@@ -318,3 +322,22 @@ def test_what_tells_that_an_object_is_another_one() -> None:
     for info in ({"mtime": at}, {"modificationTime": at.timestamp() * 1e3}, {"created": at}):
         assert remote._mark_of({"size": 3, **info}).changed_ns == at.timestamp() * 1e9
     assert remote._mark_of({"size": 3}).changed_ns == NEVER_NS
+
+
+@pytest.mark.parametrize("verb", ["scan", "dataset check", "dataset features {recipe} --data"])
+@pytest.mark.parametrize(("address", "said"), WRONG_SCHEMES)
+def test_a_kind_of_address_that_there_is_none_of_is_a_wrong_use(
+    verb: str,
+    address: str,
+    said: str,
+    recipe_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = verb.format(recipe=recipe_file).split()
+    out = ["--out", f"{tmp_path}/store"] * ("features" in words)
+    assert run_command_line([*words, address, *out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert line.endswith("What is on a disk here is given by its path.")
+    assert not (tmp_path / "store").exists()

@@ -117,6 +117,15 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_done(
         evaluate_into(tmp_path / "file", find_bundle("beep"), data, "dev", report=pytest.fail)
 
 
+def test_what_somebody_else_has_in_a_directory_stays(data: Path, tmp_path: Path) -> None:
+    recorded = tmp_path / "machine" / "error-01.wav"
+    recorded.parent.mkdir()
+    recorded.write_bytes(b"of the machine")
+    with pytest.raises(ConfigurationError, match=r"machine is not empty and holds no report\.json"):
+        evaluate_into(recorded.parent, find_bundle("beep"), data, "dev", report=pytest.fail)
+    assert recorded.read_bytes() == b"of the machine"
+
+
 def test_a_bundle_is_evaluated_into_a_directory(data: Path, tmp_path: Path) -> None:
     said: list[str] = []
     found = evaluate_into(
