@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +83,25 @@ def test_a_damaged_mp3_costs_scan_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"beepwatch: {tmp_path}/a.mp3 ")
     assert done.stdout.count("\n") >= BEEPS
+
+
+def test_scan_leaves_numpy_without_threads_of_its_own() -> None:
+    """They spin for as long as the rest of numpy takes to be imported, each on a core.
+
+    Asked of a scan that ends before its own threads begin: its table would be written over sound.
+    """
+    told = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    words = ["scan", str(RECORDING), "--csv", str(RECORDING)]
+    lines = [
+        "import os, sys, beepwatch.cli",
+        f"beepwatch.cli.run_command_line({words})",
+        "print('numpy' in sys.modules, len(os.listdir('/proc/self/task')))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        env={k: v for k, v in os.environ.items() if k not in told},  # noqa: TID251 - as a user has it
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True 1\n"

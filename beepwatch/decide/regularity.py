@@ -36,10 +36,9 @@ def is_regular(
     if pulses[-1].offset_s - pulses[0].onset_s < LEAST_S:
         return False
     told = [(pulse.onset_s, pulse.offset_s) for pulse in pulses]
-    return any(
-        _is_even(spans) and _are_told(spans, told)
-        for spans in counts_of(pulses, sound, rate_hz, start_s) or ()
-    )
+    counts = counts_of(pulses, sound, rate_hz, start_s) or ()
+    different = set(map(tuple, counts))  # many ways find the same
+    return any(_is_even(spans) and _are_told(spans, told) for spans in different)
 
 
 def _are_told(spans: Sequence[Span], told: Sequence[Span]) -> bool:
@@ -54,11 +53,8 @@ def _is_even(spans: Sequence[Span]) -> bool:
     """Three and more of one length, with pauses of one length between them."""
     if len(spans) < FEWEST:
         return False
-    lengths_s = [end_s - start_s for start_s, end_s in spans]
     pauses_s = [later[0] - one[1] for one, later in pairwise(spans)]
-    uneven = unevenness(pauses_s)  # most are by these alone
-    return (
-        uneven <= MOST_UNEVEN
-        and uneven + unevenness(lengths_s) <= MOST_UNEVEN
-        and middle(sorted(pauses_s)) >= SHORTEST_PAUSE_S
-    )
+    uneven = unevenness(pauses_s)
+    if uneven > MOST_UNEVEN or middle(sorted(pauses_s)) < SHORTEST_PAUSE_S:  # most are
+        return False
+    return uneven + unevenness([end_s - start_s for start_s, end_s in spans]) <= MOST_UNEVEN
