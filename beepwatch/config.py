@@ -173,6 +173,10 @@ def source_kind(source: str) -> tuple[Literal["microphone", "file", "stream", "s
     )
 
 
+# The threads of numpy's BLAS spin as they start, 60 ms of a core, and have nothing to do here.
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "1")
+
+
 def tell_libraries(variable: str, value: str) -> None:
     """Set what C libraries of this process read from the environment, unless the user has."""
     os.environ.setdefault(variable, value)

@@ -23,7 +23,7 @@ from beepwatch.cli.options import (
     start_logging,
     stop_on_signals,
 )
-from beepwatch.config import tell_libraries
+from beepwatch.config import ONE_THREAD, tell_libraries
 from beepwatch.errors import StoreError
 
 
@@ -111,8 +111,7 @@ def scan(
     config: ConfigFile = None,
 ) -> int:
     """Find sounds in recordings."""
-    # Before numpy is imported: the threads of its BLAS spin as they start, and have nothing to do.
-    tell_libraries("OPENBLAS_NUM_THREADS", "1")
+    tell_libraries(*ONE_THREAD)  # before numpy is imported
 
     from beepwatch.classify.bundle import find_bundle
     from beepwatch.classify.shelf import Shelf

@@ -12,7 +12,7 @@ import structlog
 from beepwatch.capture.keepsake import open_memory
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import Clock, SystemClock
-from beepwatch.config import service_manager, tell_libraries
+from beepwatch.config import ONE_THREAD, service_manager, tell_libraries
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.homecoming import HomeWatch, bring_home
 from beepwatch.daemon.inheritance import inheriting
@@ -62,6 +62,7 @@ def run(
     """
     leave_no_core()
     tell_libraries(*ONE_HEAP)
+    tell_libraries(*ONE_THREAD)
     planner = Planner(
         speed=speed,
         log_level=log_level,

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -30,9 +32,12 @@ def wait_until_gone(processes: list[psutil.Process]) -> None:
         threading.Event().wait(0.05)
 
 
-def test_no_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
-    """With a recording that would play on for a minute and a half."""
-    environment = os.environ | {  # noqa: TID251 - what the child process gets
+@contextmanager
+def listening(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """The program and its children, with a recording that would play on for a minute and a half."""
+    told = {"MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    own = {k: v for k, v in os.environ.items() if k not in told}  # noqa: TID251 - the child's
+    environment = own | {
         "BEEPWATCH_STORE__DIRECTORY": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path),
     }
@@ -47,13 +52,29 @@ def test_no_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
         for line in program.stderr:
             if json.loads(line)["event"] == "listening":
                 break
-        children = psutil.Process(program.pid).children(recursive=True)
+        yield program, psutil.Process(program.pid).children(recursive=True)
+
+
+def test_no_child_outlives_a_killed_supervisor(tmp_path: Path) -> None:
+    with listening(tmp_path) as (program, children):
         program.send_signal(signal.SIGKILL)
         wait_until_gone(children)
+        assert program.stderr is not None
         rest = program.stderr.read()
     assert len(children) >= 3
     gone = {json.loads(line).get("process") for line in rest.splitlines()}
     assert gone >= {"recorder", "classifier", "messenger"}
+
+
+def test_the_libraries_of_every_child_are_told_to_be_small(tmp_path: Path) -> None:
+    """One heap however many threads, and no threads of numpy's that wait for work."""
+    with listening(tmp_path) as (program, children):
+        told = [one.environ() for one in children]
+        program.send_signal(signal.SIGKILL)
+        wait_until_gone(children)
+    assert len(told) >= 3
+    for one in told:
+        assert (one["MALLOC_ARENA_MAX"], one["OPENBLAS_NUM_THREADS"]) == ("1", "1")
 
 
 def config(tmp_path: Path, **sections: object) -> Config:
