@@ -4,9 +4,9 @@ DIR has a manifest.csv; its 16 kHz clips of the splits train and dev are read, a
 they are and as WAV, by every side in turns, each with the same number of processes of one thread:
 load + log-mel and load + MFCC by beepwatch, by torchaudio's transforms (loaded by soundfile, as
 torchaudio's own loading needs another package) and, with an interpreter that has it, by librosa;
-and as limits the decoding alone and, of arithmetic, the Fourier transforms alone. Then the whole
-verb: its time with one and two workers, its memory for few clips and for all, and a run over many
-small files in which nothing has changed.
+and as limits beepwatch's decoding alone and, of arithmetic, the Fourier transforms alone. Then the
+whole verb: its time with one and two workers, its memory for few clips and for all, and a run over
+many small files in which nothing has changed.
 """
 
 import argparse
@@ -121,10 +121,13 @@ threadpool_limits(1)
 def work(path):
     return write_features(io.BytesIO(), recipe, Recording(Path(path), recipe.sound).pieces())
 """
-DECODING = """
-import soundfile
+DECODING = f"""
+from pathlib import Path
+from beepwatch.train.featuring.recipe import SoundRecipe
+from beepwatch.train.featuring.sound import Recording
+sound = SoundRecipe(rate_hz={RATE_HZ}, channel="mean")
 def work(path):
-    return len(soundfile.read(path, dtype="int16")[0])
+    return sum(len(piece) for piece in Recording(Path(path), sound).pieces())
 """
 TRANSFORMS = f"""
 import numpy as np, scipy.fft, soundfile

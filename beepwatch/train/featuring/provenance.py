@@ -20,7 +20,7 @@ PROCESSOR = "cpu"  # the device that is always there
 _MODULES = (
     *(f"train/featuring/{name}.py" for name in ("banks", "recipe", "sound", "spectra", "stages")),
     *("train/featuring/work.py", "train/datasets/augmentation.py", "train/augment.py"),
-    *(f"capture/{name}.py" for name in ("blocks", "files", "pipes", "sndfile", "windows")),
+    *(f"capture/{name}.py" for name in ("blocks", "files", "flac", "pipes", "sndfile", "windows")),
 )
 _DEVICE_MODULES = ("train/featuring/batching.py", "train/featuring/device.py")
 _PACKAGES = ("numpy", "scipy", "soundfile", "soxr")

@@ -15,6 +15,7 @@ from beepwatch.capture.files import open_audio
 from beepwatch.capture.pipes import Ffmpeg
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.featuring.recipe import SoundRecipe
+from beepwatch.wording import counted
 
 Floats = NDArray[np.float32]
 
@@ -71,8 +72,8 @@ class Recording:
             return block.mono()
         if channel >= block.channels:
             raise UnreadableAudio(
-                f"{self._path} has {block.channels} channels, and the recipe wants number "
-                f"{channel}, counted from 0. Change sound.channel, or leave the file out."
+                f"{self._path} has {counted(block.channels, 'channel')}, and the recipe wants "
+                f"number {channel}, counted from 0. Change sound.channel, or leave the file out."
             )
         samples = np.frombuffer(block.data, dtype=block.sample_format)
         return Block(

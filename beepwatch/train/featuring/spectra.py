@@ -5,6 +5,7 @@ frame, so the same sound gives the same bytes however it arrives.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 import scipy.fft
@@ -69,22 +70,21 @@ def padded(sound: Iterable[Floats], frames: FramesRecipe) -> Iterator[Floats]:
         yield from sound
         return
     half, mode = frames.fft_samples // 2, _PADDINGS[frames.padding]
-    begun = False
-    last = np.zeros(0, dtype=np.float32)  # what the end is made of, or all there is
-    for piece in sound:
-        last = np.concatenate([last, piece]) if not begun or len(piece) <= half else piece
-        if not begun and len(last) > half:
-            yield _extended(last, (half, 0), mode)
-            begun = True
-        elif begun:
-            yield piece
-        if begun:
-            last = last[-half - 1 :]
-    if not begun:
-        if len(last):
-            yield _extended(last, (half, half), mode)
+    pieces = iter(sound)
+    first = np.zeros(0, dtype=np.float32)  # what the beginning is made of, or all there is
+    while len(first) <= half and (piece := next(pieces, None)) is not None:
+        first = np.concatenate([first, piece]) if len(first) else piece
+    if len(first) <= half:
+        if len(first):
+            yield _extended(first, (half, half), mode)
         return
-    yield _extended(last, (0, half), mode)[len(last) :]
+    yield _extended(first[: half + 1], (half, 0), mode)[:half]
+    last = first  # of which the end is made
+    for piece in chain([first], pieces):
+        yield piece
+        last = piece if len(piece) > half else np.concatenate([last, piece])
+        last = last[-half - 1 :]
+    yield _extended(last, (0, half), mode)[-half:]
 
 
 def _extended(sound: Floats, samples: tuple[int, int], mode: str) -> Floats:
@@ -121,8 +121,8 @@ class Transform:
         self._window = window_of(recipe.frames).astype(precise)
         self._windowed = np.empty((BLOCK_FRAMES, recipe.frames.fft_samples), dtype=precise)
         self._fillers: list[Callable[[_Block, Floats], None]] = []
+        self._add_spectrum()  # first: energy takes the place of the spectrum, and of its phases
         self._add_mel(recipe)
-        self._add_spectrum()
         self._add_shape(recipe)
         self._add_chroma(recipe)
         self._add_waveform()
@@ -170,15 +170,15 @@ class Transform:
         self._fillers.append(fill)
 
     def _add_spectrum(self) -> None:
-        if (place := self._places.get("magnitude")) is not None:
-            magnitude = place
-            self._fillers.append(
-                lambda block, rows: np.copyto(rows[:, magnitude], block.power(1.0))
-            )
         if (place := self._places.get("phase")) is not None:
             phase = place
             self._fillers.append(
                 lambda block, rows: np.copyto(rows[:, phase], np.angle(block.spectrum))
+            )
+        if (place := self._places.get("magnitude")) is not None:
+            magnitude = place
+            self._fillers.append(
+                lambda block, rows: np.copyto(rows[:, magnitude], block.power(1.0))
             )
 
     def _add_shape(self, recipe: FeatureRecipe) -> None:
@@ -247,7 +247,7 @@ class _Block:
     ) -> None:
         self.samples = samples
         self.frames = frames  # [frames, fft_samples], before the window
-        self.spectrum = spectrum  # [frames, bins]
+        self.spectrum = spectrum  # [frames, bins]; no more, once a power was asked for
         self._powers: dict[float, Floats] = {}
 
     def power(self, exponent: float) -> Floats:
@@ -260,7 +260,8 @@ class _Block:
         if exponent != 2:
             energy = self.power(2.0)
             return np.sqrt(energy) if exponent == 1 else energy ** np.float32(exponent / 2)
-        parts = np.square(self.spectrum.view(self.spectrum.real.dtype))  # real, imaginary, real, …
+        parts = self.spectrum.view(self.spectrum.real.dtype)  # real, imaginary, real, …
+        np.square(parts, out=parts)  # where it lies: to get other memory takes longer
         return (parts[:, 0::2] + parts[:, 1::2]).astype(np.float32, copy=False)
 
 

@@ -16,6 +16,7 @@ from beepwatch.train.featuring.recipe import (
     needed,
 )
 from beepwatch.train.featuring.spectra import Floats, column_names, places
+from beepwatch.wording import counted
 
 _ROWS_AT_ONCE = 8_192  # of a second pass
 _FLOAT_BYTES = 4
@@ -79,9 +80,10 @@ class _Deltas:
             self._pending = np.concatenate([self._pending, end])
             return self._joined(self._derivatives())
         if self._last is None:
+            has = counted(len(self._waiting), "frame")
             raise TooShort(
-                f"has {len(self._waiting)} frames, and fitted deltas need {self._width}. "
-                'Leave it out, or set deltas.edges to "nearest".'
+                f"has {has}, and fitted deltas need {self._width}. Leave it out, or set "
+                'deltas.edges to "nearest".'
             )
         return self._joined(np.repeat(self._last, self._half, axis=0))
 
@@ -112,8 +114,8 @@ def check_columns(recipe: FeatureRecipe) -> None:
         stated = getattr(recipe.normalisation, name)
         if isinstance(stated, tuple) and len(stated) != columns:
             raise ConfigurationError(
-                f"normalisation.{name} has {len(stated)} numbers, and the recipe makes {columns} "
-                "columns. Write one number, or one for each column."
+                f"normalisation.{name} has {counted(len(stated), 'number')}, and the recipe makes "
+                f"{counted(columns, 'column')}. Write one number, or one for each column."
             )
 
 

@@ -99,13 +99,25 @@ class FeatureStore:
         """Finish a swap that was interrupted, or forget its draft."""
         if (self._work / META).exists():
             self._swap()
-        elif (self.directory / NPY).exists() and not (self.directory / META).exists():
+        elif stranger := self._stranger():
             raise FeatureStoreError(
-                f"{self.directory} holds a {NPY} without its {META}, so it is none of ours. "
+                f"{self.directory} holds {stranger}, so it is none of ours. "
                 "Name another --out, or move it away."
             )
         for name in _SWAPPED:
             (self._work / name).unlink(missing_ok=True)
+
+    def _stranger(self) -> str:
+        """What somebody else has put where a store has its own, and would lose; or nothing."""
+        try:
+            found: Any = msgspec.json.decode((self.directory / META).read_bytes())
+        except FileNotFoundError:
+            there = [name for name in (NPY, INDEX) if (self.directory / name).exists()]
+            return f"{' and '.join(there)} without {META}" if there else ""
+        except (OSError, msgspec.DecodeError):
+            return ""  # one of ours that is damaged is made again
+        ours = isinstance(found, dict) and "column_names" in found
+        return "" if ours else f"another kind of {META}"
 
     def meta(self) -> dict[str, Any] | None:
         """What `features.json` says; None if there is no store, or one of something else."""

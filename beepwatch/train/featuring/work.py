@@ -221,7 +221,7 @@ def write_features(
     file: IO[bytes], recipe: FeatureRecipe, sound: Iterable[Sound], rows_of: Rows | None = None
 ) -> int:
     """Write the rows of a sound at the recipe's rate, in pieces, as float32; how many."""
-    transformed = rows_of or partial(map, _transform(recipe.plain).rows)
+    transformed = rows_of or partial(map, _transform(recipe).rows)
     rows = transformed(blocks(sound, recipe.frames))
     return write_rows(file, with_deltas(rows, recipe), recipe.normalisation)
 

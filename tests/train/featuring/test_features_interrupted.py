@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from beepwatch.errors import DiskFull
@@ -76,12 +75,20 @@ def test_two_runs_do_not_write_one_store(recipe_file: Path, data: Path, tmp_path
         extract(recipe_file, data, tmp_path / "out")
 
 
-def test_an_array_of_somebody_else_is_not_overwritten(
-    recipe_file: Path, data: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("features.npy", "features.npy without features.json"),
+        ("index.csv", "index.csv without features.json"),
+        ("features.json", "another kind of features.json"),
+    ],
+)
+def test_a_file_of_somebody_else_is_not_overwritten(
+    recipe_file: Path, data: Path, tmp_path: Path, name: str, said: str
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    np.save(out / "features.npy", np.zeros(3))
-    with pytest.raises(FeatureStoreError, match="none of ours"):
+    (out / name).write_text('["mine"]')
+    with pytest.raises(FeatureStoreError, match=f"holds {said}, so it is none of ours"):
         extract(recipe_file, data, out)
-    assert np.load(out / "features.npy").shape == (3,)
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, '["mine"]')]

@@ -47,9 +47,10 @@ def test_a_recording_of_few_frames_has_deltas_by_its_last_ones() -> None:
     assert rows[1, 4] == pytest.approx((1 + 2 + 3 + 4) * (last - first) / 60, rel=1e-4)
 
 
-def test_a_recording_of_few_frames_has_no_fitted_deltas() -> None:
-    with pytest.raises(TooShort, match="has 3 frames, and fitted deltas need 9"):
-        features_of(SOUND[:600], with_deltas("fitted"))
+@pytest.mark.parametrize(("samples", "said"), [(600, "3 frames"), (200, "1 frame")])
+def test_a_recording_of_few_frames_has_no_fitted_deltas(samples: int, said: str) -> None:
+    with pytest.raises(TooShort, match=f"has {said}, and fitted deltas need 9"):
+        features_of(SOUND[:samples], with_deltas("fitted"))
 
 
 @pytest.mark.parametrize(
