@@ -14,7 +14,7 @@ from beepwatch.daemon.signals import Signals
 from beepwatch.daemon.supervisor import Supervisor
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.wiring import Plan, Terms, Wiring
-from tests.daemon.children import Part
+from tests.daemon.parts import Part
 
 PATIENCE_S = 45.0  # until a test gives up; the machine may be busy
 

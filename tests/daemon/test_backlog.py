@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from beepwatch.daemon.backlog import Backlog
 from beepwatch.daemon.queue import WindowQueue
 from beepwatch.messages import Done, Fault
-from tests.daemon.children import NOON, window
+from tests.daemon.parts import NOON, window
 
 CAPACITY = 20
 

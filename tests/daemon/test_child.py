@@ -20,7 +20,7 @@ from beepwatch.daemon.child import (
     Child,
 )
 from beepwatch.messages import Failed, Poke, Ready
-from tests.daemon.children import Part
+from tests.daemon.parts import Part
 from tests.daemon.stage import PATIENCE_S
 
 

@@ -23,7 +23,7 @@ from beepwatch.logs import LogSettings
 from beepwatch.sections import Capture
 from beepwatch.store.database import FILE_NAME
 from tests.bot_api import BotApi
-from tests.daemon.children import Part
+from tests.daemon.parts import Part
 from tests.daemon.playing import RECORDING, Told, told
 from tests.end_to_end.daemon import Daemon, daemon
 

@@ -37,8 +37,8 @@ from beepwatch.messages import (
 )
 from beepwatch.store.database import FILE_NAME, Database
 from tests.bot_api import BotApi
-from tests.daemon.children import Part
 from tests.daemon.conversation import messaging, recording
+from tests.daemon.parts import Part
 from tests.daemon.stage import Stage
 from tests.daemon.test_classifier import classifying
 from tests.small_disk import BrokenDisk, broken_disk, is_held

@@ -12,7 +12,8 @@ import beepwatch.daemon.supervisor
 from beepwatch.clock import ManualClock
 from beepwatch.daemon.letters import KEPT, Letters
 from beepwatch.messages import AlertKind, Noted
-from tests.daemon.children import LAST_WORDS, NOON
+from tests.daemon.children import LAST_WORDS
+from tests.daemon.parts import NOON
 from tests.daemon.stage import Stage
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from beepwatch.daemon.memo import Memo, Untold, open_memo
 from beepwatch.messages import Alert, AlertKind
-from tests.daemon.children import NOON
+from tests.daemon.parts import NOON
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import beepwatch.daemon.poison
 from beepwatch.daemon.poison import Poison
 from beepwatch.messages import Window
-from tests.daemon.children import NOON, window
+from tests.daemon.parts import NOON, window
 
 
 def deadly(sequence: int) -> Window:

@@ -7,7 +7,7 @@ import pytest
 
 import beepwatch.daemon.supervisor
 from beepwatch.daemon.wiring import Plan, Terms
-from tests.daemon.children import Part
+from tests.daemon.parts import Part
 from tests.daemon.stage import Stage
 
 

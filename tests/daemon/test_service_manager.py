@@ -18,7 +18,7 @@ from beepwatch.daemon.readiness import Readiness
 from beepwatch.daemon.systemd import ServiceManager
 from beepwatch.daemon.wiring import Plan, Terms
 from beepwatch.messages import Fault, FaultKind, Listening
-from tests.daemon.children import NOON, Part
+from tests.daemon.parts import NOON, Part
 from tests.daemon.stage import Stage
 
 

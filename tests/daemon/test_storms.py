@@ -4,7 +4,7 @@ import pytest
 
 from beepwatch.daemon.storms import DEATHS, LIVES_S, Storms
 from beepwatch.messages import Fault
-from tests.daemon.children import NOON
+from tests.daemon.parts import NOON
 
 DAY_S = 86_400.0
 
