@@ -8,8 +8,8 @@ is looked at half way from window to window, while it is new.
 import math
 from typing import Final
 
-_OVER_S: Final = 0.4  # after its end, a beep can be told: a third of a second is the network's
-_SURELY_OVER_S: Final = 0.7  # and so long after it everything, a taught sound too
+_OVER_S: Final = (0.4, 0.66)  # after its end, a beep and a taught sound can be told: most of that
+# is what the network has to hear after it
 _LULL_S: Final = 0.2  # a shorter one is a pause in a row
 _HALF_WAY: Final = 0.5  # of a hop
 _WORTH_WAITING: Final = 0.15  # of a hop: the whole window comes as soon
@@ -22,8 +22,7 @@ class Looks:
 
     def __init__(self, *, hop_samples: int, rate_hz: int) -> None:
         self._hop = hop_samples
-        self._over = _OVER_S * rate_hz
-        self._surely_over = _SURELY_OVER_S * rate_hz
+        self._over = tuple(after_s * rate_hz for after_s in _OVER_S)
         self._lull = _LULL_S * rate_hz
         self._shown: Position = 0.0
         self._sounded_until: Position = -math.inf
@@ -33,8 +32,8 @@ class Looks:
     @property
     def due(self) -> Position:
         """From where on to look next; infinity if only the next window is worth it."""
-        over = self._sounded_until + self._over
-        return min(self._half_way, over if self._shown < over < self._from else math.inf)
+        overs = [over for over in self._overs() if self._shown < over < self._from]
+        return min([self._half_way, *overs])
 
     def whole(self, end: int, sounded_until: Position) -> None:
         """A window that ends at `end` was passed on, or dropped, and what the gate heard in it."""
@@ -52,13 +51,16 @@ class Looks:
         half_way = heard >= self._half_way
         if half_way:
             self._half_way = math.inf
-        over = sounded_until + self._over
-        if self._shown < over <= heard:
+        first, *_, last = self._overs()
+        if any(self._shown < over <= heard for over in self._overs()):
             worth = True
         else:
-            waits = sounded_until + self._lull <= heard < over < self._from
-            told = self._shown >= sounded_until + self._surely_over
-            worth = half_way and is_new and not waits and not told
+            waits = sounded_until + self._lull <= heard < first < self._from  # until it is over
+            worth = half_way and is_new and not waits and self._shown < last
         if worth:
             self._shown = heard
         return worth
+
+    def _overs(self) -> tuple[Position, ...]:
+        """From where on what sounded last can be told."""
+        return tuple(self._sounded_until + after for after in self._over)

@@ -164,7 +164,7 @@ def test_a_classifier_ten_times_too_slow_drops_the_oldest_counts_them_and_catche
             most = max(most, len(supervisor.queue))
             threading.Event().wait(0.005)
 
-    supervisor = play(tmp_path, watch, ill="is slow", patient=False, speed=60.0)
+    supervisor = play(tmp_path, watch, ill="is slow", patient=False, speed=240.0)
     dropped = supervisor.queue.dropped
     assert dropped > 5
     assert 25 < most <= 31
