@@ -21,6 +21,7 @@ from beepwatch.errors import BeepwatchError
 from beepwatch.train.datasets.remote import Location, sound_of
 
 _STRETCH_S = 28.0  # nobody waits for a scan's first answer, and fewer stretches overlap less
+_MAY_WAIT = 2  # stretches that are scored, for somebody else to decide
 _DECIDED_AT_ONCE = 250  # frames; a run without a beep in it is decided as a whole
 
 Decode = Callable[[Location, int], Generator[NDArray[np.int16], None, None]]
@@ -30,7 +31,8 @@ class Hearing:
     """One recording on its way: read by one thread at a time, scored by any, decided in order.
 
     Whoever scores a stretch may do so before an earlier one is done; what it answers waits for
-    its turn. So the answers are those of one thread, and no more sound is held than threads.
+    its turn, and one thread at a time decides. So the answers are those of one thread, and little
+    more sound is held than threads.
     """
 
     def __init__(
@@ -64,17 +66,21 @@ class Hearing:
         if taken is None:
             return False
         number, stretch = taken
-        answers = stretch.answers(self._engine)
-        with self._deciding:
-            self._scored[number] = answers, stretch
-            while self._decided in self._scored:
-                self._follow(*self._scored.pop(self._decided))
-                self._decided += 1
+        self._scored[number] = stretch.answers(self._engine), stretch
+        # Who decides just now goes on with this one as well: nobody waits, unless it is behind.
+        while self._decided in self._scored and self._deciding.acquire(
+            blocking=len(self._scored) > _MAY_WAIT
+        ):
+            try:
+                self._decide_in_order()
+            finally:
+                self._deciding.release()
         return True
 
     def answer(self) -> Scanned | None:
         """What was found, to who asks first after all of it is read, scored and decided."""
         with self._deciding:
+            self._decide_in_order()
             done = self._read and not self._broken and self._decided == self._handed_out
             if self._answer is not None or not done:
                 return None
@@ -112,6 +118,11 @@ class Hearing:
             yield from self._sound
         except BeepwatchError as error:
             self._problem = str(error)
+
+    def _decide_in_order(self) -> None:
+        while self._decided in self._scored:
+            self._follow(*self._scored.pop(self._decided))
+            self._decided += 1
 
     def _follow(self, answers: Answers, stretch: Stretch) -> None:
         sound = stretch.sound(self._engine)

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.bundle import Bundle, find_bundle, load_bundle
 from beepwatch.classify.engines import Answers, Engine, open_engine
+from beepwatch.daemon import crew
 from beepwatch.daemon.crew import Crew, Hearing
 from beepwatch.daemon.found import Given, Scanned
-from beepwatch.decide.episodes import Closed, EpisodeTracker
+from beepwatch.decide.episodes import Change, Closed, EpisodeTracker
 from beepwatch.decide.hindsight import WholeSound
 from beepwatch.errors import UnreadableAudio
+from beepwatch.messages import Scores
 from beepwatch.train.datasets.remote import Location
 from tests.capture.sounds import recording
 from tests.daemon.windows_of_a_daemon import overlapping_scores
@@ -188,3 +190,30 @@ def test_more_sound_than_the_threads_are_at_is_never_held(engine: Engine, bundle
     assert steps.max() <= 29 * RATE_HZ
     assert hearing.answer() == scanned(["evening"], engine, bundle, 1)[0]
     assert hearing.answer() is None
+
+
+def test_who_has_scored_a_stretch_does_not_wait_for_who_decides(
+    engine: Engine, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has scored is decided by the other, and nothing is lost by it."""
+    at_it, go_on = threading.Event(), threading.Event()
+
+    class Slow(EpisodeTracker):
+        def hear(self, scores: Scores) -> list[Change]:
+            at_it.set()
+            assert go_on.wait(60)
+            return super().hear(scores)
+
+    monkeypatch.setattr(crew, "EpisodeTracker", Slow)
+    hearing = Hearing(given("a"), engine, bundle.info.thresholds, Shelf().decode)
+    other = threading.Thread(target=hearing.step)
+    other.start()
+    assert at_it.wait(60)
+    assert hearing.step()
+    go_on.set()
+    other.join(60)
+    while hearing.step():
+        pass
+
+    monkeypatch.undo()
+    assert hearing.answer() == scanned(["a"], engine, bundle, 1)[0]
