@@ -8,11 +8,11 @@ is looked at half way from window to window, while it is new.
 import math
 from typing import Final
 
-_OVER_S: Final = (0.4, 0.66)  # after its end, a beep and a taught sound can be told: most of that
-# is what the network has to hear after it
+_BEEP_OVER_S: Final = 0.4  # after its end it can be told; a third of a second is the network's
+_TAUGHT_OVER_S: Final = 0.66  # and with taught sounds on the shelf
 _LULL_S: Final = 0.2  # a shorter one is a pause in a row
 _HALF_WAY: Final = 0.5  # of a hop
-_WORTH_WAITING: Final = 0.15  # of a hop: the whole window comes as soon
+_WORTH_WAITING: Final = 0.15  # of a hop, for the whole window
 
 Position = float  # a sample of the stream, or infinity
 
@@ -22,17 +22,17 @@ class Looks:
 
     def __init__(self, *, hop_samples: int, rate_hz: int) -> None:
         self._hop = hop_samples
-        self._over = tuple(after_s * rate_hz for after_s in _OVER_S)
+        self._over = _BEEP_OVER_S * rate_hz, _TAUGHT_OVER_S * rate_hz
         self._lull = _LULL_S * rate_hz
         self._shown: Position = 0.0
         self._sounded_until: Position = -math.inf
         self._half_way: Position = math.inf  # there is no look before the first window
-        self._from: Position = 0.0  # from here on the next whole window is as good
+        self._too_late: Position = 0.0  # the next whole window comes as soon
 
     @property
     def due(self) -> Position:
         """From where on to look next; infinity if only the next window is worth it."""
-        overs = [over for over in self._overs() if self._shown < over < self._from]
+        overs = [over for over in self._overs() if self._shown < over < self._too_late]
         return min([self._half_way, *overs])
 
     def whole(self, end: int, sounded_until: Position) -> None:
@@ -40,7 +40,7 @@ class Looks:
         self._shown = end
         self._sounded_until = sounded_until
         self._half_way = end + _HALF_WAY * self._hop
-        self._from = end + (1 - _WORTH_WAITING) * self._hop
+        self._too_late = end + (1 - _WORTH_WAITING) * self._hop
 
     def worth(self, heard: int, sounded_until: Position, *, is_new: bool) -> bool:
         """Whether to pass on what has come up to `heard`; asked when a look is due.
@@ -51,16 +51,17 @@ class Looks:
         half_way = heard >= self._half_way
         if half_way:
             self._half_way = math.inf
-        first, *_, last = self._overs()
-        if any(self._shown < over <= heard for over in self._overs()):
+        first, last = self._overs()
+        if any(self._shown < over <= heard for over in (first, last)):
             worth = True
         else:
-            waits = sounded_until + self._lull <= heard < first < self._from  # until it is over
+            waits = sounded_until + self._lull <= heard < first < self._too_late  # until it is over
             worth = half_way and is_new and not waits and self._shown < last
         if worth:
             self._shown = heard
         return worth
 
-    def _overs(self) -> tuple[Position, ...]:
-        """From where on what sounded last can be told."""
-        return tuple(self._sounded_until + after for after in self._over)
+    def _overs(self) -> tuple[Position, Position]:
+        """From where on what sounded last can be told, if it was a beep or a taught sound."""
+        beep, taught = self._over
+        return self._sounded_until + beep, self._sounded_until + taught
