@@ -251,7 +251,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
             f"the configuration file {file} is not UTF-8 text. Write it as TOML."
         ) from None
     except (ValueError, RecursionError) as error:  # of a number, of a date, of deep nesting too
-        reason = shortened(without_secrets(str(error)))
+        reason = shortened(str(error))
         raise ConfigurationError(f"{file} is not valid TOML: {reason}. Mend that line.") from None
     except OSError as error:
         todo = "Give one that you may read with --config."
@@ -316,7 +316,7 @@ def _check_characters(values: Mapping[str, Any], origins: Mapping[str, str]) -> 
         if isinstance(value, str) and _NOT_TEXT.search(value):
             raise ConfigurationError(
                 f"{origins.get(key, 'configuration')}: {key} is "
-                f"{shortened(without_secrets(repr(value)))}, with what is no character of a line. "
+                f"{shortened(repr(value))}, with what is no character of a line. "
                 "Write it again."
             )
 

@@ -55,7 +55,7 @@ def explain(
         value = values
         for part in _PART.findall(path):
             value = value[int(part)] if part.isdigit() else value[part]
-        shown = f"{path} is {shortened(without_secrets(repr(value)))}"
+        shown = f"{path} is {shortened(repr(value))}"
         unquoted = ", without quotes" if isinstance(value, str) and _NUMBER.fullmatch(value) else ""
     except (KeyError, IndexError, TypeError):
         shown = path or "the file"
@@ -65,8 +65,10 @@ def explain(
 
 
 def shortened(text: str) -> str:
-    """On one line, and not longer than a person reads."""
-    line = " ".join(text.split())
+    """On one line, not longer than a person reads, and without secrets: the beginning of one that
+    is cut off would not be recognised any more.
+    """
+    line = " ".join(without_secrets(text).split())
     return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}…"
 
 
@@ -103,7 +105,7 @@ def stream_address(url: str) -> SplitResult:
         _ = parts.port  # which is read only now
     except ValueError as error:
         raise ConfigurationError(
-            f"the address in stream:… cannot be read: {shortened(without_secrets(str(error)))}. "
+            f"the address in stream:… cannot be read: {shortened(str(error))}. "
             "Write it as stream:rtsp://HOST:PORT/PATH, anything special in it as %XX."
         ) from None
     if not usable:

@@ -189,7 +189,6 @@ def _spoil_line(lines: list[str], random_: random.Random) -> None:
             lines[at] = f"{random_.choice(('a.b', 'x' * 300, '', 'port', '.', 'rules'))} = 1"
         case 3:
             del lines[at]
-            lines = lines or [""]
         case _:
             lines[at] = random_.choice(("[rules]", "[[capture]]", "[a.b.c]", "[" * 2_000, "\0"))
 

@@ -26,10 +26,10 @@ import numpy as np
 from beepwatch.clock import SystemClock
 from beepwatch.config import tell_libraries
 from beepwatch.daemon.child import Child
-from beepwatch.daemon.classifier import NoteWriter
 from beepwatch.daemon.pipeline import LONGEST_CLIP_S, Note
 from beepwatch.daemon.running import ONE_HEAP
 from beepwatch.daemon.settings import MessengerSettings
+from beepwatch.daemon.writing import NoteWriter
 from beepwatch.logs import LogSettings
 from beepwatch.messages import Alert, AlertKind, Clip, Event, Finish, Poke, Ready
 from beepwatch.secrecy import Secret

@@ -302,7 +302,7 @@ def test_record_goes_on_until_there_is_enough(
     assert run_command_line([*words, "--until-kb", "1"]) == 0
     assert run_command_line([*words, "--until-kb", "1"]) == 0
     assert len(list(out.rglob("*.wav"))) == 1
-    assert "goes on after 1 file of" in capfd.readouterr().err
+    assert "enough is there: 1 file of" in capfd.readouterr().err
     header, row = (out / "dataset.csv").read_text().splitlines()
     listed = dict(zip(header.split(","), row.split(","), strict=True))
     assert (listed["device"], listed["room"], listed["model_label"]) == ("timer", "kitchen", "beep")

@@ -71,7 +71,28 @@ def test_a_name_too_long_for_a_label_track_leaves_the_rest_of_a_scan(
     assert run_command_line(words) == 1
     (complaint,) = capsys.readouterr().err.splitlines()
     assert complaint.startswith(f"beepwatch: {tmp_path}/labels/aaa")
-    assert [track.name for track in (tmp_path / "labels").iterdir()] == ["b.wav.txt"]
+    assert [track.name for track in (tmp_path / "labels").glob("*.txt")] == ["b.wav.txt"]
+
+
+def test_a_label_track_that_was_corrected_costs_scan_one_line_and_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        write_wav(tmp_path / "in" / f"{name}.wav", np.zeros(16_000, np.int16), 16_000)
+    labels = tmp_path / "labels"
+    words = ["scan", str(tmp_path / "in"), "--labels", str(labels)]
+    assert run_command_line(words) == 0
+    assert run_command_line(words) == 0
+    (labels / "a.wav.txt").write_text("0.100000\t0.200000\ttoo soft to hear\n")
+    (labels / "b.wav.txt").unlink()
+    assert run_command_line(words) == 1
+    assert capsys.readouterr().err == (
+        f"beepwatch: {labels}/a.wav.txt is not as a scan wrote it, and is left as it is. "
+        "Move it away, or name another directory with --labels.\n"
+    )
+    assert (labels / "a.wav.txt").read_text().endswith("too soft to hear\n")
+    assert (labels / "b.wav.txt").read_bytes() == b""
 
 
 def test_a_damaged_mp3_costs_scan_one_line(tmp_path: Path) -> None:

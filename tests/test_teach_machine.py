@@ -267,7 +267,7 @@ def test_a_state_that_cannot_be_written_is_said_before_it_listens(
 ) -> None:
     (tmp_path / "state").write_text("a file")
     answer = said(capsys, "fan", "--normal", "--listen", "--source", "stdin", exit_code=1)
-    assert answer.startswith(f"beepwatch: cannot change the learned machines in {tmp_path}")
+    assert answer.startswith(f"beepwatch: the state directory {tmp_path}/state cannot be used: ")
     assert answer.count("\n") == 1
 
 
@@ -334,7 +334,7 @@ def test_what_is_taken_away_is_what_has_the_name(
 ) -> None:
     machines.put(well(), NOW)
     shelf.put(pitched("washer", 2_000.0), NOW)
-    answer = said(capsys, "--remove", "dryer", exit_code=3)
+    answer = said(capsys, "--remove", "dryer", exit_code=2)
     assert "neither a taught sound nor a learned machine 'dryer'" in answer
     assert "there are: washer, fan." in answer
     assert "fan is taken away" in said(capsys, "--remove", "fan")

@@ -48,7 +48,12 @@ def test_a_sound_goes_to_a_friend_and_comes_back(
 ) -> None:
     file = tmp_path / "washer.zip"
     assert "with 3 examples" in said(capsys, "--export", "washer", file)
-    assert "is there already" in said(capsys, "--export", "washer", file, exit_code=1)
+    for there in (file, tmp_path):
+        assert "is there already" in said(capsys, "--export", "washer", there, exit_code=2)
+    nowhere = tmp_path / "no" / "washer.zip"
+    assert f"{nowhere} cannot be written: No such" in said(
+        capsys, "--export", "washer", nowhere, exit_code=2
+    )
     assert "add --force" in said(capsys, "--import", file, exit_code=2)
     assert "washer is taken away" in said(capsys, "--remove", "washer")
     assert shelf.digests() == {}
@@ -109,6 +114,7 @@ def test_a_sound_that_a_rule_is_about_is_not_removed(
         (["--rollback", "dryer"], 2, "there are: washer"),
         (["--remove", "../washer"], 2, "there is no taught sound"),
         (["--export", "washer"], 2, "requires 2 arguments"),
+        (["--export", "dryer", "a.zip"], 2, "there is no taught sound 'dryer'"),
         (["--import", "no.zip"], 1, "cannot read no.zip"),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 from beepwatch.__main__ import main
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.cli import run_command_line
+from beepwatch.web.inference import server
 from tests.verbs import RECORDING, own_home, program  # noqa: F401 - a fixture
 
 RECIPE = find_bundle("beep") / "recipe.toml"
@@ -186,6 +187,50 @@ def test_a_folder_s_name_is_no_markup(tmp_path: Path, capsys: pytest.CaptureFixt
     first, *_, last = capsys.readouterr().err.splitlines()
     assert first == f"recording 'beep' from file:{RECORDING} into {out}/beep; ^C stops"
     assert f"; {out}/beep/session-" in last
+
+
+@pytest.mark.parametrize("words", ["config check", "teach --list", "teach washer {recording}"])
+def test_a_file_in_place_of_the_state_directory_is_named(
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", f"{tmp_path}/file")
+    given = words.replace("{recording}", str(RECORDING)).split()
+    assert complaint(capsys, *given, exit_code=1) == (
+        f"beepwatch: the state directory {tmp_path}/file cannot be used: Not a directory. "
+        "Set store.directory to another one."
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["scan {recording}", "serve --port 0", "record --label beep {source} --speed max --out {tmp}"],
+)
+def test_who_hears_without_what_was_taught_says_so(
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(server, "serve_inference", lambda *_, **_named: None)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BEEPWATCH_STORE__DIRECTORY", f"{tmp_path}/file")
+    places = {"recording": RECORDING, "source": f"--source file:{RECORDING}", "tmp": tmp_path}
+    assert run_command_line(words.format(**places).split()) == 0
+    assert capsys.readouterr().err.startswith(
+        f"beepwatch: without taught sounds: the state directory {tmp_path}/file cannot be used: "
+    )
+
+
+def test_nothing_is_said_to_be_recorded_from_a_source_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--source", f"file:{tmp_path}/none.wav", "--out", f"{tmp_path}")
+    said = complaint(capsys, "record", "--label", "beep", *words, exit_code=1)
+    assert said == f"beepwatch: {tmp_path}/none.wav does not exist. Check the path."
 
 
 def test_who_breaks_off_while_it_still_loads_sees_no_traceback(

@@ -9,7 +9,7 @@ import errno
 import itertools
 import threading
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,10 +121,9 @@ class _Session:
         until_s = None if minutes is None else minutes * 60
         until_bytes = None if until_kb is None else until_kb * _BYTES_PER_KB
         self._write_first_json()
-        self._say_what_begins()
         try:
             with Live(console=self._console, auto_refresh=False, transient=True) as live:
-                for heard in self._listener if not self._reached(until_bytes) else ():
+                for heard in self._sound(until_bytes):
                     self._note(heard)
                     if self._console.is_terminal:
                         live.update(self._meter(), refresh=True)
@@ -146,6 +145,13 @@ class _Session:
         self._say_what_there_is(summary)
         return summary
 
+    def _sound(self, until_bytes: float | None) -> Iterable[Heard | None]:
+        """Of the source; none if there is enough already."""
+        if not self._reached(until_bytes):
+            return self._listener
+        self._console.print(f"enough is there: {self._before()}")
+        return ()
+
     def _end(self) -> RecordingSummary:
         if self._clerk is not None:
             self._clerk.finish(_LAST_JUDGEMENTS_S)
@@ -155,16 +161,18 @@ class _Session:
         return until_bytes is not None and self._bytes_before + self._bytes >= until_bytes
 
     def _say_what_begins(self) -> None:
+        """Once the source is open: from one that is not there nothing is recorded."""
         self._console.print(
             f"recording {self._subject.label!r} from {self._listener.source.name} "
             f"into {self._directory}; ^C stops",
             soft_wrap=True,
         )
         if self._files_before:
-            self._console.print(
-                f"goes on after {counted(self._files_before, 'file')} of earlier sessions, "
-                f"{self._bytes_before / _BYTES_PER_KB:,.0f} kB"
-            )
+            self._console.print(f"goes on after {self._before()}")
+
+    def _before(self) -> str:
+        files = counted(self._files_before, "file")
+        return f"{files} of earlier sessions, {self._bytes_before / _BYTES_PER_KB:,.0f} kB"
 
     def _say_what_there_is(self, summary: RecordingSummary) -> None:
         heard = [one for one in self._judgements.values() if one.heard]
@@ -181,6 +189,8 @@ class _Session:
             case Window():
                 self._write_wav(heard)
             case Listening():
+                if self._rate_hz is None:
+                    self._say_what_begins()
                 self._rate_hz = heard.rate_hz
                 self._console.print(f"listening at {heard.rate_hz} Hz")
             case Fault() if heard.kind is FaultKind.NO_DEVICE and self._rate_hz is None:

@@ -93,7 +93,10 @@ class Cabinet:
         """Take a thing away, with all that was kept of it."""
         home = self._home(name)
         with self._changing():
-            home.rename(self._aside())
+            aside = self._aside()
+            home.rename(aside)
+            # At once: on a full disk there is room for nothing until it is gone.
+            shutil.rmtree(aside, ignore_errors=True)
 
     def check_not_here(self, name: str) -> None:
         """Raises ConfigurationError for a name that something in here has."""

@@ -248,6 +248,7 @@ def _check_graph(bundle: Bundle, session: "object") -> None:
 def _torch(bundle: Bundle) -> Network:
     try:
         import torch
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from beepwatch.train.networks import ARCHITECTURES
@@ -267,7 +268,7 @@ def _torch(bundle: Bundle) -> Network:
     try:
         module = architecture(**info.arguments)
         module.load_state_dict(load_file(bundle.weights))
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"{bundle.weights} does not fit {info.architecture}: {error}. "
             "Make the bundle again with `beepwatch train`."

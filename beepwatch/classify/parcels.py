@@ -9,6 +9,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -44,26 +45,34 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 def export(shelf: Shelf, name: str, file: Path) -> int:
     """Write the sound into a file that was not there before; how many examples went with it.
 
-    Raises ModelError for a sound that is not there or damaged, StoreError for the file.
+    Raises ModelError for a sound that is not there or damaged, ConfigurationError for a file that
+    is there already or cannot be, StoreError where there is no room for it.
     """
     head = shelf.head(name)
     sounds = [(path.name, _example(path)) for path in shelf.examples(name)]
     try:
-        with file.open("xb") as out:
-            try:
-                with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as parcel:
-                    _pack(parcel, HEAD, heads.encode(head))
-                    for sound_name, content in sounds:
-                        _pack(parcel, f"{EXAMPLES}/{sound_name}", content)
-                out.flush()
-            except BaseException:
-                file.unlink(missing_ok=True)  # half a file is none
-                raise
+        out = file.open("xb")
     except FileExistsError:
-        raise StoreError(f"{file} is there already. Give another name, or delete it.") from None
+        raise ConfigurationError(
+            f"{file} is there already. Give another name, or delete it."
+        ) from None
     except OSError as error:
-        raise StoreError(f"cannot write {file}: {error.strerror}. Give another place.") from error
+        raise ConfigurationError(_not_written(file, error)) from None
+    with ExitStack() as unfinished:
+        unfinished.callback(file.unlink, missing_ok=True)  # half a file is none
+        try:
+            with out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as parcel:
+                _pack(parcel, HEAD, heads.encode(head))
+                for sound_name, content in sounds:
+                    _pack(parcel, f"{EXAMPLES}/{sound_name}", content)
+        except OSError as error:
+            raise StoreError(_not_written(file, error)) from error
+        unfinished.pop_all()
     return len(sounds)
+
+
+def _not_written(file: Path, error: OSError) -> str:
+    return f"{file} cannot be written: {error.strerror}. Give another place."
 
 
 def open_parcel(file: Path) -> Parcel:

@@ -82,7 +82,7 @@ def settings_and_token(
 
 
 def reachable_state(settings: Config, file: Path | None = None) -> Path:
-    """The state directory. Raises StoreError where it is another's: what was taught is in it.
+    """The state directory. Raises StoreError if it is another's, or none: what was taught is in it.
 
     `file` is the configuration file, where the error is to name it.
     """
@@ -99,9 +99,22 @@ def reachable_state(settings: Config, file: Path | None = None) -> Path:
         raise StoreError(
             f"the state directory {directory} cannot be used: {error.strerror}. {todo}"
         ) from None
-    except OSError:  # it is not there yet, and whoever writes to it says more
+    except FileNotFoundError:  # it is made by who writes to it first
         pass
+    except OSError as error:
+        raise StoreError(
+            f"the state directory {directory} cannot be used: {error.strerror}. "
+            "Set store.directory to another one."
+        ) from None
     return directory
+
+
+def say_if_without_taught(settings: Config, file: Path | None = None) -> None:
+    """The shipped sounds are heard all the same where the state directory cannot be used."""
+    try:
+        reachable_state(settings, file)
+    except StoreError as error:
+        complain(f"without taught sounds: {error}")
 
 
 def bundle_of(wanted: str | None, settings: Config) -> Path:

@@ -13,6 +13,7 @@ from beepwatch.cli.options import (
     load_settings,
     of_extra,
     reachable_state,
+    say_if_without_taught,
     start_logging,
 )
 from beepwatch.errors import ConfigurationError
@@ -115,6 +116,7 @@ def _model(loaded: "Loaded", wanted: str | None) -> "Sounds | Recordings":
         load_recording_bundle(directory)
         return Recordings(bundle=str(directory))
     load_bundle(directory)
+    say_if_without_taught(loaded.config, loaded.file)
     return Sounds(
         bundle=str(directory),
         runtime=loaded.config.model.runtime,

@@ -19,12 +19,12 @@ from beepwatch.cli.options import (
     load_settings,
     overrides_of,
     reachable_state,
+    say_if_without_taught,
     speed_of,
     start_logging,
     stop_on_signals,
 )
 from beepwatch.config import ONE_THREAD, tell_libraries
-from beepwatch.errors import StoreError
 
 
 @app.command(epilog=example("beepwatch record --label beep --device washer --until-kb 20000"))
@@ -66,7 +66,10 @@ def record(
     from beepwatch.capture.recording import record as record_session
     from beepwatch.daemon.clerk import FilingClerk, opening
 
-    settings = load_settings(config, overrides_of(source, rate)).config
+    loaded = load_settings(config, overrides_of(source, rate))
+    settings = loaded.config
+    if pre_label:
+        say_if_without_taught(settings, loaded.file)
     start_logging()
     stop = stop_on_signals()
     console = Console(stderr=True, markup=False, highlight=False)  # a name is no markup
@@ -121,10 +124,7 @@ def scan(
 
     loaded = load_settings(config)
     settings, model = loaded.config, loaded.config.model
-    try:
-        reachable_state(settings, loaded.file)
-    except StoreError as error:
-        complain(f"without taught sounds: {error}")
+    say_if_without_taught(settings, loaded.file)
     given = scanning.recordings(map(location_of, paths))
     failed = False
     with scanning.quiet_decoders(), written(given, table=csv, labels=labels) as write:

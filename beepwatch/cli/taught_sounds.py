@@ -220,7 +220,7 @@ def _listen_to_room(school: "School", audition: "Audition", stop: threading.Even
         )
     if kept:
         fate = "are kept. The next --listen goes on to the beeps."
-    elif room.any():
+    elif room.any() or not room.size:
         fate = "are too few to keep. The next --listen begins with the room again."
     else:
         fate = "were digital silence, and are not kept. Run `beepwatch doctor`."

@@ -22,7 +22,7 @@ from beepwatch.cli.options import (
     start_logging,
 )
 from beepwatch.cli.taught_sounds import NOTICED
-from beepwatch.errors import ConfigurationError, ModelError
+from beepwatch.errors import ConfigurationError, NotTaught
 from beepwatch.wording import counted
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def _roll_back(loaded: "Loaded", name: str) -> None:
 
 
 def _holder(loaded: "Loaded", name: str) -> "Shelf | Machines":
-    """Where the name is known. Raises ModelError if it is nowhere."""
+    """Where the name is known. Raises NotTaught if it is nowhere."""
     from beepwatch.classify.machines import Machines
     from beepwatch.classify.shelf import Shelf
 
@@ -281,7 +281,7 @@ def _holder(loaded: "Loaded", name: str) -> "Shelf | Machines":
     if name in known.digests():
         return known
     there = ", ".join([*shelf.digests(), *known.digests()])
-    raise ModelError(
+    raise NotTaught(
         f"there is neither a taught sound nor a learned machine {name!r}; there are: {there}. "
         "See: beepwatch teach --list."
     )

@@ -168,6 +168,15 @@ class Child:
         except OSError:
             return False
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a short message to it will not have to wait: most of its socket is empty."""
+        if self.connection is None:
+            return False
+        writable = select.poll()
+        writable.register(self.connection.fileno(), select.POLLOUT)
+        return bool(writable.poll(0))
+
     def send(self, message: AnyMessage) -> bool:
         """Send; False when there is nobody to receive it."""
         return self._send(encode(message))

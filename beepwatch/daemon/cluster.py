@@ -1,7 +1,7 @@
 """A scan by the workers of a Dask cluster: a recording each, with the answers of a scan here."""
 
 from collections.abc import Generator, Iterator, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 
 import msgspec
 import numpy as np
@@ -74,7 +74,7 @@ def _sound(
     yield from sound_of(there, rate_hz)
 
 
-@cache
+@lru_cache(maxsize=2)  # a worker lives for weeks; scans with other heads come and go
 def _engine(order: Order) -> TaughtEngine:
     """Raises ModelError."""
     bundle = load_bundle(find_bundle(order.model.bundle))

@@ -18,8 +18,10 @@ from beepwatch.notify.commands import Asked, Command, help_text, understood
 from beepwatch.notify.door import Answer, Question
 from beepwatch.notify.replies import Facts, duration, moment, status
 from beepwatch.store.corrections import Corrections
+from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
+from beepwatch.store.standing import standing
 from beepwatch.store.wishes import Watching, Wishes
 
 #: The server keeps what was written to a box that is off for so long.
@@ -32,6 +34,7 @@ _log = structlog.get_logger()
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
     """What the desk reads and writes."""
 
+    database: Database
     outbox: Outbox
     library: Library
     corrections: Corrections
@@ -113,7 +116,7 @@ class BotDesk:
             condition=condition,
             up_since=now - timedelta(seconds=condition.up_s) if condition else None,
             last_heard=stores.outbox.last_heard(),
-            untold=sum(stores.outbox.waiting().values()),
+            untold=standing(stores.database).waiting,
             free_bytes=stores.library.free_bytes(),
             muted_until=stores.wishes.muted_until(channel, now),
             watched_until=watching.until if watching else None,

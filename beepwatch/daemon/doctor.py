@@ -22,6 +22,7 @@ from beepwatch.daemon.planning import channel_names, check_rules, with_defaults
 from beepwatch.daemon.systemctl import Scope, State, Systemctl, runs_here, system_scope, user_scope
 from beepwatch.daemon.units import NAME
 from beepwatch.errors import BeepwatchError
+from beepwatch.secrecy import without_secrets
 from beepwatch.sections import Config
 from beepwatch.store.database import Database
 from beepwatch.store.disk import NO_ANSWER, in_time, why_gone
@@ -42,10 +43,10 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     todo: str = ""
 
     def as_line(self) -> str:
-        """For people."""
+        """For people, without secrets."""
         mark = "ok  " if self.ok else "BAD "
         found = f"{self.found.rstrip('.')}. {self.todo}" if self.todo else self.found
-        return f"{mark} {self.name:<11} {found}"
+        return without_secrets(f"{mark} {self.name:<11} {found}")
 
 
 def checks(loaded: Loaded) -> Iterator[Check]:

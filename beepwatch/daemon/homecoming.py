@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from beepwatch.clock import Clock
+from beepwatch.daemon import poison
 from beepwatch.daemon.mounts import Mount, mount_of
 from beepwatch.daemon.refuge import (
     ORIGIN,
@@ -30,7 +31,7 @@ from beepwatch.store.disk import LEAST_ROOM_BYTES
 from beepwatch.store.outbox import Outbox
 
 LOOKS_EVERY_S = 60.0
-_BROUGHT = ("clips", "feedback", "taught", "machines")
+_BROUGHT = ("clips", "feedback", "taught", "machines", poison.DIRECTORY)
 _UNFINISHED = ".part"
 _BEGIN_ANEW = "The disk can be written again, and beepwatch only when it is restarted."
 

@@ -38,8 +38,10 @@ class Letters:
         self._drop_oldest()
 
     def post(self, messenger: Child) -> None:
-        """Send what waits, as far as somebody takes it."""
-        while self._unsent and messenger.send(self._unsent[0]):
+        """Send what waits, as far as somebody takes it at once: hundreds of letters fill a socket
+        while the messenger that is to read them is only starting.
+        """
+        while self._unsent and messenger.has_room and messenger.send(self._unsent[0]):
             alert = self._unsent.popleft()
             self._unanswered[alert.dedupe_key] = alert
             self._drop_oldest()

@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,7 @@ class Messenger:
 
         desk = BotDesk(
             Stores(
+                database=self._database,
                 outbox=self._outbox,
                 library=self._library,
                 corrections=self._corrections,
@@ -278,31 +280,38 @@ class Messenger:
     async def _tidy(self) -> None:
         """Keep the clips within their limits: every hour, and whenever the disk gets full. Before
         that, and after a correction, those of corrected events are kept apart. What waits for a
-        channel that is gone ends here.
+        channel that is gone ends here. Whichever of these fails holds up none of the others.
         """
-        store = self._settings.store
-        tidied_s = float("-inf")
+        hour_begun_s = float("-inf")
         while True:
             now_s = self._clock.mono_s()
-            try:
-                overdue = now_s - tidied_s >= TIDY_EVERY_S
-                if overdue or self._chosen.is_set():
-                    self._chosen.clear()
-                    await asyncio.to_thread(self._corrections.keep_clips)
-                if overdue or self._library.is_short_of_room(store.min_free_mb):
-                    await asyncio.to_thread(
-                        self._library.tidy,
-                        self._clock.utc(),
-                        keep_days=store.keep_days,
-                        max_mb=store.max_mb,
-                        min_free_mb=store.min_free_mb,
-                    )
-                    tidied_s = now_s
-                if overdue:
-                    await asyncio.to_thread(self._give_up_elsewhere)
-            except (StoreError, OSError) as error:  # of a file that cannot even be looked at
-                _log.warning("not_tidied", error=str(error))
+            overdue = now_s - hour_begun_s >= TIDY_EVERY_S
+            if overdue or self._chosen.is_set():
+                self._chosen.clear()
+                await self._try(self._corrections.keep_clips)
+            if await self._try(partial(self._keep_limits, even_with_room=overdue)) and overdue:
+                hour_begun_s = now_s
+                await self._try(self._give_up_elsewhere)
             await asyncio.sleep(LOOK_FOR_ROOM_S)
+
+    async def _try(self, chore: Callable[[], object]) -> bool:
+        """Do it in a thread; False if the disk did not let it be done."""
+        try:
+            await asyncio.to_thread(chore)
+        except (StoreError, OSError) as error:  # of a file that cannot even be looked at
+            _log.warning("not_tidied", error=str(error))
+            return False
+        return True
+
+    def _keep_limits(self, *, even_with_room: bool) -> None:
+        store = self._settings.store
+        if even_with_room or self._library.is_short_of_room(store.min_free_mb):
+            self._library.tidy(
+                self._clock.utc(),
+                keep_days=store.keep_days,
+                max_mb=store.max_mb,
+                min_free_mb=store.min_free_mb,
+            )
 
     def _give_up_elsewhere(self) -> None:
         """A chat may come back into the configuration, but not after so long."""

@@ -30,7 +30,8 @@ def mount_of(path: Path, table: Path = _OWN) -> Mount:
     """Of several at the same place the last one covers the others. Raises OSError."""
     resolved = path.resolve()
     deepest, found = -1, Mount(read_only=False, disk_read_only=False)
-    for line in table.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+    text = table.read_text(encoding="utf-8", errors="surrogateescape")
+    for line in filter(None, text.split("\n")):  # a name may hold other line ends
         own, _, disk = line.partition(" - ")
         place, options = own.split(" ")[4:6]
         place = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), place)

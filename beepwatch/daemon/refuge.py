@@ -28,11 +28,11 @@ from beepwatch.sections import Config
 from beepwatch.store.database import (
     FILE_NAME,
     RESERVE,
-    clips_of_untold,
     make_private_directory,
     marks,
 )
 from beepwatch.store.disk import GONE, NO_ANSWER, in_time, occupy
+from beepwatch.store.library import clips_of_untold
 
 # Memory, in which nobody else's is trusted. The first is the unit's RuntimeDirectory=, which
 # outlives its restarts; RemoveIPC= empties /dev/shm of all that is the service's when that ends.

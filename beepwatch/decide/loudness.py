@@ -90,18 +90,18 @@ def loudness_of(
     """
     level_db = 10 * np.log10(power + FAINTEST_POWER)
     noise_db = median(level_db.take(noise, axis=1))
-    ofvoices_of: list[Levels] = []
+    of_voices: list[Levels] = []
     first = 0
     for count, sounding in parts:
         tones = slice(first, first + count)
         for together, own in _in_turn(level_db[tones], sounding, noise_db[tones]):
             heard = _of_voice(level_db[tones][together], own, noise_db[tones][together])
             if heard is not None:
-                ofvoices_of.append(heard)
+                of_voices.append(heard)
         first += count
-    if not ofvoices_of:
+    if not of_voices:
         return None
-    loudest_db = np.maximum.reduce(ofvoices_of)
+    loudest_db = np.maximum.reduce(of_voices)
     return Loudness(loudest_db, -float(median(loudest_db[noise])))
 
 

@@ -40,11 +40,6 @@ class Marks:
         """Deliveries that are over although the outbox does not know it yet."""
         return {one for _, deliveries in self._waiting for one in deliveries}
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the outbox is behind."""
-        return bool(self._waiting)
-
     async def ask(self, question: Callable[[], _Result]) -> _Result:
         """Ask the outbox until it answers."""
         while True:

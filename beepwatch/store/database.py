@@ -26,17 +26,12 @@ RESERVE = "beepwatch.reserve"
 RESERVE_BYTES = 1_000_000  # some hundred alerts without their clips
 _CACHE_KIB = 128  # of pages, for each process; however large, it fills within the first days
 _SPARE_BYTES = 1_000_000  # of free pages: a clip's sound comes and goes
-_PAGES_AT_ONCE = 200  # given back in one transaction, so that nobody waits long for the next
+_PAGES_AT_ONCE = 200  # given back in one transaction, so that nobody waits long for the next …
+_BREATH_S = 0.01  # … which begins so much later: whoever waits would be overtaken otherwise
 _OWNER_ONLY_DIRECTORY = 0o700
 _OWNER_ONLY_FILE = 0o600
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-_CLIPS_OF_UNTOLD = """
-    SELECT path FROM clips JOIN events ON events.id = clips.event_id
-    JOIN deliveries ON deliveries.alert_id = events.told_by
-    WHERE state = 'pending' AND path IS NOT NULL GROUP BY path ORDER BY max(events.id) DESC
-"""
 
 _log = structlog.get_logger()
 
@@ -112,18 +107,21 @@ class Database:
 
         Sound that waited to be encoded leaves such pages; without this they would stay the
         database's for ever, and clips would be deleted to make up for them. A file of before
-        `auto_vacuum` was set keeps them.
+        `auto_vacuum` was set keeps them. It takes a slow disk minutes; others work in between.
         """
         with self._turn, self._explained():
             (page_bytes,) = self._sql.execute("PRAGMA page_size").fetchone()
             begun_with = free = self._free_pages()
-            spare = _SPARE_BYTES // page_bytes
-            while free > spare:
+        spare = _SPARE_BYTES // page_bytes
+        while free > spare:
+            with self._turn, self._explained():
                 pages = min(free - spare, _PAGES_AT_ONCE)
-                self._sql.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+                # `execute` would give back a single page: it stops at the first row.
+                self._sql.executescript(f"PRAGMA incremental_vacuum({pages})")
                 before, free = free, self._free_pages()
-                if free >= before:
-                    break
+            if free >= before:
+                break
+            threading.Event().wait(_BREATH_S)
         return max(0, begun_with - free) * int(page_bytes)
 
     def take_over(self, source: Path) -> None:
@@ -308,18 +306,14 @@ def marks(directory: Path) -> dict[str, int]:
 
     Raises StoreError.
     """
-    return dict(_looked_up(directory, "SELECT name, seq FROM sqlite_sequence"))
+    return dict(looked_up(directory, "SELECT name, seq FROM sqlite_sequence"))
 
 
-def clips_of_untold(directory: Path) -> list[str]:
-    """Paths below the state directory, of clips that alerts are still to bring; the newest first.
+def looked_up(directory: Path, query: str) -> list[tuple[Any, ...]]:
+    """The rows of one query to a database that nobody has open; it stays as it lies there.
 
     Raises StoreError.
     """
-    return [path for (path,) in _looked_up(directory, _CLIPS_OF_UNTOLD)]
-
-
-def _looked_up(directory: Path, query: str) -> list[tuple[Any, ...]]:
     path = directory / FILE_NAME
     try:
         with closing(read_only(path)) as sql:

@@ -20,7 +20,7 @@ import structlog
 from beepwatch.errors import DiskFull, StoreError
 from beepwatch.messages import Clip
 from beepwatch.store.aside import let_go, put_aside_in
-from beepwatch.store.database import Database
+from beepwatch.store.database import Database, looked_up
 from beepwatch.store.schema import stored_us, utc_from_us
 
 CLIPS = "clips"
@@ -132,13 +132,13 @@ class Library:
         Clips of alerts that are still to be told go last, and not for their age. Events stay. What
         is free beyond `min_free_mb` fills the database's reserve again. Room that the database has
         to spare is given back first, and what was put aside (see `aside.py`) goes before any clip.
+        A clip that cannot be deleted stays, and is tried again the next time.
         """
         self._shorten_database()
         with self._database.reading() as sql:
             kept = sql.execute(_KEPT_CLIPS).fetchall()
         sizes_bytes = {row["event_id"]: self._size_bytes(row["path"]) for row in kept}
         oldest_us = stored_us(now - timedelta(days=keep_days))
-        self._forget_pictures(oldest_us)
         with explained(self._directory):
             aside = put_aside_in(self._directory)
             aside_bytes = sum(one.size_bytes for of_kind in aside.values() for one in of_kind)
@@ -148,18 +148,19 @@ class Library:
             )
             surplus_bytes -= let_go(aside, surplus_bytes)
         doomed = []
-        size_bytes = 0
+        doomed_bytes = 0
         for row in kept:
             outlived = row["started_at"] < oldest_us and not row["unsent"]
-            if outlived or size_bytes < surplus_bytes:
+            if outlived or doomed_bytes < surplus_bytes:
                 doomed.append(row)
-                size_bytes += sizes_bytes[row["event_id"]]
-        for start in range(0, len(doomed), _DELETED_TOGETHER):
-            self._forget(doomed[start : start + _DELETED_TOGETHER])
-        if doomed:
-            _log.info("clips_deleted", clips=len(doomed), size_bytes=size_bytes)
+                doomed_bytes += sizes_bytes[row["event_id"]]
+        gone = self._forget(doomed)
+        size_bytes = sum(sizes_bytes[row["event_id"]] for row in gone)
+        if gone:
+            _log.info("clips_deleted", clips=len(gone), size_bytes=size_bytes)
+        self._forget_pictures(oldest_us)
         self._database.keep_reserve(min_free_mb * _BYTES_PER_MB)
-        return Tidied(clips=len(doomed), size_bytes=size_bytes)
+        return Tidied(clips=len(gone), size_bytes=size_bytes)
 
     def _forget_pictures(self, oldest_us: int) -> None:
         """They are few and small: a machine has to sound unusual for one."""
@@ -189,20 +190,40 @@ class Library:
         except FileNotFoundError:
             return 0  # taken away by hand
 
-    def _forget(self, rows: list[sqlite3.Row]) -> None:
-        # The files first: a crash in between leaves rows whose files are missing, which the next
-        # tidying clears; the other way round the files would stay for ever.
-        for row in rows:
-            self._delete(row["path"])
-            folder = f"{self._directory}/{row['path']}"
-            for _ in ("day", "month", "year"):
-                folder = os.path.dirname(folder)
-                with contextlib.suppress(OSError):  # not empty yet: other clips of that day
-                    os.rmdir(folder)
+    def _forget(self, rows: list[sqlite3.Row]) -> list[sqlite3.Row]:
+        """Those whose files are gone by now; one that cannot be deleted keeps no other."""
+        gone: list[sqlite3.Row] = []
+        errors: list[StoreError] = []
+        for start in range(0, len(rows), _DELETED_TOGETHER):
+            together = []
+            # The files first: a crash in between leaves rows whose files are missing, which the
+            # next tidying clears; the other way round the files would stay for ever.
+            for row in rows[start : start + _DELETED_TOGETHER]:
+                try:
+                    self._delete_with_folders(row["path"])
+                    together.append(row)
+                except StoreError as error:
+                    errors.append(error)
+            if together:
+                self._forget_rows(together)
+            gone += together
+        if errors:
+            _log.warning("clips_not_deleted", clips=len(errors), first=str(errors[0]))
+        return gone
+
+    def _forget_rows(self, rows: list[sqlite3.Row]) -> None:
         with self._database.transaction() as sql:
             events = [(row["event_id"],) for row in rows]
             sql.executemany("DELETE FROM clips WHERE event_id = ? AND pcm IS NULL", events)
             sql.executemany("UPDATE clips SET path = NULL WHERE event_id = ?", events)
+
+    def _delete_with_folders(self, relative: str) -> None:
+        self._delete(relative)
+        folder = f"{self._directory}/{relative}"
+        for _ in ("day", "month", "year"):
+            folder = os.path.dirname(folder)
+            with contextlib.suppress(OSError):  # not empty yet: other clips of that day
+                os.rmdir(folder)
 
     def _delete(self, relative: str) -> None:
         path = f"{self._directory}/{relative}"
@@ -218,17 +239,34 @@ _OLD_PICTURES = """
     )
 """
 
-#: Those of unsent alerts last, each part oldest first.
-_KEPT_CLIPS = """
-    SELECT clips.event_id, path, started_at, EXISTS (
-        SELECT 1 FROM deliveries JOIN alerts ON alerts.id = alert_id
-        WHERE state = 'pending' AND (
-            alerts.event_id = clips.event_id
-            OR alert_id = (SELECT told_by FROM events WHERE events.id = clips.event_id)
-        )
-    ) AS unsent
-    FROM clips WHERE path IS NOT NULL ORDER BY unsent, started_at, event_id
+#: Of a clip: whether an alert is still to be told that its event caused, or that tells of it.
+#: Looked up once for all clips: to ask for each takes seconds when there are years of alerts.
+_UNSENT = """
+    clips.event_id IN (
+        SELECT alerts.event_id FROM deliveries JOIN alerts ON alerts.id = alert_id
+        WHERE state = 'pending' AND alerts.event_id IS NOT NULL
+        UNION SELECT events.id FROM deliveries JOIN events ON told_by = alert_id
+        WHERE state = 'pending'
+    )
 """
+
+#: Those of unsent alerts last, each part oldest first.
+_KEPT_CLIPS = f"""
+    SELECT clips.event_id, path, started_at, {_UNSENT} AS unsent
+    FROM clips WHERE path IS NOT NULL ORDER BY unsent, started_at, event_id
+"""  # noqa: S608 - only our own words
+
+_CLIPS_OF_UNTOLD = f"""
+    SELECT path FROM clips WHERE path IS NOT NULL AND {_UNSENT} ORDER BY event_id DESC
+"""  # noqa: S608 - only our own words
+
+
+def clips_of_untold(directory: Path) -> list[str]:
+    """Paths below the state directory, of clips that alerts are still to bring; the newest first.
+
+    Of a database that nobody has open. Raises StoreError.
+    """
+    return [path for (path,) in looked_up(directory, _CLIPS_OF_UNTOLD)]
 
 
 def _relative_path(event_id: int, label: str, onset: datetime, suffix: str) -> str:

@@ -54,8 +54,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What the store made of a write."""
 
     event_id: int | None
-    alert_id: int | None
-    new_alert: bool  # False when the alert was known already, or none was written
+    alert_id: int | None  # of the one that was known already, if it was
 
 
 class Outbox:
@@ -113,27 +112,17 @@ class Outbox:
                 alert_id = put_alert(sql, alert, event, event_id, channels, ends=ends is not None)
             if event_id is not None:
                 link(sql, event_id, alert_id, told_by)
-        return Written(
-            event_id=event_id, alert_id=alert_id, new_alert=alert is not None and known is None
-        )
+        return Written(event_id=event_id, alert_id=alert_id)
 
     def has_room_for(self, clip: Clip) -> bool:
         """Whether this clip fits the disk without taking the room of alerts to come."""
         return self._database.has_room_for(len(clip.pcm))
 
-    def last_told(self, label: str) -> datetime | None:
-        """When an alert last told of this label: a cooldown outlives a restart."""
-        return self._time(
-            "SELECT max(alerts.created_at) FROM alerts JOIN events ON events.id = alerts.event_id "
-            "WHERE alerts.kind = ? AND events.label = ?",
-            (AlertKind.HEARD.value, label),
-        )
-
-    def last_heard(self, label: str | None = None) -> datetime | None:
-        """End of the last pulse of this label, or of any; what a machine is like is not heard."""
-        if label is None:
-            return self._time("SELECT max(offset) FROM events WHERE pulses > 0", ())
-        return self._time("SELECT max(offset) FROM events WHERE label = ?", (label,))
+    def last_heard(self) -> datetime | None:
+        """End of the last pulse, UTC; what a machine is like is not heard."""
+        with self._database.reading() as sql:
+            (offset_us,) = sql.execute("SELECT max(offset) FROM events WHERE pulses > 0").fetchone()
+        return utc_or_none(offset_us)
 
     # What the messenger takes
 
@@ -361,10 +350,6 @@ class Outbox:
                 "AND revision > revision_sent ORDER BY alert_id",
                 (channel, AlertKind.HEARD.value, _EDITABLE_ALERTS),
             ).fetchall()
-
-    def _time(self, query: str, values: tuple[str, ...]) -> datetime | None:
-        with self._database.reading() as sql:
-            return utc_or_none(sql.execute(query, values).fetchone()[0])
 
     def _update(self, statement: str, values: tuple[str | int | None, ...]) -> None:
         with self._database.transaction() as sql:

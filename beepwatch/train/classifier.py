@@ -23,6 +23,7 @@ from beepwatch.train.datasets.loader import Blocks, Numbers, StoredFeatures, blo
 from beepwatch.train.display import Display, Lines
 from beepwatch.train.featuring.recipe import FeatureRecipe, digest_of
 from beepwatch.train.featuring.sound import Recording
+from beepwatch.train.featuring.stages import TooShort
 from beepwatch.train.featuring.work import features_of
 from beepwatch.train.recording_bundles import write_recording_bundle
 from beepwatch.train.recording_networks import Network
@@ -277,9 +278,14 @@ class Classifier:
         told = self.description
         sound = Recording(recording, told.features.sound).whole()
         plan = told.recipe.blocks
-        features = blocks_of(features_of(sound, told.features), plan.context, plan.step)
+        rows = features_of(sound, told.features)
+        if len(rows) == 0:
+            raise TooShort(
+                f"{recording} has {len(sound)} samples, less than one frame. Give a longer one."
+            )
+        blocks = blocks_of(rows, plan.context, plan.step)
         with torch.inference_mode():
-            logits = self.network(torch.from_numpy(features)).double()
+            logits = self.network(torch.from_numpy(blocks)).double()
             said = torch.log_softmax(logits, dim=1).mean(dim=0)
             shares = torch.softmax(said, dim=0).tolist()
         return dict(zip(told.labels, shares, strict=True))

@@ -43,6 +43,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     snr_db: float | None
     note: str
 
+    @property
+    def known_group(self) -> str:
+        """Its group; "" where that is not known, or only names the source: `a/b` of `x.org/a/b`."""
+        only_names_it = f"/{self.source}".endswith(f"/{self.group}")
+        return "" if only_names_it else self.group
+
 
 def read_manifest(data: Path) -> list[Recording]:
     """All recordings of a data directory, sorted by path.
@@ -108,12 +114,11 @@ def _number(
 def check_groups(recordings: Iterable[Recording]) -> None:
     """Raise DatasetError if a device, speaker or session is in more than one split.
 
-    Where the group merely repeats the source no group is known, and a room response's group is a
-    kind of room, so neither is checked.
+    A room response's group is a kind of room, so it is not checked.
     """
     split_of: dict[tuple[str, str], str] = {}
     for recording in recordings:
-        if recording.category == "rir" or recording.group in recording.source:
+        if recording.category == "rir" or not recording.known_group:
             continue
         key = (recording.source, recording.group)
         split = split_of.setdefault(key, recording.split)
@@ -180,7 +185,7 @@ def _pulses_in(table: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def loud_stretches(sound: Sound, rate_hz: int) -> list[tuple[float, float]]:
-    """Where a clean recording is within 20 dB of its loudest, in seconds.
+    """Where a clean recording is within 20 dB of what its loudest 2 % exceed, in seconds.
 
     For sound files of beeps without noise; gaps and stretches under 30 ms are filled and dropped.
     """

@@ -1,6 +1,7 @@
 """A recipe: everything that decides which model comes out, in one TOML file."""
 
 import hashlib
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,6 +86,11 @@ class TrainingRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def steps(self) -> int:
         """Of all cycles."""
         return sum(cycle.steps for cycle in self.cycles)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The steps that are done when each cycle is."""
+        return tuple(accumulate(cycle.steps for cycle in self.cycles))
 
 
 class ThresholdRecipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 import collections.abc
 import signal
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -24,7 +24,7 @@ from beepwatch.train.dataset import (
     read_signal,
     read_sound,
 )
-from beepwatch.train.recipe import Recipe
+from beepwatch.train.recipe import DataRecipe, Recipe
 from beepwatch.train.sounds import look_alikes
 from beepwatch.train.sounds.rendering import Rendered
 from beepwatch.train.synthesis import Pulse, Signal
@@ -32,6 +32,8 @@ from beepwatch.train.truth import frame_truth, tone_cells
 from beepwatch.wording import counted
 
 Sound = NDArray[np.float32]
+
+_ROOMS = "rir"  # the category of room responses
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,14 +65,14 @@ def chosen_recordings(recordings: list[Recording], recipe: Recipe, split: str) -
         and recording.snr_db is not None
         and recording.snr_db >= plan.clean_snr_db
     ]
-    listed = [*plan.negatives, *plan.beeps, "rir"]
+    listed = [*plan.negatives, *plan.beeps, _ROOMS]
     chosen = choose(recordings, split, listed, redistributable_only=True) + clean
     return [recording for recording in chosen if recording.path not in plan.left_out]
 
 
 def check_recordings(data: Path, recordings: list[Recording], recipe: Recipe) -> None:
     """Before hours of work: raises DatasetError if a split has nothing that a recipe makes use of,
-    or lists a file that is not there.
+    not what every clip is composed of, or lists a file that is not there.
     """
     for split in ("train", "dev"):
         chosen = chosen_recordings(recordings, recipe, split)
@@ -85,6 +87,19 @@ def check_recordings(data: Path, recordings: list[Recording], recipe: Recipe) ->
                 f"manifest.csv in {data} lists {missing[0]}, and there is no such file "
                 f"({counted(len(missing), 'file')} in all). Copy it there, or take the row out."
             )
+        if lacking := _lacking({one.category for one in chosen}, recipe.data, split):
+            raise DatasetError(
+                f"{data} has no {lacking} in the split {split!r}, and every clip needs some. "
+                "Add recordings whose redistribute is yes."
+            )
+
+
+def _lacking(categories: Set[str], plan: DataRecipe, split: str) -> str:
+    """What clips are composed of and a split's recordings are not; "" if nothing."""
+    rendered = split == "train" and plan.rendered_weight > 0
+    if not (categories & {*plan.negatives} or rendered):
+        return f"sound without a beep ({', '.join(plan.negatives)})"
+    return "" if _ROOMS in categories else f"room responses ({_ROOMS})"
 
 
 def gather(data: Path, recipe: Recipe, split: str, rendered: Sequence[Rendered] = ()) -> Material:
@@ -96,7 +111,7 @@ def gather(data: Path, recipe: Recipe, split: str, rendered: Sequence[Rendered] 
     chances: list[float] = []
     rooms: list[Sound] = []
     for recording in chosen_recordings(read_manifest(data), recipe, split):
-        if recording.category == "rir":
+        if recording.category == _ROOMS:
             rooms.append(augment.ready_room(read_sound(data / recording.path, rate_hz), rate_hz))
         elif recording.category in recipe.data.negatives:
             sound = read_sound(data / recording.path, rate_hz)

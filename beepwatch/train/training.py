@@ -9,7 +9,6 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -204,10 +203,9 @@ class Run:
 
     def learn(self, composer: Composer, judged: Pool, interruption: Interruption) -> None:
         """Take all steps that are left; if interrupted, keep those that were taken."""
-        cycles = self._recipe.training.cycles
+        plan = self._recipe.training
         try:
-            ends = accumulate(cycle.steps for cycle in cycles)
-            for number, (cycle, end) in enumerate(zip(cycles, ends, strict=True)):
+            for number, (cycle, end) in enumerate(zip(plan.cycles, plan.ends, strict=True)):
                 if self.progress.step < end:
                     steps = range(end - cycle.steps, end)
                     self._learn_cycle(number, steps, composer, judged, interruption)
@@ -245,7 +243,7 @@ class Run:
         progress.step = step + 1
         progress.losses.append(loss)
         self._display.stepped(progress.step, plan.steps, loss)
-        if progress.step % plan.checkpoint_every == 0 or progress.step == plan.steps:
+        if progress.step % plan.checkpoint_every == 0 or progress.step in plan.ends:
             self._check(judged)
 
     def _mine(self, composer: Composer, pool: Pool) -> None:

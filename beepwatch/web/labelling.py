@@ -3,7 +3,8 @@
 Every label is in `dataset.csv` before the page is told that it is saved. A change says what label
 the page believed a clip to have, so that a page that has not yet seen another's label never
 overwrites it. A clip that this server does not know, as when it was started again without it,
-keeps none of the others from being saved.
+keeps none of the others from being saved; nor does a label that nobody would type here, if the
+table has had it: it can be replaced, and undoing brings it back.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from beepwatch.errors import UnreadableAudio
+from beepwatch.errors import SourceError
 from beepwatch.train.datasets.catalogue import (
     Catalogue,
     CatalogueError,
@@ -42,15 +43,13 @@ _MOST_BODY_BYTES = 2_000_000
 _LOOKS_EVERY_S = 0.5  # whether another program changed the table
 _SAYS_SOMETHING_EVERY = 30  # looks, so that a browser that has gone is noticed
 
-Name = Annotated[str, Meta(max_length=LONGEST_LABEL)]
-
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the page asks for: another label for a clip, if it still has the one seen."""
 
     clip: Annotated[str, Meta(max_length=64)]
-    seen: Name
-    label: Name
+    seen: str
+    label: str
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +144,8 @@ class _Page:
         self._catalogue = catalogue
         self._ending = ending
         self._changed = asyncio.Event()  # replaced by a new one whenever it is set
+        self._had: set[str] = set()  # labels that the table has had while this server ran
+        self._latest: Mapping[str, str] = {}
 
     async def document(self, _request: Request) -> Response:
         return FileResponse(STATIC / "labelling.html", headers={"Cache-Control": "no-cache"})
@@ -168,7 +169,7 @@ class _Page:
             raise HTTPException(400, str(error)) from error
         known = self._clips.path_of
         changes = [
-            Relabelling(path=known[one.clip], seen=one.seen, label=_checked(one.label))
+            Relabelling(path=known[one.clip], seen=one.seen, label=self._checked(one.label))
             for one in wanted
             if one.clip in known
         ]
@@ -223,9 +224,20 @@ class _Page:
 
     async def _labels(self) -> Mapping[str, str]:
         try:
-            return await run_in_threadpool(self._catalogue.labels)
+            labels = await run_in_threadpool(self._catalogue.labels)
         except CatalogueError as error:
             raise HTTPException(503, str(error)) from error
+        if labels is not self._latest:
+            self._latest = labels
+            self._had.update(labels.values())
+        return labels
+
+    def _checked(self, label: str) -> str:
+        """One that can be typed, none at all, or one that was there."""
+        typed = len(label) <= LONGEST_LABEL and label == label.strip() and label.isprintable()
+        if not typed and label not in self._had:
+            raise HTTPException(400, f"{label[:LONGEST_LABEL]!r} is no label.")
+        return label
 
     def _path(self, clip: str) -> str:
         path = self._clips.path_of.get(clip)
@@ -251,15 +263,9 @@ class _Page:
             return Response(status_code=304, headers=headers)
         try:
             content = await run_in_threadpool(make, file)
-        except UnreadableAudio as error:
+        except SourceError as error:
             raise HTTPException(404, str(error)) from error
         return Response(content, media_type=media_type, headers=headers)
-
-
-def _checked(label: str) -> str:
-    if label != label.strip() or not (label.isprintable() or label == ""):
-        raise HTTPException(400, f"{label!r} is no label.")
-    return label
 
 
 async def _body(request: Request) -> bytes:

@@ -27,7 +27,7 @@ _STOPS = (  # from faint to loud
 
 
 def sound_of(file: Path) -> NDArray[np.int16]:
-    """Mono at 16 kHz, at most a minute. Raises UnreadableAudio."""
+    """Mono at 16 kHz, int16 [samples], at most a minute. Raises SourceError."""
     most = round(LONGEST_S * RATE_HZ)
     pieces: list[NDArray[np.int16]] = []
     chunks = decode(file, RATE_HZ)

@@ -267,6 +267,7 @@ def test_a_graph_with_another_input_is_refused(bundle_copy: Path) -> None:
         ({"architecture": "NoNet"}, "unknown architecture 'NoNet'"),
         ({"arguments": {"labels": 1}}, "does not fit ToneNet"),
         ({"arguments": {"colour": 1}}, "does not fit ToneNet"),
+        ({"arguments": {"lowest_hz": 333.3}}, "does not fit ToneNet: bands from 333.3 Hz"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
@@ -274,6 +275,14 @@ def test_weights_that_do_not_fit_are_refused(
 ) -> None:
     rewrite(bundle_copy, **changed)
     with pytest.raises(ModelError, match=named):
+        open_engine(load_bundle(bundle_copy), "torch")
+
+
+def test_weights_that_are_cut_short_are_refused(bundle_copy: Path) -> None:
+    weights = bundle_copy / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    rewrite(bundle_copy)
+    with pytest.raises(ModelError, match="does not fit ToneNet"):
         open_engine(load_bundle(bundle_copy), "torch")
 
 

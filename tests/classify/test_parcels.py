@@ -51,10 +51,10 @@ def test_the_same_sound_is_the_same_file(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_an_export_overwrites_nothing(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("dear")
-    with pytest.raises(StoreError, match="is there already"):
+    with pytest.raises(ConfigurationError, match="is there already"):
         export(shelf, "washer", tmp_path / "letter")
     assert (tmp_path / "letter").read_text() == "dear"
-    with pytest.raises(StoreError, match="cannot write"):
+    with pytest.raises(ConfigurationError, match="cannot be written"):
         export(shelf, "washer", tmp_path / "no" / "such")
     with pytest.raises(ModelError, match="no taught sound 'dryer'"):
         export(shelf, "dryer", tmp_path / "dryer.zip")
@@ -82,7 +82,7 @@ def test_an_export_that_finds_no_room_leaves_no_half_file(tmp_path: Path) -> Non
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(StoreError, match="cannot write"):
+        with pytest.raises(StoreError, match="cannot be written: File too large"):
             export(shelf, "washer", file)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -244,6 +244,18 @@ def test_a_full_disk_leaves_the_sound_as_it_was(tmp_path: Path) -> None:
         assert disk.free_bytes > 7_000_000
 
 
+def test_where_the_disk_is_full_what_is_taken_away_makes_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        shelf = Shelf(disk.path)
+        shelf.put(pitched("washer", 2_000.0), NOW, [PULSE])
+        before = shelf.generation()
+        disk.fill()
+        shelf.remove("washer")
+        assert shelf.digests() == {}
+        assert shelf.generation() != before
+        assert disk.free_bytes > 0
+
+
 def no_room(path: Path, *_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device", str(path))
 

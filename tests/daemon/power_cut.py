@@ -15,8 +15,8 @@ from itertools import count
 from pathlib import Path
 
 from beepwatch.clock import SystemClock
-from beepwatch.daemon.classifier import NoteWriter
 from beepwatch.daemon.pipeline import Note
+from beepwatch.daemon.writing import NoteWriter
 from beepwatch.logs import LogSettings, configure_logging
 from beepwatch.messages import Alert, AlertKind, Clip, Event
 from beepwatch.notify.clips import as_wav

@@ -13,12 +13,13 @@ import beepwatch.daemon
 import beepwatch.daemon.classifier
 import beepwatch.daemon.footing
 import beepwatch.daemon.messenger
+import beepwatch.daemon.writing
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.clock import SystemClock
 from beepwatch.daemon import classifier
-from beepwatch.daemon.classifier import NoteWriter
 from beepwatch.daemon.pipeline import Note
 from beepwatch.daemon.settings import ClassifierSettings
+from beepwatch.daemon.writing import NoteWriter
 from beepwatch.errors import StoreError
 from beepwatch.messages import (
     Alert,
@@ -323,7 +324,7 @@ def test_what_cannot_be_written_is_kept_in_order(disk: FullDisk) -> None:
 def test_of_too_much_that_cannot_be_written_the_oldest_goes(
     disk: FullDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beepwatch.daemon.classifier, "UNWRITTEN_NOTES", 2)
+    monkeypatch.setattr(beepwatch.daemon.writing, "UNWRITTEN_NOTES", 2)
     writer = NoteWriter(disk, ("console",))
     disk.full = True
     with pytest.raises(StoreError):

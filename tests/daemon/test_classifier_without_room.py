@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import pytest
 
-import beepwatch.daemon.classifier
 import beepwatch.daemon.footing
+import beepwatch.daemon.writing
 from beepwatch.clock import SystemClock
-from beepwatch.daemon.classifier import HAND_OVER_S, Classifier, NoteWriter
+from beepwatch.daemon.classifier import Classifier
 from beepwatch.daemon.link import Link
+from beepwatch.daemon.writing import HAND_OVER_S, NoteWriter
 from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AnyMessage, Done, Finish, Finished, Quiet, Ready, Window
 from beepwatch.store.database import Database
@@ -112,7 +113,7 @@ def test_what_told_of_something_unwritten_may_be_needed_again(
 def test_an_alert_that_cannot_be_written_for_too_long_is_handed_over_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kitchen: list[Window | Quiet], full: None
 ) -> None:
-    monkeypatch.setattr(beepwatch.daemon.classifier, "HAND_OVER_S", 0.0)
+    monkeypatch.setattr(beepwatch.daemon.writing, "HAND_OVER_S", 0.0)
     child = classifying(tmp_path)
     answers = answers_to(child, kitchen)
     keys = [one.dedupe_key for one in answers if isinstance(one, Alert)]

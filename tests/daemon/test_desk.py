@@ -237,6 +237,15 @@ def test_status_of_a_supervisor_that_does_not_answer_says_so(
     assert "what listens does not answer" in box.answer("/status").text
 
 
+def test_an_alert_that_waits_in_two_chats_is_still_to_be_told_once(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.inquiries, "ANSWERS_WITHIN_S", 0.05)
+    box.api.always("sendVoice", bot_api.RESET_BEFORE)
+    box.beeps()
+    assert "1 alert still to be told" in box.answer("/status").text
+
+
 def test_last_is_the_last_event_with_its_sound(box: Box) -> None:
     assert box.answer("/last").text == "nothing heard yet"
     box.beeps()

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from beepwatch.daemon.classifier import HAND_OVER_S, UNWRITTEN_CLIPS, NoteWriter
 from beepwatch.daemon.pipeline import Note
+from beepwatch.daemon.writing import HAND_OVER_S, UNWRITTEN_CLIPS, NoteWriter
 from beepwatch.errors import StoreError
 from beepwatch.messages import Alert, AlertKind, Clip, Event
 from beepwatch.store.database import Database

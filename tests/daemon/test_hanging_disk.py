@@ -14,6 +14,7 @@ import beepwatch.daemon.footing
 import beepwatch.daemon.storeless
 import beepwatch.daemon.supervisor
 import beepwatch.daemon.unwritten
+import beepwatch.daemon.writing
 import beepwatch.store.disk
 from beepwatch.clock import SystemClock
 from beepwatch.config import load
@@ -130,7 +131,7 @@ def test_a_window_is_not_to_blame_for_what_holds_the_classifier(
 def test_a_classifier_whose_disk_hangs_hears_and_hands_over_until_it_answers(
     disk: BrokenDisk, state: Path, kitchen: list[Window | Quiet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beepwatch.daemon.classifier, "HAND_OVER_S", 0.0)
+    monkeypatch.setattr(beepwatch.daemon.writing, "HAND_OVER_S", 0.0)
     monkeypatch.setattr(beepwatch.daemon.classifier, "IDLE_S", 0.05)
     monkeypatch.setattr(beepwatch.daemon.footing, "TRY_AGAIN_S", 0.05)
     with disk.hanging():

@@ -95,6 +95,8 @@ def test_the_disk_gets_all_that_memory_has_and_what_was_told_is_not_told_again(
     clip.write_bytes(b"sound")
     clip.chmod(0o600)
     Shelf(memory).put(pitched("panel", 4_870.0), NOW)
+    (memory / "poison").mkdir()
+    (memory / "poison" / "window.wav").write_bytes(b"deadly")
     told = brought(state)
     assert told is not None
     assert (told.kind, told.dedupe_key) == (AlertKind.RECOVERED, f"home:{NOW.isoformat()}")
@@ -105,6 +107,7 @@ def test_the_disk_gets_all_that_memory_has_and_what_was_told_is_not_told_again(
     home = state / "clips" / "2026" / "beep.mp3"
     assert (home.read_bytes(), home.stat().st_mode & 0o777) == (b"sound", 0o600)
     assert list(Shelf(state).digests()) == ["panel"]
+    assert (state / "poison" / "window.wav").read_bytes() == b"deadly"
     assert not memory.exists()
     assert brought(state) is None
 

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+from contextlib import closing
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ from structlog.testing import capture_logs
 import beepwatch.daemon.child
 import beepwatch.daemon.supervisor
 from beepwatch.clock import ManualClock
+from beepwatch.daemon.child import Child
 from beepwatch.daemon.letters import KEPT, Letters
-from beepwatch.messages import AlertKind, Noted
+from beepwatch.messages import Alert, AlertKind, Noted, decode
 from tests.daemon.children import LAST_WORDS
 from tests.daemon.parts import NOON
 from tests.daemon.stage import Stage
@@ -19,6 +23,8 @@ from tests.daemon.stage import Stage
 
 class Reader:
     """A messenger that may be away."""
+
+    has_room = True
 
     def __init__(self) -> None:
         self.here = True
@@ -65,6 +71,29 @@ def test_of_too_many_letters_the_oldest_are_lost_and_each_is_said() -> None:
     reader.here = True
     letters.post(reader)  # type: ignore[arg-type]
     assert len(reader.read) == 1 + KEPT
+
+
+def test_a_messenger_that_is_only_starting_gets_as_many_letters_as_it_has_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or nothing would be carried meanwhile, and in the end it would be hung up on."""
+    monkeypatch.setattr(beepwatch.daemon.child, "MESSAGE_WITHIN_S", 1)
+    ours, theirs = socket.socketpair()
+    beepwatch.daemon.child._limit_waits(ours)
+    messenger = Child("messenger", "not started", None)
+    messenger.connection = Connection(ours.detach())
+    letters, read = Letters(ManualClock(NOON)), []
+    for number in range(KEPT):
+        letters.write(AlertKind.FAULT, f"{number}")
+    with closing(Connection(theirs.detach())) as end, closing(messenger.connection):
+        while not letters.all_sent:
+            letters.post(messenger)
+            assert messenger.connection is not None
+            while end.poll(0):
+                letter = decode(end.recv_bytes())
+                assert isinstance(letter, Alert)
+                read.append(letter.text)
+    assert read == [str(number) for number in range(KEPT)]
 
 
 def test_a_letter_that_can_be_sent_only_once_is_said() -> None:

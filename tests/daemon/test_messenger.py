@@ -32,8 +32,10 @@ from beepwatch.messages import (
     Noted,
     Poke,
     Ready,
+    Verdict,
 )
 from beepwatch.sections import Notify, Store
+from beepwatch.store.corrections import Corrections
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library, Tidied
 from beepwatch.store.outbox import Outbox
@@ -220,6 +222,24 @@ def test_a_clip_that_the_disk_refuses_to_look_at_does_not_end_the_tidying(
         wait_until(lambda: len(tidied) > 1)
         day.unlink()
         aside.rename(day)
+        wait_until(lambda: not clip.exists())
+    finally:
+        assert child.close()
+
+
+def test_a_judged_clip_that_cannot_be_kept_apart_does_not_end_the_tidying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk that has no hard links it needs the room that only tidying makes."""
+    monkeypatch.setattr(beepwatch.daemon.messenger, "LOOK_FOR_ROOM_S", 0.05)
+    with closing(Database(tmp_path)) as database:
+        written = Outbox(database).write(event=beep(final=True), clip=sound())
+        assert written.event_id is not None
+        clip = Library(database).keep(written.event_id, 1, b"mp3", ".mp3")
+        Corrections(database).judge(written.event_id, Verdict.WRONG, 7, beep().onset)
+    (tmp_path / "feedback").write_text("a file where the folder should be")
+    child = messaging(tmp_path)
+    try:
         wait_until(lambda: not clip.exists())
     finally:
         assert child.close()

@@ -40,6 +40,15 @@ def test_the_last_mount_at_the_deepest_place_counts(
     assert found.holds_back == (path == "/cover/x")
 
 
+def test_a_name_that_ends_lines_elsewhere_does_not_end_one_here(tmp_path: Path) -> None:
+    """The kernel writes only its own four characters as numbers."""
+    table = tmp_path / "mountinfo"
+    strange = "35 22 8:4 / /media/a\u2028b\x0cc ro - vfat /dev/sdb1 ro\n"
+    table.write_text(TABLE.lstrip() + strange, encoding="utf-8")
+    assert mount_of(Path("/elsewhere"), table) == FREE
+    assert mount_of(Path("/media/a\u2028b\x0cc/x"), table).disk_read_only
+
+
 def test_a_copy_that_was_made_of_a_read_only_mount_stays_so(tmp_path: Path) -> None:
     copy = tmp_path / "a copy"
     copy.mkdir()

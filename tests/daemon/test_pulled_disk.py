@@ -13,6 +13,7 @@ import pytest
 import beepwatch.daemon.classifier
 import beepwatch.daemon.footing
 import beepwatch.daemon.unwritten
+import beepwatch.daemon.writing
 from beepwatch.classify.shelf import Shelf
 from beepwatch.clock import SystemClock
 from beepwatch.daemon.memo import Memo, open_memo
@@ -181,7 +182,7 @@ def test_a_classifier_that_cannot_have_its_store_hears_and_hands_over_until_it_c
     disk: BrokenDisk, state: Path, kitchen: list[Window | Quiet], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its next life hears again what is not written."""
-    monkeypatch.setattr(beepwatch.daemon.classifier, "HAND_OVER_S", 0.0)
+    monkeypatch.setattr(beepwatch.daemon.writing, "HAND_OVER_S", 0.0)
     monkeypatch.setattr(beepwatch.daemon.classifier, "IDLE_S", 0.05)
     monkeypatch.setattr(beepwatch.daemon.footing, "TRY_AGAIN_S", 0.05)
     disk.pull()

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 import beepwatch.daemon.queue
 from beepwatch.clock import ManualClock
-from beepwatch.daemon.classifier import NoteWriter
 from beepwatch.daemon.pipeline import Pipeline
 from beepwatch.daemon.queue import WindowQueue
 from beepwatch.daemon.remembering import remember
 from beepwatch.daemon.resuming import Earlier
 from beepwatch.daemon.settings import ClassifierSettings
+from beepwatch.daemon.writing import NoteWriter
 from beepwatch.decide.episodes import Episode
 from beepwatch.decide.pulses import Pulse
 from beepwatch.logs import LogSettings

@@ -7,15 +7,18 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from beepwatch.errors import StoreError
-from beepwatch.store.database import Database, clips_of_untold, marks
+from beepwatch.messages import Clip
+from beepwatch.store.database import Database, marks
+from beepwatch.store.library import Library, clips_of_untold
 from beepwatch.store.outbox import Outbox
 from beepwatch.store.schema import MIGRATIONS, stored_us, utc_from_us
-from tests.store.messages_of_a_day import NOON, at, beep, heard, sound
+from tests.store.messages_of_a_day import NOON, at, beep, heard, notice, sound
 
 
 def mode(path: Path) -> int:
@@ -92,6 +95,27 @@ def test_of_a_file_that_never_got_its_tables_nothing_is_known(tmp_path: Path) ->
     assert clips_of_untold(tmp_path) == []
     Database(tmp_path).close()
     assert marks(tmp_path) == {}
+
+
+def test_a_clip_is_still_to_be_brought_by_whichever_alert_of_its_event_was_not_told(
+    tmp_path: Path,
+) -> None:
+    """An event that outlasts the cooldown is told again."""
+    with closing(Database(tmp_path)) as database:
+        outbox, library = Outbox(database), Library(database)
+        for number in (1, 2, 3):
+            outbox.write(
+                event=beep(60 * number), clip=sound(), alert=heard(str(number)), channels=["a"]
+            )
+            library.keep(number, 1, b"mp3", ".mp3")
+        for _ in range(2):
+            delivery = outbox.due("a", at(999))
+            assert delivery is not None
+            outbox.sent(delivery.id, reference=None, revision=9, sent_at=at(999))
+        outbox.write(event=beep(60, 5, id=1), alert=heard("1 again"), channels=["a"])
+        outbox.write(alert=notice(), channels=["a"])
+    names = [path.rpartition("-")[2] for path in clips_of_untold(tmp_path)]
+    assert names == ["3.mp3", "1.mp3"]
 
 
 def test_a_block_that_raises_writes_nothing(database: Database) -> None:
@@ -222,3 +246,31 @@ def test_a_time_survives_to_the_microsecond() -> None:
     time = at(0.000_001)
     assert stored_us(time) - stored_us(NOON) == 1
     assert utc_from_us(stored_us(time)) == time
+
+
+def test_room_is_given_back_in_few_transactions_and_others_get_their_turn_in_between(
+    database: Database,
+) -> None:
+    """Or a messenger would stand still until a slow disk has taken all of them."""
+    outbox, library = Outbox(database), Library(database)
+    clip = Clip(pcm=bytes(1_200_000), rate_hz=16_000, started_at=NOON)
+    for number in range(1, 9):
+        outbox.write(event=beep(60 * number), clip=clip)
+    for number in range(1, 9):
+        library.keep(number, 1, b"mp3", ".mp3")
+    free: list[int] = []
+
+    def look() -> None:
+        with database.reading() as sql:
+            free.append(sql.execute("PRAGMA freelist_count").fetchone()[0])
+
+    look()
+    giving = threading.Thread(target=database.give_back)
+    giving.start()
+    while giving.is_alive():
+        look()
+        giving.join(0.002)
+    look()
+    assert free[0] > 2_000
+    assert free[-1] < 300
+    assert 3 < len(set(free)) < 40

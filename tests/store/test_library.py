@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from beepwatch.errors import StoreError
 from beepwatch.messages import Clip, Event
@@ -343,6 +344,70 @@ def test_a_picture_goes_with_the_clips_of_its_time_unless_it_is_still_to_be_told
     assert [outbox.picture(event_id) for event_id in (1, 2, 3)] == [None, b"PNG", b"PNG"]
     library.tidy(at(0) + timedelta(days=90), **EVERYTHING_FITS)
     assert [outbox.picture(event_id) for event_id in (1, 2, 3)] == [None, None, b"PNG"]
+
+
+def test_a_clip_that_cannot_be_deleted_keeps_no_other_and_goes_when_it_can(
+    outbox: Outbox, library: Library
+) -> None:
+    """Or the disk would fill for good behind it: it is the oldest, and first every time."""
+    paths = a_day_each(outbox, library, 3)
+    tell_all(outbox)
+    paths[0].unlink()
+    paths[0].mkdir()
+    now = at(40 * 86_400)
+    with capture_logs() as logs:
+        tidied = library.tidy(now, **EVERYTHING_FITS)
+    assert (tidied.clips, tidied.size_bytes) == (2, 2_000)
+    assert left(paths) == [0]
+    assert [library.path(event_id) is not None for event_id in (1, 2, 3)] == [True, False, False]
+    (said,) = [line for line in logs if line["event"] == "clips_not_deleted"]
+    assert (said["clips"], str(paths[0]) in said["first"]) == (1, True)
+    paths[0].rmdir()
+    assert library.tidy(now, **EVERYTHING_FITS).clips == 1
+
+
+def test_a_picture_that_cannot_be_forgotten_keeps_no_clip(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
+    """On a full disk the row of one may not go before clips have made room for that."""
+    outbox.write(event=beep(), clip=sound(), picture=b"PNG")
+    path = keep(library, 1)
+    with database.transaction() as sql:
+        sql.execute(
+            "CREATE TRIGGER refused BEFORE DELETE ON pictures BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    with pytest.raises(StoreError):
+        library.tidy(at(40 * 86_400), **EVERYTHING_FITS)
+    assert not path.exists()
+
+
+def test_years_of_alerts_are_not_looked_through_for_each_clip(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
+    """It takes seconds of a small machine, in which nobody else gets at the database."""
+    a_day_each(outbox, library, 100)
+    steps: list[None] = []
+    with database.reading() as sql:
+        sql.set_progress_handler(lambda: steps.append(None), 100)
+
+    def steps_of_tidying() -> int:
+        steps.clear()
+        library.tidy(NOON, **EVERYTHING_FITS)
+        return 100 * len(steps)
+
+    before = steps_of_tidying()
+    with database.transaction() as sql:
+        for number in range(2_000):
+            told = sql.execute(
+                "INSERT INTO alerts (kind, text, created_at, due_at, dedupe_key) "
+                "VALUES ('started', '', 0, 0, ?)",
+                (f"more {number}",),
+            )
+            sql.execute(
+                "INSERT INTO deliveries (alert_id, channel, state) VALUES (?, 'a', 'sent')",
+                (told.lastrowid,),
+            )
+    assert steps_of_tidying() - before < 2_000 * 50
 
 
 def test_looking_at_the_clips_leaves_no_names_behind(

@@ -32,7 +32,7 @@ def test_one_write_holds_event_clip_alert_and_a_delivery_per_channel(
     outbox: Outbox, library: Library
 ) -> None:
     written = outbox.write(event=beep(), clip=sound(), alert=heard(), channels=["console", CHANNEL])
-    assert (written.event_id, written.alert_id, written.new_alert) == (1, 1, True)
+    assert (written.event_id, written.alert_id) == (1, 1)
     assert outbox.waiting() == {"console": 1, CHANNEL: 1}
     assert library.pending() == [1]
     delivery = outbox.due(CHANNEL, at(0))
@@ -55,7 +55,6 @@ def test_an_alert_written_twice_is_told_once(outbox: Outbox) -> None:
     first = outbox.write(event=beep(), alert=heard("k"), channels=[CHANNEL])
     again = outbox.write(event=beep(pulses=2), alert=heard("k"), channels=[CHANNEL])
     assert (again.event_id, again.alert_id) == (first.event_id, first.alert_id)
-    assert not again.new_alert
     assert outbox.waiting() == {CHANNEL: 1}
     assert [event.pulses for event in outbox.events_of(1)] == [2]
 
@@ -76,7 +75,7 @@ def test_a_final_event_stays_final(outbox: Outbox) -> None:
 def test_an_event_of_a_database_that_was_put_aside_is_written_anew(outbox: Outbox) -> None:
     written = outbox.write(event=beep(id=40), told_by=12)
     assert written.event_id == 40
-    assert outbox.last_heard("beep") == at(0.2)
+    assert outbox.last_heard() == at(0.2)
 
 
 def test_a_clip_without_event_is_a_programming_error(outbox: Outbox) -> None:
@@ -86,18 +85,13 @@ def test_a_clip_without_event_is_a_programming_error(outbox: Outbox) -> None:
         outbox.write(event=beep(), alert=heard(), told_by=3)
 
 
-def test_cooldown_and_watchdog_outlive_a_restart(outbox: Outbox, database: Database) -> None:
-    assert outbox.last_told("beep") is None
+def test_what_was_heard_last_is_the_end_of_the_latest_pulse(outbox: Outbox) -> None:
+    """Whatever was told or written since."""
     assert outbox.last_heard() is None
-    outbox.write(event=beep(), alert=heard(created_s=0.4))
-    outbox.write(event=beep(60), told_by=1)
+    outbox.write(event=beep(60, pulses=3))
+    outbox.write(event=beep(), alert=heard(created_s=90))
     outbox.write(alert=notice(created_s=99))
-    reopened = Outbox(Database(database.directory))
-    assert reopened.last_told("beep") == at(0.4)
-    assert reopened.last_told("doorbell") is None
-    assert reopened.last_heard() == reopened.last_heard("beep") == at(60.2)
-    assert reopened.last_heard("doorbell") is None
-    reopened._database.close()
+    assert outbox.last_heard() == at(62.2)
 
 
 def test_alerts_are_due_in_the_order_of_writing(outbox: Outbox) -> None:
@@ -218,7 +212,7 @@ def test_a_later_episode_of_the_burst_edits_the_message_that_told_of_the_first(
     outbox.write(event=beep(final=True), alert=heard(), channels=[CHANNEL])
     send(outbox)
     second = outbox.write(event=beep(30, pulses=2), told_by=1)
-    assert (second.event_id, second.alert_id, second.new_alert) == (2, None, False)
+    assert (second.event_id, second.alert_id) == (2, None)
     stale = outbox.edit_due(CHANNEL, at(31))
     assert stale is not None
     assert [event.onset for event in outbox.events_of(stale.alert.id or 0)] == [at(0), at(30)]

@@ -1,5 +1,6 @@
 """From a folder of recordings to a network that names new ones."""
 
+import shutil
 import wave
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from beepwatch.train.datasets.loader import Blocks, StoredFeatures, UnusableFeat
 from beepwatch.train.display import Lines
 from beepwatch.train.features import extract
 from beepwatch.train.featuring.recipe import read_feature_recipe
+from beepwatch.train.featuring.stages import TooShort
 from beepwatch.train.recording_networks import Network, NetworkRecipe
 from beepwatch.train.recording_recipe import read_classifier_recipe
 from tests.capture.sounds import write_wav
@@ -94,6 +96,20 @@ def test_a_new_recording_is_named(folder: Path, trained: Judgement, tmp_path: Pa
         heard = classifier.hear(tmp_path / "new.wav")
         assert max(heard, key=lambda name: heard[name]) == label
         assert sum(heard.values()) == pytest.approx(1.0)
+
+
+def test_a_recording_that_is_shorter_than_a_frame_is_refused(
+    folder: Path, trained: Judgement, tmp_path: Path
+) -> None:
+    """Where frames are not centred it has none; the weights do not matter for that."""
+    del trained
+    shutil.copytree(folder / "model", tmp_path, dirs_exist_ok=True)
+    told = (tmp_path / "classifier.json").read_text(encoding="utf-8")
+    bare = told.replace('"centred": true', '"centred": false').replace('"zeros"', '"nothing"')
+    (tmp_path / "classifier.json").write_text(bare, encoding="utf-8")
+    write_wav(tmp_path / "click.wav", np.full(100, 900, np.int16), RATE_HZ)
+    with pytest.raises(TooShort, match=r"click\.wav has 100 samples, less than one frame"):
+        Classifier(tmp_path).hear(tmp_path / "click.wav")
 
 
 def test_what_is_kept_is_what_was_judged(folder: Path, trained: Judgement) -> None:

@@ -60,6 +60,16 @@ def test_a_group_that_only_names_its_source_is_no_group(data: Path) -> None:
     check_groups([unknown, msgspec.structs.replace(unknown, split="test")])
 
 
+def test_a_group_whose_name_merely_occurs_in_its_sources_is_one(data: Path) -> None:
+    recording = read_manifest(data)[0]
+    for group in ("7", "example.org", "und"):
+        known = msgspec.structs.replace(
+            recording, group=group, source="example.org/sounds7", category="speech"
+        )
+        with pytest.raises(DatasetError, match=f"group '{group}' .* is in both"):
+            check_groups([known, msgspec.structs.replace(known, split="test")])
+
+
 def test_pitch_and_snr_are_taken_from_the_note_where_the_columns_are_empty(data: Path) -> None:
     (monitor,) = choose(read_manifest(data), "train", ["beep_clean"], redistributable_only=True)
     assert (monitor.pitch_hz, monitor.snr_db) == (3_000.0, 60.5)

@@ -31,11 +31,13 @@ from beepwatch.train.training import (
     fit,
     train,
 )
-from tests.train.conftest import Trained
+from tests.train.conftest import RECIPE, Trained
 
 pytestmark = pytest.mark.slow
 
 Fit = Callable[..., tuple[ToneNet, Progress]]
+
+ENOUGH = "b.flac,{0},household,yes\nb.flac,{0},rir,yes\n"  # to compose clips of
 
 
 @pytest.fixture
@@ -100,9 +102,11 @@ def test_without_recordings_nothing_is_begun(recipe_path: Path, tmp_path: Path) 
         ("", "has nothing to learn from in the split 'train'"),
         ("a.flac,train,household,no\n", "has nothing to learn from in the split 'train'"),
         ("a.flac,train,household,yes\n", r"lists a\.flac, and there is no such file \(1 file "),
-        ("b.flac,train,household,yes\n", "has nothing to learn from in the split 'dev'"),
+        ("b.flac,train,rir,yes\n", r"has no sound without a beep \(household\) in .* 'train'"),
+        ("b.flac,train,household,yes\n", r"has no room responses \(rir\) in the split 'train'"),
+        (ENOUGH.format("train"), "has nothing to learn from in the split 'dev'"),
         (
-            "b.flac,train,household,yes\nb.flac,dev,household,yes\n",
+            ENOUGH.format("train") + ENOUGH.format("dev"),
             "split 'dev' in .* has no beeps of known f0_hz and 1 household",
         ),
     ],
@@ -179,6 +183,18 @@ def test_a_checkpoint_of_another_recipe_is_not_taken_up(
     fit(recipe, "another", data, tmp_path, workers=0, display=Lines(lines.append))
     assert lines[0] == "composing 12 clips; 0 steps done before"
     assert [entry.step for entry in read_history(tmp_path)] == [2, 3, 4, 6]
+
+
+def test_a_cycle_that_ends_between_two_checkpoints_is_judged_at_its_end(
+    data: Path, recipe_path: Path, tmp_path: Path
+) -> None:
+    """The next one begins with the best weights of this run, not of what lay there before."""
+    recipe_path.write_text(RECIPE.replace("checkpoint_every = 2", "checkpoint_every = 100"))
+    recipe, digest = read_recipe(recipe_path)
+    _network, progress = fit(recipe, digest, data, tmp_path, workers=0, threads=1)
+    checks = [entry for entry in read_history(tmp_path) if isinstance(entry, Checked)]
+    assert [check.step for check in checks] == [4, 6]
+    assert progress.best_step in (4, 6)
 
 
 # Interruptions

@@ -64,6 +64,19 @@ def test_a_clip_that_is_gone_keeps_no_other_from_being_saved(
     assert dict(Catalogue(directory).labels()) == {"a.wav": "beep"}
 
 
+@pytest.mark.parametrize("strange", ["a label of another program " * 4, " beep", "two\nlines"])
+def test_a_label_that_nobody_would_type_here_can_be_replaced_and_come_back(
+    strange: str, directory: Path, server: PageServer
+) -> None:
+    """It was in the table before; undoing gives it back. The page sends what fails for ever."""
+    Catalogue(directory).relabel([Relabelling(path="a.wav", seen="", label=strange)])
+    _, _, content = server.ask("GET", "/session")
+    assert json.loads(content)["labels"] == {server.ids["a.wav"]: strange}
+    assert server.label("a.wav", "wash", seen=strange) == SAVED
+    assert server.label("a.wav", strange, seen="wash") == SAVED
+    assert dict(Catalogue(directory).labels()) == {"a.wav": strange}
+
+
 def test_changes_are_told_as_they_happen_whoever_made_them(
     directory: Path, server: PageServer
 ) -> None:
@@ -157,6 +170,16 @@ def test_a_clip_that_became_a_link_to_elsewhere_is_not_served(
     status, _, content = server.ask("GET", path)
     assert status == 404
     assert "holds no sound" in json.loads(content)["error"]
+
+
+def test_a_clip_that_needs_a_missing_ffmpeg_is_answered_in_words(
+    directory: Path, server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / "a.wav").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(1_000))
+    monkeypatch.setenv("PATH", str(directory))
+    status, _, content = server.ask("GET", f"/clips/{server.ids['a.wav']}/sound.wav")
+    assert status == 404
+    assert "needs ffmpeg, which is not on PATH. Install it" in json.loads(content)["error"]
 
 
 def test_the_server_ends_while_a_page_listens(directory: Path) -> None:

@@ -242,7 +242,8 @@ def files_of(steps: Sequence[Step]) -> list[str]:
 def read_sounds(steps: Sequence[Step], directory: Path, rate_hz: int) -> dict[str, Sound]:
     """What the steps mix in, by its path, mono at `rate_hz`; paths are below `directory`.
 
-    Of each file the first `LONGEST_SOUND_S` are read. Raises UnreadableAudio, which names it.
+    Of each file the first `LONGEST_SOUND_S` are read. Raises UnreadableAudio, and
+    ConfigurationError for one that is silent; both name it.
     """
     return {file: _first_of(directory / file, rate_hz) for file in files_of(steps)}
 

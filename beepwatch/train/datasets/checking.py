@@ -16,6 +16,7 @@ from beepwatch.train.datasets.inspecting import Inspection, is_mislabelled
 from beepwatch.train.datasets.remote import Location, Remote, recordings_below
 from beepwatch.train.datasets.splitting import GROUPED_BY, check_columns
 from beepwatch.train.datasets.surveying import Journal, Unseen, survey
+from beepwatch.wording import printable
 
 QUARANTINE = "quarantine.csv"
 _COLUMNS = ("path", "reason", "detail")
@@ -121,7 +122,9 @@ def check(
     tally = _Tally()
     findings = [
         Finding(
-            path=folder.relative_to(str(directory)).as_posix(), reason="corrupt", detail=problem
+            path=printable(folder.relative_to(str(directory)).as_posix()),
+            reason="corrupt",
+            detail=problem,
         )
         for folder, problem in closed.items()
     ]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 _HEAD_BYTES = 4_096
 _TAIL_BYTES = 65_536  # the longest page of an Ogg file
+_ID3_HEAD_BYTES = 10
+_XING_BYTES = 64  # of an mp3's first frame: header, checksum, side information, then Xing's
 _OPEN_ENDED_BYTES = 0x7FFF_0000  # written by programs that could not seek back
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -75,7 +77,8 @@ def lacking(path: Path, container: str) -> str:
         if container in ("wav", "aiff"):
             promised = _chunk_end(file.read(12), size)
         elif container == "mp3":
-            promised = _xing_bytes(file.read(_HEAD_BYTES))
+            file.seek(_id3_bytes(file.read(_ID3_HEAD_BYTES)))
+            promised = _xing_bytes(file.read(_XING_BYTES))
         elif container == "ogg":
             file.seek(max(0, size - _TAIL_BYTES))
             return "" if _ends_its_stream(file.read()) else "its last page is not there"
@@ -96,15 +99,23 @@ def _chunk_end(head: bytes, size: int) -> int:
     return int(length) + 8
 
 
-def _xing_bytes(head: bytes) -> int:
-    """How long an mp3 says it is in its first frame, if a coder wrote that there."""
-    at = max(head.find(b"Xing"), head.find(b"Info"))
-    if at < 0 or len(head) < at + 16:
+def _id3_bytes(head: bytes) -> int:
+    """How long the tags before an mp3's first frame are (id3.org, ID3v2.4, section 3.1)."""
+    if not head.startswith(b"ID3") or len(head) < _ID3_HEAD_BYTES:
         return 0
-    (flags,) = struct.unpack_from(">I", head, at + 4)
+    length = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(head[6:])))
+    return _ID3_HEAD_BYTES + length
+
+
+def _xing_bytes(frame: bytes) -> int:
+    """How long an mp3 says it is in its first frame, if a coder wrote that there."""
+    at = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if at < 0 or len(frame) < at + 16:
+        return 0
+    (flags,) = struct.unpack_from(">I", frame, at + 4)
     if not flags & 2:
         return 0
-    (length,) = struct.unpack_from(">I", head, at + (12 if flags & 1 else 8))
+    (length,) = struct.unpack_from(">I", frame, at + (12 if flags & 1 else 8))
     return int(length)
 
 

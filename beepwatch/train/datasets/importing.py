@@ -82,7 +82,7 @@ def import_recordings(
     imported = Imported()
     rows: list[Cells] = []
     catalogue = Catalogue(out)
-    with _workshop(out) as place:
+    with _full_disk_told(), _workshop(out) as place:
         catalogue.table()  # one that is none is said before anything is written
         gathered = gather(sources, out, place, manner)
         imported.left_out = gathered.left_out
@@ -177,8 +177,15 @@ def _workshop(out: Path) -> Generator[Path]:
 
 def bring(job: Job, *, out: Path, place: Path, manner: Manner) -> Brought:
     """One recording into the data set. Raises UnreadableAudio, DiskFull, OSError."""
-    try:
+    with _full_disk_told():
         return _brought(job, out, place, manner)
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    """Raises DiskFull where there is no room."""
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"{_FULL}. Free some space and import again.") from error

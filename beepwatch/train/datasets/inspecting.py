@@ -21,7 +21,7 @@ from beepwatch.wording import counted
 
 Floats = NDArray[np.float32]
 
-VERSION = 2  # of what is said here of a file; another makes what was written down void
+VERSION = 3  # of what is said here of a file; another makes what was written down void
 _BLOCK_S = 8.0
 _WAIT_S = 0.5
 _LEVEL_S = 0.05  # what "loudest" is the level of

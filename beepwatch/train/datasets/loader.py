@@ -220,7 +220,7 @@ def blocks_in(frames: Numbers, context: int, step: int, shorter: Shorter = "repe
 
 
 def blocks_of(features: Features, context: int, step: int) -> Features:
-    """The blocks of one recording's features, [blocks, context, columns]."""
+    """The blocks of one recording's features, [blocks, context, columns]; of a frame or more."""
     count = int(blocks_in(np.asarray([len(features)]), context, step)[0])
     whole = np.resize(features, (max(len(features), context), features.shape[1]))
     return np.stack([whole[number * step : number * step + context] for number in range(count)])

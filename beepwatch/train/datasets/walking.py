@@ -5,6 +5,8 @@ from collections.abc import Callable
 from errno import EACCES
 from pathlib import Path
 
+from beepwatch.wording import printable
+
 Complain = Callable[[Path, str], None]  # of a folder, in a line that names it
 _FSCK = "lost+found"  # root's alone, at the top of every ext4 disk
 
@@ -38,4 +40,4 @@ def files_below(
 
 def cannot_be_read(place: Path, error: OSError) -> str:
     """A line about a file or a folder."""
-    return f"{place} cannot be read: {error.strerror}. Check its permissions."
+    return f"{printable(str(place))} cannot be read: {error.strerror}. Check its permissions."

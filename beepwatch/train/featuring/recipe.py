@@ -5,6 +5,7 @@ does, so that a recipe never states what did not happen.
 """
 
 import hashlib
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -287,9 +288,16 @@ def _normalisation(recipe: FeatureRecipe) -> None:
     if stated != expected:
         words = ", ".join(sorted(expected)) or "nothing else"
         raise ValueError(f"normalisation of kind {given.kind!r} needs {words}, and no other key")
-    deviations = given.deviation if isinstance(given.deviation, tuple) else (given.deviation,)
-    if any(each is not None and each <= 0 for each in deviations):
+    if not all(math.isfinite(each) for each in _listed(given.mean)):
+        raise ValueError("normalisation.mean has to be numbers")
+    if not all(0 < each < math.inf for each in _listed(given.deviation)):
         raise ValueError("normalisation.deviation has to be above 0")
+
+
+def _listed(numbers: Numbers | None) -> tuple[float, ...]:
+    if numbers is None:
+        return ()
+    return numbers if isinstance(numbers, tuple) else (numbers,)
 
 
 def _augmentations(recipe: FeatureRecipe) -> None:

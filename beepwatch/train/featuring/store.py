@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
-from beepwatch.errors import BeepwatchError
+from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.train.featuring.work import Done, Made, Stamp
 
 NPY, INDEX, META, INPUTS = "features.npy", "index.csv", "features.json", ".inputs.csv"
@@ -80,7 +80,7 @@ class FeatureStore:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nobody else writes meanwhile. Raises FeatureStoreError."""
+        """Nobody else writes meanwhile. Raises FeatureStoreError, ConfigurationError."""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -100,7 +100,7 @@ class FeatureStore:
         if (self._work / META).exists():
             self._swap()
         elif stranger := self._stranger():
-            raise FeatureStoreError(
+            raise ConfigurationError(
                 f"{self.directory} holds {stranger}, so it is none of ours. "
                 "Name another --out, or move it away."
             )

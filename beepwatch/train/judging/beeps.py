@@ -96,7 +96,5 @@ def tonal_stretches(
 
 
 def device_of(recording: Recording) -> str:
-    """The device's name: the group, or the file's where the group only repeats the source."""
-    if recording.group in recording.source:
-        return Path(recording.path).stem.rsplit("__", 1)[-1]
-    return recording.group
+    """The device's name: the group, or the file's where no group is known."""
+    return recording.known_group or Path(recording.path).stem.rsplit("__", 1)[-1]

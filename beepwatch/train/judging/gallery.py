@@ -8,7 +8,6 @@ import matplotlib as mpl
 import msgspec
 import numpy as np
 import soundfile
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from beepwatch.errors import ConfigurationError
 from beepwatch.train.evaluation import ALL_RIVALS, EpisodeEvidence, Report, Study, examine
 from beepwatch.train.judging.detection import CLEAR_SNR_DB, Heard, Point, judge, overlaps
 from beepwatch.train.judging.results import Evaluation, as_html, as_markdown, page, tables
+from beepwatch.train.pictures import write_png
 from beepwatch.validation import made
 from beepwatch.wording import counted
 
@@ -192,7 +192,6 @@ def draw_curves(evaluation: Evaluation, study: Study, path: Path) -> None:
     """Misses against false alarms of every detector in one picture."""
     with mpl.rc_context({"font.size": 9}):
         figure = Figure(figsize=(8, 5.5), layout="constrained")
-        FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         hours = sum(study.hours.values())
         none = 0.5 / hours  # where no false alarm is drawn: a log axis has no zero
@@ -218,7 +217,7 @@ def draw_curves(evaluation: Evaluation, study: Study, path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.set_ylim(-2, 102)
         axes.legend(title="o: at its own threshold")
-        figure.savefig(path, dpi=110)
+        write_png(figure, path)
 
 
 def _falling(points: Sequence[Point]) -> Sequence[Point]:
@@ -230,7 +229,6 @@ def _falling(points: Sequence[Point]) -> Sequence[Point]:
 def draw_spectrogram(mistake: Mistake, rate_hz: int, path: Path) -> None:
     """A clip's spectrogram with the detection or the beep's pulses marked below."""
     figure = Figure(figsize=(7, 2.6), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     sound = mistake.pcm / 32_768 + 1e-6 * np.random.default_rng(0).standard_normal(len(mistake.pcm))
     axes.specgram(sound, NFFT=512, Fs=rate_hz, noverlap=384, cmap="magma")
@@ -239,7 +237,7 @@ def draw_spectrogram(mistake: Mistake, rate_hz: int, path: Path) -> None:
         axes.plot([onset_s, offset_s], [100, 100], color=colour, lw=4, solid_capstyle="butt")
     axes.set_xlabel("s")
     axes.set_ylabel("Hz")
-    figure.savefig(path, dpi=90)
+    write_png(figure, path)
 
 
 def _page(evaluation: Evaluation, mistakes: Sequence[Mistake]) -> str:

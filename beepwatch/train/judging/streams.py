@@ -129,7 +129,8 @@ def beep_streams(
     most of dev's responses are those of halls.
 
     SNR is that of the tones while they sound to the background, both within a third of an octave
-    around the beep's pitch. Raises UnreadableAudio as `check_split` does.
+    around the beep's pitch. Raises UnreadableAudio as `check_split` does, and DatasetError where no
+    household recording is long enough to be faded into another.
     """
     recordings = read_manifest(data)
     check_split(data, recordings, split)
@@ -138,6 +139,11 @@ def beep_streams(
         read_sound(data / recording.path, rate_hz)
         for recording in choose(recordings, split, ["household"], redistributable_only=False)
     ]
+    if not any(_can_be_joined(home, rate_hz) for home in homes):
+        raise DatasetError(
+            f"every household recording of split {split!r} is shorter than {2 * CROSSFADE_S:g} s. "
+            "Add longer ones."
+        )
     rooms = _rooms(data, recordings, split, rate_hz)
     homely = [room for room in rooms if room.ringing_s and room.ringing_s < LIVING_ROOM_S]
     for number, recording in enumerate(recorded_beeps(recordings, split)):
@@ -236,20 +242,25 @@ def _background(
     left = samples
     while left > 0:
         sound = homes[int(rng.integers(len(homes)))]
-        rms = float(np.sqrt((sound**2).mean()))
-        chosen.append((sound * (0.05 / max(rms, 1e-4))).astype(np.float32))
-        left -= len(sound) - round(CROSSFADE_S * rate_hz)
+        if _can_be_joined(sound, rate_hz):
+            rms = float(np.sqrt((sound**2).mean()))
+            chosen.append((sound * (0.05 / max(rms, 1e-4))).astype(np.float32))
+            left -= len(sound) - round(CROSSFADE_S * rate_hz)
     return joined(chosen, rate_hz)[:samples]
 
 
+def _can_be_joined(sound: NDArray[np.float32], rate_hz: int) -> bool:
+    return len(sound) >= 2 * round(CROSSFADE_S * rate_hz)
+
+
 def joined(sounds: Sequence[NDArray[np.float32]], rate_hz: int) -> NDArray[np.float32]:
-    """Recordings end to end, each faded over into the next."""
+    """Recordings end to end, each faded over into the next; those too short for it are left out."""
     fade = round(CROSSFADE_S * rate_hz)
     rising = np.linspace(0, 1, fade, dtype=np.float32)
     whole: list[NDArray[np.float32]] = []
     tail = np.zeros(0, dtype=np.float32)
     for sound in sounds:
-        if len(sound) < 2 * fade:
+        if not _can_be_joined(sound, rate_hz):
             continue
         body = sound.copy()
         if len(tail):
@@ -261,10 +272,11 @@ def joined(sounds: Sequence[NDArray[np.float32]], rate_hz: int) -> NDArray[np.fl
 
 def negative_streams(data: Path, split: str, rate_hz: int) -> list[NegativeStream]:
     """One stream for each category of negatives that the split has, as recorded."""
-    return [
+    streams = (
         _negative_stream(category, chosen, sounds, rate_hz)
         for category, chosen, sounds in _negatives(data, split, rate_hz)
-    ]
+    )
+    return [stream for stream in streams if len(stream.pcm)]
 
 
 def varied_negatives(data: Path, split: str, rate_hz: int, variant: int) -> list[NegativeStream]:
@@ -282,7 +294,7 @@ def varied_negatives(data: Path, split: str, rate_hz: int, variant: int) -> list
         rng = np.random.default_rng([variant, number])
         varied = [_varied(rng, sound, rooms, rate_hz) for sound in sounds]
         streams.append(_negative_stream(category, chosen, varied, rate_hz))
-    return streams
+    return [stream for stream in streams if len(stream.pcm)]
 
 
 def _varied(
@@ -324,7 +336,7 @@ def _negative_stream(
     paths: list[str] = []
     samples = 0
     for recording, sound in zip(chosen, sounds, strict=True):
-        if len(sound) >= 2 * fade:
+        if _can_be_joined(sound, rate_hz):
             starts_s.append(samples / rate_hz)
             paths.append(recording.path)
             samples += len(sound) - fade

@@ -90,13 +90,13 @@ def cluster(
 
 
 def _ours(out: Path) -> None:
-    """Raises UnusableClusters if something else lies there."""
+    """Raises ConfigurationError if something else lies there."""
     try:
         strangers = out.exists() and not (out / RECORD).exists() and any(out.iterdir())
     except OSError as error:
         raise cannot_write(out, error) from error
     if strangers:
-        raise UnusableClusters(
+        raise ConfigurationError(
             f"{out} is not empty and holds no {RECORD}, so it is none of ours. Name another --out."
         )
 

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from beepwatch.classify.condition import packed
 from beepwatch.classify.faults import MOST_LABELS, Faults, Rule
-from beepwatch.classify.heads import name_problem
 from beepwatch.classify.spectra import BANDS, Floats
 from beepwatch.errors import ConfigurationError
 from beepwatch.train.machines.household import TYPICAL_BANK, overlaid, read_household
-from beepwatch.train.machines.learning import HOP_S, at_another_pace
+from beepwatch.train.machines.learning import HOP_S, at_another_pace, check_name
 
 # How loud the room is: SNRs are drawn between, and there is a room that is still.
 ROOMS_DB = ((-9.0, -1.0), (-1.0, 7.0), (7.0, 14.0), (14.0, 30.0))
@@ -47,13 +46,11 @@ def learn_faults(
 
     Raises ConfigurationError for a name that cannot be, or labels there is nothing to tell of.
     """
+    check_name(name)
     known = sorted(set(labels))
-    problem = name_problem(name)
-    if problem or not 2 <= len(known) <= MOST_LABELS:
+    if not 2 <= len(known) <= MOST_LABELS:
         raise ConfigurationError(
-            f"{problem}. Give another, for example: fan."
-            if problem
-            else f"{len(known)} labels were given for {name}; give 2 to {MOST_LABELS}."
+            f"{len(known)} labels were given for {name}; give 2 to {MOST_LABELS}."
         )
     sounds = read_household(TYPICAL_BANK) if household is None else household
     numbers = np.array([known.index(label) for label in labels])

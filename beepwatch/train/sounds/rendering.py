@@ -147,8 +147,8 @@ def tool_versions() -> list[str]:
     for tool, package in PACKAGES.items():
         if shutil.which(tool) is None and not Path(tool).is_file():
             raise RenderingToolMissing(
-                f"{tool} is missing: the recipe's data.rendered asks for it. Install it with "
-                f"`apt-get install {package}`, or set data.rendered = false."
+                f"{tool} is missing: the recipe's data.rendered_weight is above 0. Install it with "
+                f"`apt-get install {package}`, or set data.rendered_weight = 0."
             )
     versions = [_run([tool, "--version"]).decode().split("\n")[0] for tool in
                 ("fluidsynth", "espeak-ng")]  # fmt: skip

@@ -104,7 +104,9 @@ class School:
         bank, room = self.bank(), self.room()
         others = self.others(name)
         taught = teach(name, examples, self.engine, bank=bank, others=others, room=room)
-        newcomer = Shelved(name=name, examples=taught.examples)
+        # A recording of something else among them holds nothing at the pitch that they share.
+        sounding = tuple(one for one in taught.examples if one.sounding.any())
+        newcomer = Shelved(name=name, examples=sounding)
         return taught, self._told_from(newcomer, others, bank, room)
 
     def _told_from(

@@ -164,29 +164,10 @@ def _nothing() -> None:
 
 async def begin(settings: Settings) -> tuple[Life, Ready]:
     """A process that is ready to hear. Raises WorkerLost with what it said, if it said anything."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    with theirs:
-        try:
-            process = subprocess.Popen(
-                # -P: what lies in the working directory is not imported.
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "beepwatch.web.inference.worker",
-                    str(theirs.fileno()),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # where decoders note what they skip
-                env=environment_of_children(),
-                process_group=0,  # ^C is the server's business
-            )
-        except OSError as error:  # no memory, no descriptors
-            ours.close()
-            raise WorkerLost(f"no process could be started: {error}") from None
-    life = Life(process, ours)
+    try:
+        life, ours = _started()
+    except OSError as error:  # no memory, no descriptors
+        raise WorkerLost(f"no process could be started: {error}") from None
     try:
         async with asyncio.timeout(STARTING_S):
             encoded = msgspec.msgpack.encode(settings)
@@ -198,3 +179,25 @@ async def begin(settings: Settings) -> tuple[Life, Ready]:
     except BaseException:
         await life.end()
         raise
+
+
+def _started() -> tuple[Life, socket.socket]:
+    """A process and our end of its connection. Raises OSError, and then there is neither."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with theirs, contextlib.ExitStack() as undoing:
+        undoing.callback(ours.close)
+        process = subprocess.Popen(
+            # -P: what lies in the working directory is not imported.
+            [sys.executable, "-P", "-m", "beepwatch.web.inference.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # where decoders note what they skip
+            env=environment_of_children(),
+            process_group=0,  # ^C is the server's business
+        )
+        undoing.callback(process.wait)
+        undoing.callback(process.kill)
+        life = Life(process, ours)
+        undoing.pop_all()
+    return life, ours

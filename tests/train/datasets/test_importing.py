@@ -288,14 +288,17 @@ def test_a_name_that_is_no_text_becomes_one(tmp_path: Path) -> None:
     assert (row["path"], row["label"]) == ("w\ufffd/caf\ufffd.wav", "w\ufffd")
 
 
-def test_a_full_disk_ends_it_with_a_line_and_costs_nothing(phone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("leave_bytes", "brought"), [(0, []), (60_000, ["beep/a.wav"])])
+def test_a_full_disk_ends_it_with_a_line_and_costs_nothing(
+    leave_bytes: int, brought: list[str], phone: Path, tmp_path: Path
+) -> None:
     with small_disk(tmp_path / "disk", size_bytes=2_000_000) as disk:
         out = disk.path / "out"
         out.mkdir()
-        disk.fill(leave_bytes=60_000)
+        disk.fill(leave_bytes)
         with pytest.raises(DiskFull, match="the disk is full"):
             imported(phone, out, channel="mix")
-        assert list(tree(out)) == ["beep/a.wav"]
+        assert list(tree(out)) == brought
         disk.make_room()
         imported(phone, out, channel="mix")
         assert read_table(out / NAME).rows.keys() == tree(out).keys()

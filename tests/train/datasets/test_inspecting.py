@@ -101,6 +101,19 @@ def test_a_file_that_is_cut_short_is_said_to_be(
     assert one.problem or one.lacks
 
 
+def test_what_somebody_wrote_into_an_mp3s_tags_is_no_length(
+    originals: dict[str, Path], tmp_path: Path
+) -> None:
+    """A comment that begins as what tells how long the file is, before or behind any of it."""
+    for long in ("", "x" * 5_000):
+        comment = f"comment={long}Info www.example.org"
+        said = convert(originals["wav"], tmp_path / f"{len(long)}.mp3", "-metadata", comment)
+        assert b"Info www" in said.read_bytes()
+        assert (inspected(said).problem, inspected(said).lacks) == ("", "")
+        said.write_bytes(said.read_bytes()[: said.stat().st_size // 3])
+        assert inspected(said).problem or inspected(said).lacks
+
+
 @pytest.mark.parametrize("name", ["mp3", "ogg", "flac", "wav", "m4a", "aiff", "mka", "wma", "aac"])
 def test_a_file_under_anothers_name_is_mislabelled(
     name: str, originals: dict[str, Path], tmp_path: Path

@@ -39,6 +39,15 @@ print(json.dumps({
     "index": [indexed.listed, indexed.problems],
 }))
 """
+CHECKED = """
+import sys
+from pathlib import Path
+from beepwatch.train.datasets.checking import check, quarantined, write_quarantine
+
+listed = Path(sys.argv[1]) / "quarantine.csv"
+write_quarantine(listed, check(Path(sys.argv[1]), workers=0).findings)
+print(*quarantined(listed), end="")
+"""
 
 
 @pytest.mark.parametrize("mode", [0, 0o444])
@@ -76,6 +85,23 @@ def test_a_closed_folder_is_told_by_everyone_and_the_rest_is_found(
     assert told["features"] == [["open/a.wav"], [closed], [shut]]
     assert told["check"] == [["closed", "corrupt", closed]]
     assert told["index"] == [1, [closed]]
+
+
+def test_a_closed_folder_whose_name_is_no_text_is_listed_as_it_can_be_written(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "open" / "a.wav", noise(0, seconds=0.2))
+    folder = tmp_path / os.fsdecode(b"gef\xe4hrlich")
+    folder.mkdir(mode=0)
+    done = subprocess.run(
+        [*(AS_ANYBODY if os.geteuid() == 0 else ()), sys.executable, "-c", CHECKED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    folder.chmod(0o700)
+    assert (done.stdout, done.stderr) == (r"gef\udce4hrlich", "")
 
 
 def test_links_to_folders_are_not_followed_and_to_files_they_are(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.errors import DiskFull
+from beepwatch.errors import ConfigurationError, DiskFull
 from beepwatch.train.featuring.store import FeatureStore, FeatureStoreError
 from tests.train.featuring.conftest import hiss
 from tests.train.featuring.stores import extract, stored
@@ -89,6 +89,6 @@ def test_a_file_of_somebody_else_is_not_overwritten(
     out = tmp_path / "out"
     out.mkdir()
     (out / name).write_text('["mine"]')
-    with pytest.raises(FeatureStoreError, match=f"holds {said}, so it is none of ours"):
+    with pytest.raises(ConfigurationError, match=f"holds {said}, so it is none of ours"):
         extract(recipe_file, data, out)
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, '["mine"]')]

@@ -30,6 +30,8 @@ SHIPPED = Path(__file__).parents[3] / "docs" / "recipes" / "features.toml"
         ("centred = true", "centred = false", 'others "nothing"'),
         ('kind = "none"', 'kind = "window"\nframes = 9', "needs frames, least_deviation"),
         ('kind = "none"', 'kind = "stated"\nmean = 0\ndeviation = 0', "has to be above 0"),
+        ('kind = "none"', 'kind = "stated"\nmean = 0\ndeviation = nan', "has to be above 0"),
+        ('kind = "none"', 'kind = "stated"\nmean = [inf]\ndeviation = 1', "has to be numbers"),
         ("fft_samples = 512", "fft_samples = ", "is no TOML"),
         ("hop_samples = 256", "hop_samples = 0", "frames.hop_samples is 0"),
     ],

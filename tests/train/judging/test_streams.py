@@ -102,6 +102,40 @@ def test_a_split_without_rooms_is_heard_in_rooms_that_are_made_up(
     assert [stream.pcm.tobytes() for stream in first] == [stream.pcm.tobytes() for stream in again]
 
 
+def with_homes(data: Path, directory: Path, lengths_s: list[float]) -> Path:
+    """The data with household recordings of dev of these lengths."""
+    shutil.copytree(data, directory, dirs_exist_ok=True)
+    lines = (directory / "manifest.csv").read_text().splitlines()
+    fan = next(line for line in lines if line.startswith("dev/household/"))
+    homes = [fan.replace("fan.flac", f"home{number}.flac") for number in range(len(lengths_s))]
+    others = [line for line in lines if line != fan]
+    (directory / "manifest.csv").write_text("\n".join([*others, *homes, ""]))
+    hiss = np.random.default_rng(0).normal(0, 0.02, 10 * RATE_HZ)
+    for number, length_s in enumerate(lengths_s):
+        sound = hiss[: round(length_s * RATE_HZ)]
+        soundfile.write(directory / f"dev/household/home{number}.flac", sound, RATE_HZ)
+    return directory
+
+
+@pytest.mark.parametrize("short_s", [0.05, 0.3, 0.45])
+def test_households_too_short_to_be_joined_leave_no_stream_short(
+    short_s: float, data: Path, tmp_path: Path
+) -> None:
+    """Clicks and claps are drawn as often as the others."""
+    short = with_homes(data, tmp_path, [0.6, *[short_s] * 7])
+    for stream in beep_streams(short, "dev", RATE_HZ, (20.0,), 8, 1):
+        assert len(stream.pcm) == (2 + 4 + 3) * RATE_HZ  # the beep, before and after it
+        assert np.abs(stream.pcm[-RATE_HZ // 10 :]).max() > 0
+
+
+def test_a_split_whose_households_are_all_too_short_is_refused(data: Path, tmp_path: Path) -> None:
+    short = with_homes(data, tmp_path, [0.3, 0.2])
+    with pytest.raises(DatasetError, match=r"household.* split 'dev' is shorter than 0\.5 s"):
+        next(beep_streams(short, "dev", RATE_HZ, (20.0,), 1, 1))
+    assert negative_streams(short, "dev", RATE_HZ) == []
+    assert varied_negatives(short, "dev", RATE_HZ, 0) == []
+
+
 def test_it_is_said_what_a_split_lacks() -> None:
     beep = recording("dev/beep_real/a.flac", category="beep_real")
     assert list(shortcomings([beep], "dev")) == [

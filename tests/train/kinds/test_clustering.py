@@ -274,7 +274,7 @@ def test_the_command_line_clusters_names_and_relabels(
     [
         ("{tmp}/no --out {tmp}/kinds", 2, "Directory '{tmp}/no' does not exist."),
         ("{tmp}/data --out {tmp}/kinds", 1, "{tmp}/data/features.json is none of a feature store"),
-        ("{tmp}/store --out {tmp}/data", 1, "{tmp}/data is not empty and holds no clusters.json"),
+        ("{tmp}/store --out {tmp}/data", 2, "{tmp}/data is not empty and holds no clusters.json"),
         ("{tmp}/store --out {tmp}/kinds --name worn", 2, "--name is 'worn'; give a cluster's"),
         ("{tmp}/store --out {tmp}/kinds --name x=worn", 2, "--name is 'x=worn'; give a cluster's"),
         ("{tmp}/store --out {tmp}/kinds --name 1=a --name 1=b", 2, "cluster 1 two names"),

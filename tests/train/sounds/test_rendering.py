@@ -1,5 +1,6 @@
 """What is rendered follows from the seed, is kept, and goes on where it stopped."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from beepwatch.train.recipe import DataRecipe
 from beepwatch.train.sounds import midi, rendering
 from beepwatch.train.sounds.rendering import (
     PACKAGES,
@@ -66,6 +68,9 @@ def test_a_missing_tool_is_named_with_its_package(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(RenderingToolMissing, match="apt-get install fluidsynth") as error:
         tool_versions()
     assert error.value.exit_code == 2
+    keys = re.findall(r"data\.(\w+)", str(error.value))
+    assert keys
+    assert {*keys} <= {*DataRecipe.__struct_fields__}  # what to write is a key of a recipe
 
 
 @needs_tools

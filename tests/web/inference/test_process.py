@@ -1,9 +1,11 @@
 """What the server does about workers and faults that no client can bring about."""
 
 import asyncio
+import errno
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import psutil
 import pytest
 import structlog
 
@@ -99,6 +102,23 @@ async def test_a_worker_that_cannot_begin_says_why(tmp_path: Path) -> None:
     wrong = Sounds(bundle=str(tmp_path), runtime="onnx", state=str(tmp_path))
     with pytest.raises(WorkerLost, match=r"cannot read .*bundle\.json"):
         await begin(wrong)
+
+
+@pytest.mark.parametrize("lacking", ["socketpair", "pidfd_open"])
+@pytest.mark.asyncio
+async def test_a_worker_that_gets_no_descriptors_is_tried_again_later(
+    lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever keeps a place free for it goes on only after WorkerLost."""
+
+    def out_of_descriptors(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = psutil.Process().children()
+    monkeypatch.setattr(os if lacking == "pidfd_open" else socket, lacking, out_of_descriptors)
+    with pytest.raises(WorkerLost, match=r"no process could be started: .*Too many open files"):
+        await begin(settings(tmp_path))
+    assert {*psutil.Process().children()} <= {*before}
 
 
 @pytest.mark.asyncio
