@@ -5,7 +5,8 @@ Numpy is imported by who asks for samples: a microphone is opened while it is st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from beepwatch.errors import SourceError, UnreadableAudio
@@ -22,6 +23,8 @@ _FULL_SCALE: Final[dict[SampleFormat, float]] = {
     "int32": 2_147_483_648.0,
     "float32": 1.0,
 }
+_LATE_S = 0.003  # after its end; most pieces have come by then
+_ROUNDED_S = 0.000_1  # for so little no further piece is waited for
 _LOUDEST = 1_000.0  # of float samples, whose full scale is 1
 
 
@@ -38,11 +41,29 @@ class Block:
     dropped_blocks: int = 0  # that the queue had no room for since the last block
     captured_mono_s: float | None = None  # when the last frame was heard; None: not live
     is_latest: bool = False  # no more had come when it was taken; its time is then the true one
+    piece_s: float = 0.0  # a live source hands over so much at a time; 0: nobody knows
 
     @property
     def frames(self) -> int:
         """Samples per channel."""
         return len(self.data) // (SIZE_BYTES[self.sample_format] * self.channels)
+
+    def comes_in_s(self, more_s: float) -> float:
+        """How long after the last frame was heard so much more is likely to have come."""
+        if more_s <= 0 or self.piece_s <= 0:
+            return more_s
+        return math.ceil((more_s - _ROUNDED_S) / self.piece_s) * self.piece_s + _LATE_S
+
+    def with_next(self, following: Block) -> Block:
+        """As one with what came next, before which nothing is missing."""
+        return replace(
+            self,
+            data=self.data + following.data,
+            overflows=self.overflows + following.overflows,
+            dropped_blocks=self.dropped_blocks + following.dropped_blocks,
+            captured_mono_s=following.captured_mono_s,
+            is_latest=following.is_latest,
+        )
 
     def mono(self) -> NDArray[np.float32]:
         """The mean of the channels, full scale ± 1, shape [frames]."""

@@ -90,7 +90,8 @@ class Gate:
         self._frame = max(32, 32 * round(_FRAME_S * rate_hz / 32))  # a good length for an FFT
         self._hop = self._frame // 2
         hann = np.hanning(self._frame + 1)[:-1].astype(np.float32)
-        self._hann = hann / np.sqrt(np.square(hann).sum())  # white noise keeps its variance
+        # White noise keeps its variance; what a forward transform divides by is in it already.
+        self._hann = hann * np.float32(self._frame / np.sqrt(np.square(hann).sum()))
         bin_hz = rate_hz / self._frame
         first = max(1, math.ceil(_LOWEST_HZ / bin_hz))
         last = min(self._frame // 2 - 1, int(min(_HIGHEST_HZ, 0.47 * rate_hz) / bin_hz))
@@ -103,6 +104,7 @@ class Gate:
         _, self._band_starts = np.unique(octaves.astype(int), return_index=True)
         self._seconds = np.zeros((_MEMORY_SECONDS, self._hz.size), dtype=np.float32)  # a ring
         self._learnt = 0  # seconds ever
+        self._room: Floats | None = None  # the floor, until one more second is learnt
         self._second_frames = max(4, (rate_hz - self._frame) // self._hop + 1)
         self._unheard = np.zeros(0, dtype=np.int16)  # belongs to frames that are not whole yet
         self._powers = np.zeros((0, self._hz.size), dtype=np.float32)  # of an unfinished second
@@ -163,8 +165,10 @@ class Gate:
         left_over = sound[count * self._hop :]
         if count == 0:
             return np.zeros((0, self._hz.size), dtype=np.float32), left_over
-        view = np.lib.stride_tricks.sliding_window_view(sound, self._frame)[:: self._hop]
-        spectrum = np.fft.rfft(view * self._hann, axis=1)[:, self._bins]
+        strides = self._hop * sound.itemsize, sound.itemsize
+        view = np.ndarray((count, self._frame), sound.dtype, sound, strides=strides)
+        # With norm="backward", whose factor is 1, numpy computes float32 in double precision.
+        spectrum = np.fft.rfft(view * self._hann, axis=1, norm="forward")[:, self._bins]
         return np.square(spectrum.real) + np.square(spectrum.imag), left_over
 
     def _learn(self, powers: Floats) -> None:
@@ -178,9 +182,15 @@ class Gate:
             row = self._seconds[self._learnt % _MEMORY_SECONDS]
             np.maximum(pause, np.float32(_QUANTISATION), out=row)
             self._learnt += 1
+            self._room = None
 
     def _floor(self) -> Floats:
-        """Power of the room in each bin, [bins]."""
+        """Power of the room in each bin, [bins]; the same for each look within a second."""
+        if self._room is None:
+            self._room = self._floor_of_seconds()
+        return self._room
+
+    def _floor_of_seconds(self) -> Floats:
         count = min(self._learnt, _MEMORY_SECONDS)
         if count == 0:  # a window shorter than a second
             return np.full(self._hz.size, np.float32(_QUANTISATION))

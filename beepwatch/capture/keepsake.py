@@ -1,8 +1,8 @@
 """What a microphone has heard lately, in memory that outlives the recorder.
 
 The supervisor holds it open, each recorder writes into it, and after one that was killed the next
-begins with what no window held. Slots take turns: a buffer each, as PortAudio hands it over, ten a
-second. Nothing waits and nothing is locked. A buffer that was being written when its writer died
+begins with what no window held. Slots take turns: a buffer each, as PortAudio hands it over, seven
+a second. Nothing waits and nothing is locked. A buffer that was being written when its writer died
 has no number, and is passed over.
 
 Only one process at a time writes. Loads nothing heavy, since a recorder opens its microphone first.
@@ -13,24 +13,22 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from beepwatch.capture.blocks import SIZE_BYTES, Block, SampleFormat
 
-_SLOTS: Final = 40  # 4 s: a life that dies before its first window leaves all that it has heard
+_SLOTS: Final = 27  # 4 s: a life that dies before its first window leaves all that it has heard
 _SLOT_BYTES: Final = 128 * 1024  # what is not written to takes no memory
 _SIZE_BYTES: Final = _SLOTS * _SLOT_BYTES + mmap.PAGESIZE
 _TOLD: Final = struct.Struct("<d")
 _NUMBER: Final = struct.Struct("<Q")
-#: After the number: the writer's process, rate, channels, format, frames, arrived_s, age_s
-_HEAD: Final = struct.Struct("<IIIIIdd")
+#: Number, the writer's process, rate, channels, format, frames, arrived_s, age_s
+_HEAD: Final = struct.Struct("<QIIIIIdd")
 _FORMATS: Final[tuple[SampleFormat, ...]] = ("int16", "int32", "float32")
-_DATA_AT: Final = _NUMBER.size + _HEAD.size
+_UNFINISHED: Final = 0  # the number of a buffer that is being written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class Heard(NamedTuple):
     """A buffer as PortAudio handed it over."""
 
     data: bytes
@@ -46,18 +44,22 @@ class Heard:
         """When its first frame was heard."""
         return self.arrived_s - self.age_s
 
+    @property
+    def ended_s(self) -> float:
+        """When its last frame was heard."""
+        return min(self.arrived_s, self.began_s + self.frames / self.rate_hz)
+
     def after(self, moment_s: float) -> Block | None:
         """What of it was heard later than that."""
         told = min(max(0, round((moment_s - self.began_s) * self.rate_hz)), self.frames)
         if told == self.frames:
             return None
-        ended_s = self.began_s + self.frames / self.rate_hz
         return Block(
             data=self.data[told * len(self.data) // self.frames :],
             sample_format=self.sample_format,
             channels=self.channels,
             rate_hz=self.rate_hz,
-            captured_mono_s=min(self.arrived_s, ended_s),
+            captured_mono_s=self.ended_s,
         )
 
 
@@ -66,20 +68,22 @@ class Keepsake:
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, _SIZE_BYTES)
+        self._writer = os.getpid()
         self._number = max((number for number, _ in self._slots()), default=0)
 
     def keep(self, heard: Heard) -> None:
         """Write it over the oldest one. One that is too large is missing from what is kept."""
         self._number += 1
         at = mmap.PAGESIZE + self._number % _SLOTS * _SLOT_BYTES
-        _NUMBER.pack_into(self._memory, at, 0)
         size_bytes = len(heard.data)
-        if not heard.frames or _DATA_AT + size_bytes > _SLOT_BYTES:
+        if not heard.frames or _HEAD.size + size_bytes > _SLOT_BYTES:
+            _NUMBER.pack_into(self._memory, at, _UNFINISHED)
             return
         _HEAD.pack_into(
             self._memory,
-            at + _NUMBER.size,
-            os.getpid(),
+            at,
+            _UNFINISHED,
+            self._writer,
             heard.rate_hz,
             heard.channels,
             _FORMATS.index(heard.sample_format),
@@ -87,7 +91,7 @@ class Keepsake:
             heard.arrived_s,
             heard.age_s,
         )
-        self._memory[at + _DATA_AT : at + _DATA_AT + size_bytes] = heard.data
+        self._memory[at + _HEAD.size : at + _HEAD.size + size_bytes] = heard.data
         _NUMBER.pack_into(self._memory, at, self._number)
 
     def told(self, until_s: float) -> None:
@@ -116,13 +120,13 @@ class Keepsake:
 
     def _read(self, at: int) -> tuple[int, Heard]:
         """Who has written it, and what."""
-        writer, rate_hz, channels, form, frames, arrived_s, age_s = _HEAD.unpack_from(
-            self._memory, at + _NUMBER.size
+        _, writer, rate_hz, channels, form, frames, arrived_s, age_s = _HEAD.unpack_from(
+            self._memory, at
         )
         sample_format = _FORMATS[form]
         size_bytes = frames * channels * SIZE_BYTES[sample_format]
         heard = Heard(
-            data=self._memory[at + _DATA_AT : at + _DATA_AT + size_bytes],
+            data=self._memory[at + _HEAD.size : at + _HEAD.size + size_bytes],
             rate_hz=rate_hz,
             channels=channels,
             sample_format=sample_format,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from beepwatch.capture.blocks import Block, EndOfSound, Source, Stalled, Stream
 from beepwatch.capture.excerpt import Excerpt
@@ -26,8 +28,8 @@ Heard = Window | Quiet | Fault | Listening | Ended
 Speed = float | Literal["max"]
 
 _READ_WITHIN_S = 0.2
-_SIGN_OF_LIFE_S = 0.4  # the caller wants one every half second
-_GATHERS_S = 0.5  # so long at most
+_SIGN_OF_LIFE_S = 0.4
+_GATHERS_S = 0.7  # at most: half a second, as far as looks are apart, and a block
 _WORTH_LOOKS_S = 0.5  # a hop that is shorter needs none
 _STEP_S = 0.04  # two frames, which the model answers together, as in the whole window
 _BACKOFF_FIRST_S = 1.0
@@ -61,7 +63,7 @@ class Counts:
 class Listener:
     """Iterate it: windows, quiet gaps, faults and notices, in the order of their happening.
 
-    `None` comes at least every half second when there is nothing else, so that the caller can give
+    `None` comes at least every second when there is nothing else, so that the caller can give
     signs of life. A live source that is missing or lost is a Fault and is opened again; a file or
     a pipe ends with `Ended`, or raises UnreadableAudio. A `source` given here replaces the one that
     `capture` names, which otherwise raises ConfigurationError at once if it is none.
@@ -92,7 +94,6 @@ class Listener:
         self.source = source or parse_source(capture, clock=clock, block_s=block_s)
         self.counts = Counts()
         self.last_verdict: Verdict | None = None
-        self.level_dbfs = -math.inf  # of the last block
         self.stream_text = self.source.name  # which device it really is, once it is open
         self.excerpt: Excerpt | None = None  # what somebody wants to hear of all that comes
         self.hums = False  # whether dropped windows come with their sound, so that none is missing
@@ -104,6 +105,7 @@ class Listener:
         self._ledger = FaultLedger(self.source.name, faults)
         self._health = InputHealth(self._ledger, self.source.name)
         self._opening: Opening | None = None
+        self._mono: NDArray[np.float32] | None = None  # of the last block
         self._heard_until_s = -math.inf  # monotonic; of the last opening
         self._ended = False
         self._handing_over = False
@@ -111,8 +113,13 @@ class Listener:
         same = resume is not None and resume.source == self.source.name and not self.source.live
         self._resume = resume if same else None
         long_hop = capture.hop_s >= _WORTH_LOOKS_S
-        self._looks = early and self.source.live and capture.gate and long_hop
+        self._early = early and self.source.live and capture.gate and long_hop
         self._last_yield_s = clock.mono_s()
+
+    @property
+    def level_dbfs(self) -> float:
+        """Of the last block; -inf before the first."""
+        return -math.inf if self._mono is None else level_dbfs(self._mono, full_scale=1.0)
 
     def __iter__(self) -> Iterator[Heard | None]:
         backoff_s = _BACKOFF_FIRST_S
@@ -151,7 +158,7 @@ class Listener:
         """From the first sample of an open source to its end, or until it is lost."""
         self.stream_text = stream.text
         try:
-            for block in self._blocks(stream):
+            for block in self._gathered(stream):
                 if block is not None:
                     yield from self._heard(block, opened)
                     yield from self._pace(opened)
@@ -174,6 +181,39 @@ class Listener:
         if self._ended and not self._stop.is_set() and not self._handing_over:
             yield Ended(source=self.source.name)
 
+    def _gathered(self, stream: Stream) -> Iterator[Block | None]:
+        """Blocks that are worth the work: what comes too early is one with what comes next.
+
+        Who wakes up after half a second finds little of itself in the processor's caches, so that
+        each round costs far more than its sound.
+        """
+        few: Block | None = None
+        try:
+            for block in self._blocks(stream):
+                if few is not None and block is not None and not block.lost_frames:
+                    block = few.with_next(block)
+                elif few is not None:
+                    yield few
+                few = block if block is not None and self._too_few(block) else None
+                if few is None:
+                    yield block
+                else:
+                    self._let_gather(few, unheard_s=few.frames / few.rate_hz)
+        except SourceError:
+            if few is not None:
+                yield few
+            raise
+        if few is not None:
+            yield few
+
+    def _too_few(self, block: Block) -> bool:
+        """Whether more is about to come, and nothing can be told of this alone."""
+        if not block.is_latest or self._opening is None or self._handing_over:
+            return False
+        if self._clock.mono_s() - self._last_yield_s >= _GATHERS_S:
+            return False
+        return block.frames / block.rate_hz < self._opening.missing_s
+
     def _blocks(self, stream: Stream) -> Iterator[Block | None]:
         """Blocks until the end of the sound or the call to stop; None for a wait in vain."""
         heard_at_s = self._clock.mono_s()
@@ -194,8 +234,8 @@ class Listener:
                 )
             yield block
 
-    def _let_gather(self, block: Block) -> None:
-        """Sleep while what completes the next window cannot have been heard yet.
+    def _let_gather(self, block: Block, *, unheard_s: float = 0.0) -> None:
+        """Sleep while what completes the next window, or makes a look due, cannot have come yet.
 
         Whoever wakes up for every block of a microphone spends more on that than on the sound.
         While more is there already, or could be, there is no sleep.
@@ -204,10 +244,9 @@ class Listener:
             return
         if self._handing_over:
             return
-        missing_s = self._opening.cutter.missing_s
-        if self._looks:
-            missing_s = min(missing_s, self._opening.missing_to_look_s)
-        until_s = min(block.captured_mono_s + missing_s, self._last_yield_s + _GATHERS_S)
+        more_s = self._opening.missing_s - unheard_s
+        until_s = block.captured_mono_s + block.comes_in_s(more_s)
+        until_s = min(until_s, self._last_yield_s + _GATHERS_S)
         if (left_s := until_s - self._clock.mono_s()) > 0:
             self._stop.wait(left_s)
 
@@ -218,8 +257,7 @@ class Listener:
         self.counts.overflows += block.overflows
         self.counts.lost_samples += block.lost_frames
         self.counts.dropped_blocks += block.dropped_blocks
-        mono = block.mono()
-        self.level_dbfs = level_dbfs(mono, full_scale=1.0)
+        self._mono = mono = block.mono()
         for cut in self._opening.cutter.push(block, mono):
             if block.captured_mono_s is not None:
                 self._follow_clock(self._opening, block.captured_mono_s)
@@ -237,8 +275,9 @@ class Listener:
             first_mono_s = block.captured_mono_s - block.frames / block.rate_hz
             age = timedelta(seconds=self._clock.mono_s() - first_mono_s)
             time = self._after_the_last(StreamTime(first_mono_s, self._clock.utc() - age))
+        rate_hz = self._rate_hz or block.rate_hz
         self._opening = Opening(
-            self._capture, from_hz=block.rate_hz, rate_hz=self._rate_hz or block.rate_hz, time=time
+            self._capture, from_hz=block.rate_hz, rate_hz=rate_hz, time=time, early=self._early
         )
         if self._resume is not None:
             self._opening.cutter.stream_id = self._resume.stream_id
@@ -264,7 +303,7 @@ class Listener:
 
     def _look(self, opening: Opening) -> Iterator[Window]:
         """The next window as far as it has come, if there is something in it to be told of."""
-        if not self._looks or opening.gate is None or opening.missing_to_look_s > 0:
+        if not self._early or opening.gate is None or opening.missing_to_look_s > 0:
             return
         cut = opening.cutter.beginning(_STEP_S)
         seen = opening.gate.peek(cut.fresh)

@@ -34,7 +34,7 @@ _FORMATS: Final[tuple[tuple[int, SampleFormat], ...]] = (
 )
 _USUAL_RATES_HZ: Final = (48_000, 44_100, 32_000, 16_000)
 _MOST_CHANNELS: Final = 2  # ALSA's plugins promise 32 or 128 and make them up
-_BLOCK_S: Final = 0.1  # ten wake-ups a second; half of it is the mean delay
+_BLOCK_S: Final = 0.15  # seven wake-ups a second; half of it is the mean delay
 _QUEUE_S: Final = 10.0  # how long the process may be held up before sound is lost
 _MOST_BUFFERS: Final = round(_QUEUE_S / _BLOCK_S)
 
@@ -91,14 +91,10 @@ def _unheard_complaints() -> Iterator[None]:
 
 
 class _Buffer(NamedTuple):
-    """What PortAudio handed over, as it came."""
+    """What PortAudio handed over, as it came, and what it told of since the one before."""
 
-    data: bytes
-    frames: int
-    arrived_s: float
-    adc_s: float  # when its first frame was heard, by the stream's clock; 0 if the host cannot say
-    stream_s: float  # the same clock at its arrival
-    overflows: int  # told of since the last buffer that found room, like what follows
+    heard: Heard
+    overflows: int
     dropped_buffers: int
     dropped_frames: int
 
@@ -163,10 +159,11 @@ class MicrophoneStream:
         block, self._next = self._next, None
         if block is None:
             try:
-                block = self._block(self._queue.get(timeout=within_s))
+                buffer = self._queue.get(timeout=within_s)
             except queue.Empty:
                 self._check_active()
                 return None
+            block = self._block(buffer, self._lost_before(buffer))
         if self._inherited and can_follow(self._inherited, block, within_s=_MOST_GAP_S):
             self._next = following(self._inherited[-1], block)
             return self._inherited.popleft()
@@ -205,70 +202,70 @@ class MicrophoneStream:
             self._dropped_buffers += 1
             self._dropped_frames += frames
             return None, pyaudio.paContinue
-        buffer = _Buffer(
-            data or b"",
-            frames,
-            self._clock.mono_s(),
-            time_info["input_buffer_adc_time"],
-            time_info["current_time"],
-            self._overflows,
-            self._dropped_buffers,
-            self._dropped_frames,
+        heard = Heard(
+            data=data or b"",
+            rate_hz=self._rate_hz,
+            channels=self._channels,
+            sample_format=self._format,
+            frames=frames,
+            arrived_s=self._clock.mono_s(),
+            age_s=self._age_s(
+                frames, time_info["current_time"], time_info["input_buffer_adc_time"]
+            ),
         )
-        self._queue.put(buffer)
+        buffer = _Buffer(heard, self._overflows, self._dropped_buffers, self._dropped_frames)
         self._overflows = self._dropped_buffers = self._dropped_frames = 0
         if self._keepsake is not None:
-            self._keepsake.keep(
-                Heard(
-                    data=buffer.data,
-                    rate_hz=self._rate_hz,
-                    channels=self._channels,
-                    sample_format=self._format,
-                    frames=frames,
-                    arrived_s=buffer.arrived_s,
-                    age_s=self._age_s(buffer),
-                )
-            )
+            self._keepsake.keep(heard)
+        self._queue.put(buffer)  # last, as whoever it wakes up would have to wait for the rest
         return None, pyaudio.paContinue
 
-    def _age_s(self, buffer: _Buffer) -> float:
-        """How long before its arrival the first frame was heard; hosts that do not know say 0."""
-        age_s = buffer.stream_s - buffer.adc_s
-        if not 0 < age_s < _MOST_GAP_S or buffer.adc_s <= 0:
-            return buffer.frames / self._rate_hz
-        return age_s
+    def _age_s(self, frames: int, stream_s: float, adc_s: float) -> float:
+        """How long before its arrival a buffer's first frame was heard.
 
-    def _block(self, buffer: _Buffer) -> Block:
-        """The buffer with its time and what is missing before it."""
-        frames, arrived_s, age_s = buffer.frames, buffer.arrived_s, self._age_s(buffer)
+        By the stream's clock it arrived at `stream_s` and was heard at `adc_s`, which is 0 if the
+        host cannot say.
+        """
+        age_s = stream_s - adc_s
+        return age_s if 0 < age_s < _MOST_GAP_S and adc_s > 0 else frames / self._rate_hz
+
+    def _lost_before(self, buffer: _Buffer) -> int:
+        """Frames that are missing between the buffer that was taken last and this one."""
+        heard = buffer.heard
         self._losses.dropped(buffer.dropped_frames)
-        lost = self._losses.before(
-            frames, arrived_s - age_s, arrived_s, flagged=buffer.overflows > 0
-        )
+        flagged = buffer.overflows > 0
+        lost = self._losses.before(heard.frames, heard.began_s, heard.arrived_s, flagged=flagged)
+        return lost + buffer.dropped_frames
+
+    def _block(self, buffer: _Buffer, lost_frames: int) -> Block:
+        """The buffer with its time and what is missing before it."""
         return Block(
-            data=buffer.data,
+            data=buffer.heard.data,
             sample_format=self._format,
             channels=self._channels,
             rate_hz=self._rate_hz,
-            lost_frames=lost + buffer.dropped_frames,
+            lost_frames=lost_frames,
             overflows=buffer.overflows,
             dropped_blocks=buffer.dropped_buffers,
-            captured_mono_s=min(arrived_s, arrived_s - age_s + frames / self._rate_hz),
+            captured_mono_s=buffer.heard.ended_s,
+            piece_s=buffer.heard.frames / self._rate_hz,
         )
 
     def _with_what_follows(self, block: Block) -> Block:
         """As one block with all in the queue up to where something is missing."""
-        whole = [block]
+        whole, captured_s = [block.data], block.captured_mono_s
         while self._next is None and not self._queue.empty():
-            following = self._block(self._queue.get_nowait())
-            if following.lost_frames or following.overflows:
-                self._next = following
+            buffer = self._queue.get_nowait()
+            lost_frames = self._lost_before(buffer)
+            if lost_frames or buffer.overflows:
+                self._next = self._block(buffer, lost_frames)
             else:
-                whole.append(following)
+                whole.append(buffer.heard.data)
+                captured_s = buffer.heard.ended_s
         return dataclasses.replace(
             block,
-            data=b"".join(part.data for part in whole),
-            captured_mono_s=whole[-1].captured_mono_s,
+            data=b"".join(whole),
+            captured_mono_s=captured_s,
             is_latest=self._next is None,
         )
 

@@ -12,8 +12,14 @@ from beepwatch.sections import Capture
 class Opening:
     """What belongs to one opening, from its first samples on."""
 
-    def __init__(self, capture: Capture, *, from_hz: int, rate_hz: int, time: StreamTime) -> None:
-        """Sound comes at `from_hz` and leaves at `rate_hz`; `time` is its first sample's."""
+    def __init__(
+        self, capture: Capture, *, from_hz: int, rate_hz: int, time: StreamTime, early: bool
+    ) -> None:
+        """Sound comes at `from_hz` and leaves at `rate_hz`; `time` is its first sample's.
+
+        With `early` there are looks at the next window before it is whole.
+        """
+        self._early = early
         self.cutter = WindowCutter(
             from_hz=from_hz, rate_hz=rate_hz, window_s=capture.window_s, hop_s=capture.hop_s
         )
@@ -34,6 +40,12 @@ class Opening:
         """How much more sound it takes until a look is due; 0 if it is."""
         missing = self.looks.due - self.cutter.received_samples
         return max(0.0, missing / self.cutter.rate_hz)
+
+    @property
+    def missing_s(self) -> float:
+        """How much more sound it takes until there is something to do."""
+        whole_s = self.cutter.missing_s
+        return min(whole_s, self.missing_to_look_s) if self._early else whole_s
 
     def span(self, cut: Cut, source: str) -> dict[str, Any]:
         """The fields of a `Span`: the cut's place in the stream, on both clocks."""

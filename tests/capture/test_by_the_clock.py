@@ -121,7 +121,7 @@ def test_a_window_comes_as_soon_as_its_last_block_has_and_something_all_the_time
     assert len(windows) == 10
     late_s = [at_s - (window.started_mono_s + 3.0) for at_s, window in windows]
     assert max(late_s) <= BLOCK_S
-    assert np.diff([at_s for at_s, _ in heard]).max() <= 0.5 + BLOCK_S
+    assert np.diff([at_s for at_s, _ in heard]).max() <= 0.7 + BLOCK_S
 
 
 def test_both_times_of_a_window_are_those_at_which_its_first_sample_was_heard() -> None:

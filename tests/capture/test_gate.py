@@ -54,6 +54,16 @@ def tone(hz: float, seconds: float, amplitude: float) -> NDArray[np.float64]:
     return amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
 
 
+@pytest.mark.parametrize("rate_hz", [8_000, RATE_HZ, 44_100])
+def test_white_noise_has_its_variance_in_each_bin(rate_hz: int) -> None:
+    """Powers are in squared int16 steps, and rounding to a step is the floor's least."""
+    sound = np.rint(noise(20, 30, seed=0, rate_hz=rate_hz)).astype(np.int16)
+    powers, _ = Gate(rate_hz=rate_hz, over_floor_db=6)._frames(sound)
+    assert powers.dtype == np.float32
+    assert powers.mean(axis=0) == pytest.approx(30**2, rel=0.15)
+    assert powers.mean() == pytest.approx(30**2, rel=0.01)
+
+
 @pytest.mark.parametrize("hz", [400, 434, 1_000, 2_016, 3_100, 4_500, 6_000])
 @pytest.mark.parametrize("room_rms", [3, 30, 1_000])
 def test_keeps_every_beep_of_80_ms_at_6_db_in_its_octave(hz: float, room_rms: float) -> None:
