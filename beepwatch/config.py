@@ -187,6 +187,11 @@ def environment_of_children() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
 
 
+def forget_the_token() -> None:
+    """For a verb that has read it: what a library starts for it gets the rest only."""
+    os.environ.pop(TOKEN_VARIABLE, None)
+
+
 def sound_server_sockets(environment: Mapping[str, str] | None = None) -> list[Path]:
     """Where PulseAudio, or PipeWire in its place, is reached; whether or not it is there."""
     environment = os.environ if environment is None else environment

@@ -12,7 +12,7 @@ from beepwatch.cli.options import (
     settings_and_token,
     start_logging,
 )
-from beepwatch.config import TOKEN_VARIABLE, NoTokenFile, telegram_token
+from beepwatch.config import TOKEN_VARIABLE, NoTokenFile, forget_the_token, telegram_token
 from beepwatch.errors import ConfigurationError
 
 telegram_app = typer.Typer(
@@ -64,6 +64,7 @@ def telegram_test(config: ConfigFile = None) -> int:
 
     start_logging("error")  # what the chat or the network did not take is said in words
     settings, token = settings_and_token(config)
+    forget_the_token()  # pydub would hand it to ffmpeg
     notify = settings.notify
     bot.send_test(
         notify.telegram, token=token, room=notify.room, now=SystemClock().utc(), say=typer.echo

@@ -17,7 +17,7 @@ from beepwatch.classify.inventory import machine_inventory
 from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught, usable_heads
-from beepwatch.config import Loaded, default_file, telegram_token
+from beepwatch.config import Loaded, default_file, environment_of_children, telegram_token
 from beepwatch.daemon.planning import channel_names, check_rules, with_defaults
 from beepwatch.daemon.systemctl import Scope, State, Systemctl, runs_here, system_scope, user_scope
 from beepwatch.daemon.units import NAME
@@ -263,7 +263,12 @@ def _output(command: list[str]) -> str:
     """What a program printed; nothing when it could not be run."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PROGRAM_WITHIN_S, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=PROGRAM_WITHIN_S,
+            check=False,
+            env=environment_of_children(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from beepwatch.config import default_file
+from beepwatch.config import default_file, environment_of_children
 from beepwatch.daemon.units import NAME, own_installation
 from beepwatch.errors import BeepwatchError
 
@@ -142,7 +142,12 @@ class Systemctl:
         """Run any of systemd's programs, whatever it exits with."""
         try:
             return subprocess.run(
-                words, capture_output=True, text=True, timeout=PROGRAM_WITHIN_S, check=False
+                words,
+                capture_output=True,
+                text=True,
+                timeout=PROGRAM_WITHIN_S,
+                check=False,
+                env=environment_of_children(),
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BeepwatchError(

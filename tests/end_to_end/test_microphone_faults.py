@@ -3,8 +3,11 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -177,3 +180,29 @@ def test_a_sound_server_that_lets_nobody_in_is_told_with_its_socket(tmp_path: Pa
     assert "pulse.socket may not be opened by this user" in forbidden
     assert BACK in first_lines(texts)
     assert len(texts) == 4
+
+
+@pytest.mark.mic
+@pytest.mark.slow
+@pytest.mark.parametrize("after_s", [0.0, 1.5])
+def test_a_beep_in_which_the_recorder_is_killed_is_told_once(
+    tmp_path: Path, after_s: float
+) -> None:
+    """Five seconds of pulses; whoever listens next hears the rest of them."""
+    with room(tmp_path) as here:
+        here.beepwatch.start()
+        here.told(1)
+        killed = here.recorder()
+        with ThreadPoolExecutor() as pool:
+            heard = pool.submit(here.hear_a_beep)
+            threading.Event().wait(after_s)
+            os.kill(killed, signal.SIGKILL)
+            heard.result()
+        here.beepwatch.wait_for_log("process_died")
+        assert here.beepwatch.stop() == 0
+        (event,) = here.beepwatch.events()
+
+    onset, offset = (datetime.fromisoformat(event[end]) for end in ("onset", "offset"))
+    assert offset - onset > timedelta(seconds=after_s + 1)
+    assert len(here.api.calls("sendVoice")) == 1
+    assert {alert["state"] for alert in event["alerts"]} == {"sent"}

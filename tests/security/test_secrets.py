@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from shutil import which
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from beepwatch.capture.blocks import Block
 from beepwatch.capture.network import NetworkStream
 from beepwatch.capture.pipes import Ffmpeg
+from beepwatch.cli import run_command_line
 from beepwatch.clock import SystemClock
 from beepwatch.errors import SourceError
 from beepwatch.secrecy import without_secrets
@@ -23,6 +25,7 @@ from tests.bot_api import BAD_GATEWAY, INTERNAL, RESET_AFTER, RESET_BEFORE, UNAU
 from tests.capture.sounds import DATA
 from tests.daemon.playing import RECORDING
 from tests.end_to_end.daemon import Daemon, daemon
+from tests.security.canary import Canary, Search
 from tests.security.watching import Seen, files_that_hold, watched
 from tests.web.inference.program import serving_program
 
@@ -78,8 +81,12 @@ def test_the_bots_token_is_nowhere_after_a_day_of_faults(tmp_path: Path) -> None
     assert b"[redacted]" in log  # and would have been logged
     assert log.count(b"process_died") >= 3
     assert b'"label"' in verbs
-    assert TOKEN_WORD not in log + verbs
-    assert files_that_hold(room, TOKEN_WORD) == []
+    search = Search(Canary(CANARY))
+    search.look("log", log)
+    search.look("verbs", verbs)
+    search.look_below(room)
+    assert search.found == {}
+    assert {"clips", "database", "names"} <= set(search.searched)
     assert_private(seen, TOKEN_WORD)
 
 
@@ -126,6 +133,26 @@ def test_a_token_in_the_environment_is_not_handed_on(tmp_path: Path) -> None:
     assert len(environments) >= 4  # ffmpeg decodes the recording
     assert {one["BEEPWATCH_NOTIFY__ROOM"] for one in environments} == {"laundry"}
     assert not any(CANARY in one.values() for one in environments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", [("doctor", "--source", "stdin"), ("telegram", "test")])
+def test_a_verb_hands_a_token_in_its_environment_on_to_nobody(
+    tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    """Nor to what a library starts for it."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\nenv >> "{tmp_path}/seen"\nexec {which("ffmpeg")} "$@"\n')
+    program.chmod(0o700)
+    with BotApi(token=CANARY) as api, daemon(tmp_path) as beepwatch:
+        path = f"{tmp_path}:{os.defpath}"
+        beepwatch.environment |= {"BEEPWATCH_TELEGRAM_TOKEN": CANARY, "PATH": path}
+        beepwatch.configure("", api)
+        said_by(beepwatch, *verb)
+        assert {request.token for request in api.requests} == {CANARY}
+    seen = (tmp_path / "seen").read_bytes()
+    assert b"PATH=" in seen
+    assert TOKEN_WORD not in seen
 
 
 @pytest.mark.slow
@@ -295,3 +322,37 @@ def test_a_streams_password_is_nowhere_after_its_camera_failed(
 )
 def test_passwords_are_taken_out_of_urls(text: str, shown: str) -> None:
     assert without_secrets(text) == shown
+
+
+# The token where it does not belong
+
+
+@pytest.mark.parametrize("where", ["", "/".join(["secrets of the house"] * 8) + "/"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        '[capture]\nsource = "{}"',
+        '[model]\nbundle = "{}"',
+        '[notify.telegram]\n"{}" = 1',
+        '[notify.telegram]\ntoken_file = "{}"',
+        '[store]\ndirectory = "/proc/{}"',
+        '[teaching]\nnightly = "{}"',
+        '[[rules]]\nlabel = "{}"',
+    ],
+)
+def test_a_token_among_the_settings_is_not_repeated_by_whoever_complains_of_it(
+    tmp_path: Path,
+    setting: str,
+    where: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nor is the beginning of one, where a long value is cut off."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = tmp_path / "config.toml"
+    settings.write_text(setting.format(f"{where}{CANARY}"))
+    for verb in (["config", "check"], ["config", "show"], ["doctor", "--source", "file:/nothing"]):
+        run_command_line([*verb, "--debug", "--config", str(settings)])
+    said = "".join(capsys.readouterr())
+    assert said
+    assert Canary(CANARY).place_in(said.encode()) is None, said

@@ -16,25 +16,33 @@ class Seen:
 
     command_lines: set[bytes] = field(default_factory=set)
     environments: set[bytes] = field(default_factory=set)
+    inherited: set[bytes] = field(default_factory=set)  # environments of those it has started
     core_limits: dict[int, str] = field(default_factory=dict)  # by process, the last one
     listening: set[str] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)  # addresses at the other end
 
     def look(self, pid: int) -> None:
         """Once more; what ends meanwhile was seen before or is not."""
         with contextlib.suppress(psutil.NoSuchProcess):
             parent = psutil.Process(pid)
-            for process in (parent, *parent.children(recursive=True)):
-                self._look_at(process)
+            self._look_at(parent)
+            for process in parent.children(recursive=True):
+                self.inherited.add(self._look_at(process))
 
-    def _look_at(self, process: psutil.Process) -> None:
+    def _look_at(self, process: psutil.Process) -> bytes:
+        """Its environment, empty if it is gone."""
         of = Path(f"/proc/{process.pid}")
+        environment = b""
         with contextlib.suppress(OSError, psutil.NoSuchProcess):
             self.command_lines.add((of / "cmdline").read_bytes())
-            self.environments.add((of / "environ").read_bytes())
+            environment = (of / "environ").read_bytes()
+            self.environments.add(environment)
             for line in (of / "limits").read_text().splitlines():
                 if line.startswith("Max core file size"):
                     self.core_limits[process.pid] = " ".join(line.split()[4:6])
             self.listening |= listening(process)
+            self.called |= called(process)
+        return environment
 
 
 def listening(process: psutil.Process) -> set[str]:
@@ -46,6 +54,12 @@ def listening(process: psutil.Process) -> set[str]:
         if open_tcp or open_udp:
             found.add(f"{one.laddr.ip}:{one.laddr.port}")
     return found
+
+
+def called(process: psutil.Process) -> set[str]:
+    """Addresses of the network that a process is connected to."""
+    ends = (one.raddr for one in process.net_connections(kind="inet") if one.raddr)
+    return {f"{end.ip}:{end.port}" for end in ends}
 
 
 @contextlib.contextmanager
