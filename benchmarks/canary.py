@@ -1,12 +1,12 @@
 """A day of faults, and the token is found nowhere: python -m benchmarks.canary [OPTIONS].
 
 `beepwatch run --debug`, all four processes, hears a household (benchmarks/household.py) through a
-pipe as fast as it can and tells a stand-in of the Bot API, which fails at two of five requests in
-all the ways it knows (benchmarks/canary_server.py). Meanwhile children and the whole daemon are
-killed, the disk is filled, the settings are changed, with the token where it does not belong too,
-and every verb that knows the token is asked (benchmarks/canary_faults.py). The sound is heard in
-three parts, one for each way to give the daemon its token: a file, the environment, a credential
-of systemd's.
+pipe, from deed to deed as fast as it can, and tells a stand-in of the Bot API, which fails at two
+of five requests in all the ways it knows (benchmarks/canary_server.py). Meanwhile children and the
+whole daemon are killed, the disk is filled, the settings are changed, with the token where it does
+not belong too, and every verb that knows the token is asked (benchmarks/canary_faults.py). The
+sound is heard in three parts, one for each way to give the daemon its token: a file, the
+environment, a credential of systemd's.
 
 The token, its secret half and parts of that, plain, in base64, in hexadecimal, in UTF-16, are
 looked for all along and at the end in: the log, what the verbs say, the pages of `serve`, command
@@ -217,9 +217,11 @@ class Part:
         }
 
     def _do_harm(self, harm: Harm, life: Life, feeder: Feeder) -> None:
+        feeder.at_once_until_h = 0.0  # a deed takes longer than hours of sound do
         while feeder.alive:
-            next_h = feeder.fed_h + self._luck.chance.uniform(*_EVERY_MIN) / 60
             harm.do_next()
+            next_h = feeder.fed_h + self._luck.chance.uniform(*_EVERY_MIN) / 60
+            feeder.at_once_until_h = next_h
             if life.is_over and feeder.alive:
                 life.begin()  # as the service manager does
             give_up_s = time.monotonic() + _LONGEST_PAUSE_S

@@ -12,6 +12,7 @@ real time.
 """
 
 import argparse
+import math
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,7 @@ from tests.end_to_end.daemon import Daemon, daemon
 ENDS_WITHIN_S = 600.0
 _CLIPS_WAITING = 8  # more than so many unencoded ones, and the sound waits for the messenger
 _LOOKS_EVERY_S = 0.1
+_SLOWLY_S = 1.0  # for a minute of sound
 _MIN_FREE_MB = 32
 _DISK_MB = 64.0  # and one more for every day: events stay, only clips go
 _LIBRARIES = {"onnxruntime": "classifier", "soxr": "recorder"}
@@ -76,6 +78,7 @@ class Feeder:
         self.beeps: list[Beep] = []
         self.ended = threading.Event()  # set it when nobody hears any more
         self.waited_s = 0.0
+        self.at_once_until_h = math.inf  # what comes later is fed slowly
         self._pipe = pipe
         self._state = state
         self._minutes = Household(seed).minutes(hours)
@@ -93,6 +96,8 @@ class Feeder:
                 library = Library(database)
                 for minute in self._minutes:
                     self._let_catch_up(library)
+                    if self.fed_h >= self.at_once_until_h:
+                        self.ended.wait(_SLOWLY_S)
                     self._pipe.write(minute.pcm.tobytes())
                     self.beeps += minute.beeps
                     self.fed_h += minute.pcm.size / RATE_HZ / 3_600

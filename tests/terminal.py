@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_WITHIN_S = 60.0
+_WITHIN_S = 200.0  # where all processors are busy; a test has 240 s
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 INTERRUPT = "\x03"
 
