@@ -3,7 +3,6 @@
 import math
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
@@ -12,6 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from beepwatch.capture.blocks import Block, EndOfSound, Source, Stalled, Stream
+from beepwatch.capture.counts import Counts
 from beepwatch.capture.excerpt import Excerpt
 from beepwatch.capture.gate import Verdict
 from beepwatch.capture.health import FaultLedger, InputHealth
@@ -40,24 +40,6 @@ _BLOCK_MOST_S = 2.0
 _MOST_AHEAD_S = 10.0  # of the clock: what a server hands out at once to who connects, and no more
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has come, what was let through and what was lost since listening began."""
-
-    windows: int = 0  # quiet ones not included
-    quiet_windows: int = 0
-    early_windows: int = 0  # beginnings of windows that came before the whole
-    overflows: int = 0
-    lost_samples: int = 0  # at the source's rate
-    dropped_blocks: int = 0
-    openings: int = 0  # that gave samples
-    faults: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        """For a heartbeat."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Listener:

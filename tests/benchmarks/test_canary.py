@@ -1,4 +1,4 @@
-"""The token is found wherever it could come to, and a day on which nothing was tried is no pass."""
+"""The token is found wherever it could come to, and every fault is one."""
 
 import base64
 import http.client
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,12 +23,11 @@ from urllib.parse import urlsplit
 import pytest
 
 import benchmarks.canary_watch
-from benchmarks.canary import PLACES, Course, Part, judge, made
-from benchmarks.canary_faults import DEEDS, WAYS, Harm, Luck, wrong_settings
+from benchmarks.canary import PLACES, made
+from benchmarks.canary_faults import WAYS, Harm, Luck, wrong_settings
 from benchmarks.canary_life import Life
 from benchmarks.canary_server import ANSWERS, FaultyApi
 from benchmarks.canary_watch import Looker
-from benchmarks.soak_verdict import Told
 from tests.end_to_end.daemon import Daemon, daemon
 from tests.security.canary import Canary, Search
 
@@ -309,85 +307,6 @@ def test_the_server_fails_in_every_way_that_it_knows(search: Search) -> None:
     assert set(server.given) == set(ANSWERS)
     assert sum(server.given.values()) == sum(fault is not None for fault in met)
     assert 0.3 < sum(server.given.values()) / 200 < 0.6
-
-
-# The verdict
-
-
-def whole_day(search: Search) -> Course:
-    """With nothing left out."""
-    for place in PLACES:
-        search.look(place, b"nothing")
-    tried = Counter(dict.fromkeys(ANSWERS, 1))
-    return Course(
-        fed_h=24,
-        done=Counter(DEEDS),
-        noticed=Counter(DEEDS),
-        answers=tried,
-        redacted=1,
-        with_token=1,
-        core_limits={"0 0"},
-    )
-
-
-def failures_of(course: Course, search: Search) -> list[str]:
-    told = Told()
-    judge(told, course, search, 24)
-    return told.failures
-
-
-def test_a_day_on_which_all_was_tried_and_nothing_found_is_a_pass(search: Search) -> None:
-    assert failures_of(whole_day(search), search) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "failure"),
-    [
-        ({"fed_h": 23.0}, "all was fed"),
-        ({"noticed": Counter()}, "every fault was tried"),
-        ({"noticed": Counter(DEEDS) - Counter({"pages": 1})}, "every fault was tried"),
-        ({"answers": Counter({"500": 9})}, "every fault was tried"),
-        ({"with_token": 0}, "it was used"),
-        ({"redacted": 0}, "it would be logged"),
-        ({"core_limits": set()}, "no cores"),
-        ({"core_limits": {"0 0", "unlimited unlimited"}}, "no cores"),
-        ({"strangers": {"192.0.2.1:443"}}, "nobody else is called"),
-        ({"listening": {"0.0.0.0:80"}}, "no port is open"),
-    ],
-)
-def test_a_day_with_something_else_is_none(
-    search: Search, change: dict[str, Any], failure: str
-) -> None:
-    course = whole_day(search)
-    for name, value in change.items():
-        setattr(course, name, value)
-    assert failures_of(course, search) == [failure]
-
-
-def test_a_place_that_was_not_searched_is_a_failure_and_so_is_the_token(search: Search) -> None:
-    course = whole_day(search)
-    search.searched["clips"] = 0
-    search.look("log", TOKEN.encode())
-    assert failures_of(course, search) == ["found nowhere", "every place was searched"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_a_few_minutes_of_the_real_daemon(tmp_path: Path) -> None:
-    search = Search(Canary(TOKEN))
-    course = Course()
-    chance = random.Random(3)  # noqa: S311 - faults, no secrets
-    Part(tmp_path, "environment", search, Luck(chance)).live(0.1, 1, course)
-    assert search.found == {}
-    assert course.fed_h == pytest.approx(0.1)
-    assert sum(course.noticed.values()) > 0
-    assert sum(course.answers.values()) > 0
-    assert course.with_token > 0
-    assert course.redacted > 0
-    assert course.core_limits == {"0 0"}
-    assert (course.listening, course.strangers) == (set(), set())
-    # Whether a page or a verb was asked is chance's choice in so short a time.
-    assert set(PLACES) - {"verbs", "pages"} <= set(search.searched)
 
 
 # What the tests above lean on
