@@ -35,6 +35,7 @@ _STEP_S = 0.04  # two frames, which the model answers together, as in the whole 
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MOST_S = 15.0
 _AWAY = (FaultKind.NO_DEVICE, FaultKind.STALLED)
+_WAKES_WITHIN_S = 5.0  # the first samples of a device that slept, or was plugged in just now
 _BLOCK_S = 0.1  # of a file at normal speed; the pace is kept to within this
 _BLOCK_MOST_S = 2.0
 _MOST_AHEAD_S = 10.0  # of the clock: what a server hands out at once to who connects, and no more
@@ -209,12 +210,17 @@ class Listener:
                 return
             if block is not None:
                 heard_at_s = now_s
-            elif now_s - heard_at_s > self.source.patience_s:
+            elif now_s - heard_at_s > self._patience_s():
                 raise Stalled(
                     f"{stream.text} has given no samples for {now_s - heard_at_s:.0f} s. "
                     "It is opened again; if that does not help, run `beepwatch doctor`."
                 )
             yield block
+
+    def _patience_s(self) -> float:
+        """How long without a sample is too long."""
+        waking_s = _WAKES_WITHIN_S if self._opening is None else 0.0
+        return max(self.source.patience_s, waking_s)
 
     def _let_gather(self, block: Block, *, unheard_s: float = 0.0) -> None:
         """Sleep while what completes the next window, or makes a look due, cannot have come yet.

@@ -31,6 +31,22 @@ def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "_BACKOFF_FIRST_S", 0.01)
 
 
+class Stalling(Script):
+    """Time passes while nothing comes."""
+
+    def __init__(
+        self, clock: ManualClock, *openings: list[Block | SourceError | EndOfSound | None]
+    ) -> None:
+        super().__init__(*openings)
+        self._clock = clock
+
+    def read(self, within_s: float) -> Block | EndOfSound | None:
+        item = super().read(within_s)
+        if item is None:
+            self._clock.advance(within_s)
+        return item
+
+
 def heard_from(
     source: str | Source,
     *,
@@ -250,26 +266,30 @@ def test_a_missing_microphone_is_waited_for() -> None:
     ]  # fmt: skip
 
 
-def test_a_microphone_that_gives_nothing_is_stalled_and_opened_again() -> None:
+@pytest.mark.parametrize(("first", "stalled_after_s"), [([block(SECOND)], 2.4), ([], 5.2)])
+def test_a_microphone_that_gives_nothing_is_stalled_and_opened_again(
+    first: list[Block], stalled_after_s: float
+) -> None:
     clock = ManualClock(NOON)
-
-    class Stalling(Script):
-        def read(self, within_s: float) -> Block | EndOfSound | None:
-            clock.advance(within_s)
-            return super().read(within_s)
-
-    source = Stalling([block(SECOND)], [*[block(SECOND)] * 3, EndOfSound()])
+    source = Stalling(clock, [*first, None], [*[block(SECOND)] * 3, EndOfSound()])
 
     heard: list[Heard | None] = []
     for item in listener_on(source, clock=clock, gate=False, stop=Waits(clock)):
         heard.append(item)
         if isinstance(item, Fault) and not item.cleared:
             assert item.kind is FaultKind.STALLED
-            assert clock.mono_s() == pytest.approx(2.4, abs=0.3)
+            assert clock.mono_s() == pytest.approx(stalled_after_s, abs=0.3)
 
-    assert kinds(heard) == [
-        "Listening", "Window", "stalled", "Listening", "stalled over", "Window", "Ended"
-    ]  # fmt: skip
+    assert kinds(heard)[-5:] == ["stalled", "Listening", "stalled over", "Window", "Ended"]
+
+
+def test_a_microphone_that_slept_may_take_its_time() -> None:
+    clock = ManualClock(NOON)
+    source = Stalling(clock, [*[None] * 20, *[block(SECOND)] * 3, EndOfSound()])
+
+    heard = listener_on(source, clock=clock, gate=False, stop=Waits(clock))
+
+    assert kinds(heard) == ["Listening", "Window", "Ended"]
 
 
 def test_losses_are_counted_and_reach_the_window() -> None:
