@@ -24,6 +24,7 @@ ENVIRONMENT_PREFIX = "BEEPWATCH_"
 CONFIG_VARIABLE = "BEEPWATCH_CONFIG"
 TOKEN_VARIABLE = "BEEPWATCH_TELEGRAM_TOKEN"  # noqa: S105 - the variable's name, not a token
 SYSTEM_FILE = Path("/etc/beepwatch/config.toml")
+_MOST_CHARACTERS = 1_000_000  # of a file; a device may have no end
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -245,7 +246,14 @@ def _existing_file(environment: Mapping[str, str]) -> Path | None:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # some editors mark UTF-8
+        with file.open(encoding="utf-8-sig") as opened:  # some editors mark UTF-8
+            text = opened.read(_MOST_CHARACTERS + 1)
+        if len(text) > _MOST_CHARACTERS:
+            raise ConfigurationError(
+                f"the configuration file {file} has more than {_MOST_CHARACTERS:,} characters, so "
+                "it is none. Give another with --config."
+            )
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigurationError(
             f"the configuration file {file} does not exist. Give an existing one with --config, "

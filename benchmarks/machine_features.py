@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beepwatch.classify.portraits import portrait
-from beepwatch.classify.spectra import MEDIAN, RATE_HZ, spectrum
+from beepwatch.classify.spectra import RATE_HZ, spectrum, typical
 from beepwatch.train import augment
 
 Sound = NDArray[np.float32]
@@ -39,9 +39,9 @@ def quartiles(window: Sound) -> Features:
     return spectrum(augment.to_int16(window))
 
 
-def medians(window: Sound) -> Features:
+def middles(window: Sound) -> Features:
     """The same for faults."""
-    return spectrum(augment.to_int16(window), MEDIAN)
+    return typical(augment.to_int16(window))
 
 
 def portrayed(window: Sound) -> Features:

@@ -8,7 +8,7 @@ windows of 3 s, 1.5 s apart. Over them lie household recordings of the test spli
 the ratio of the RMS of the window and of what is laid over it. "plain" is the mean and deviation of
 64 log-mel bands with a Mahalanobis distance or a logistic regression, as any engineer tries first;
 "plain, room" learns from the same with household sound of the train split mixed in (and, for the
-faults, by linear discriminants, as what ships does); "quartiles" and "medians" are what ships, and
+faults, by linear discriminants, as what ships does); "quartiles" and "middles" are what ships, and
 for strangeness, of the same numbers, Gaussian mixtures and the distance of the nearest. --rivals
 adds the networks of `benchmarks/machine_rivals.py`, trained from the same windows, without and with
 the same household mixed in: tens of minutes, so --only leaves out all but one report. With
@@ -46,7 +46,7 @@ from beepwatch.train.dataset import Recording, choose, read_manifest, read_sound
 from beepwatch.train.machines import household
 from beepwatch.train.machines.learning import heard_in_a_room, learn_normal
 from beepwatch.train.machines.naming import learn_faults
-from benchmarks.machine_features import Features, Sound, medians, plain, portrayed, quartiles
+from benchmarks.machine_features import Features, Sound, middles, plain, portrayed, quartiles
 
 SNRS_DB = (None, 10.0, 0.0, -6.0)
 NORMAL_S = 300.0  # that is learned from
@@ -313,12 +313,12 @@ def report_faults(
 
     alone, alone_blades = of(task.known, plain)
     noisy, noisy_blades = of(task.known, plain, LEARNING_HOP_S, others=room, copies=COPIES)
-    rows, blades = of(task.known, medians, LEARNING_HOP_S)
+    rows, blades = of(task.known, middles, LEARNING_HOP_S)
     doctor = Diagnostician(learn_faults("propellers", rows, blades))
     ways: dict[str, Naming] = {
         "plain": (plain, _logistic(alone, labels(alone_blades))),
         "plain, room": (plain, _discriminants(noisy, labels(noisy_blades))),
-        "medians": (medians, lambda more: _told(doctor, more, labels)),
+        "middles": (middles, lambda more: _told(doctor, more, labels)),
     }
     others: Iterator[tuple[str, Naming]] = iter(())
     if rivals:

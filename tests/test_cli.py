@@ -319,7 +319,7 @@ def test_training_without_torch_says_what_to_install(
         return there(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    (tmp_path / "manifest.csv").write_text("path,split,category\n")
+    (tmp_path / "manifest.csv").write_text("path,split,category\na.wav,train,speech\n")
     recipe = find_bundle("beep") / "recipe.toml"
     assert run_command_line(["train", f"{recipe}", "--data", f"{tmp_path}"]) == 2
     complaint = capsys.readouterr().err

@@ -1,6 +1,7 @@
 """`dataset import`, `index` and `check` as a user types them."""
 
 import csv
+import fcntl
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from beepwatch.cli import run_command_line
 from beepwatch.train.datasets.catalogue import clips_below
+from tests.small_disk import small_disk
 from tests.train.datasets.sounds import noise, write
 
 
@@ -55,6 +57,25 @@ def test_from_a_folder_to_a_table_without_leaks(
     assert checked["findings"] == []
     assert (out / "quarantine.csv").read_text() == "path,reason,detail\n"
     assert (out / "check.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_links_out_of_a_folder_are_counted_and_no_failure(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An import takes a file wherever it lies; what is in a data set lies in it."""
+    out = tmp_path / "out"
+    away = write(tmp_path / "away" / "a.wav", noise(99, seconds=0.7))
+    (recordings / "more").symlink_to(away.parent)
+    (recordings / "beep" / "away.wav").symlink_to(away)
+    assert run("import", recordings, "--out", out, "--workers", 1) == 0
+    said = capsys.readouterr()
+    assert said.out == f"11 recordings, 11 clips in {out}, 11 new\n"
+    told = "left out, leading out of it or nowhere. Copy there what is meant, or name it by itself."
+    assert said.err == f"beepwatch: 1 link in {recordings} {told}\n"
+
+    for verb in ("index", "check"):
+        assert run(verb, recordings, "--workers", 1) == 0
+        assert capsys.readouterr().err == f"beepwatch: 2 links in {recordings} {told}\n"
 
 
 def test_a_name_of_two_lines_is_said_on_one(
@@ -153,6 +174,7 @@ def test_a_layout_in_place_and_each_machine_a_fold(
     ("line", "exit_code", "said"),
     [
         ("import {tmp}/no --out {tmp}/out", 2, "{tmp}/no does not exist. Check the path."),
+        ("import /dev/null --out {tmp}/out", 2, "/dev/null is no file but a pipe or a device."),
         ("import {tmp}", 2, "Missing option '--out'"),
         ("import {tmp}/none --out {tmp}/out", 1, "there is no recording in {tmp}/none. Name"),
         ("import {tmp} --out {tmp}/out --channel left", 2, "--channel is 'left'; give keep, split"),
@@ -161,6 +183,7 @@ def test_a_layout_in_place_and_each_machine_a_fold(
         ("import {tmp} --out {tmp}/out --layout mimii", 2, "nothing below {tmp} lies as in mimii"),
         ("import {tmp} --out {tmp}/o --label a --layout esc50", 2, "exclude one another"),
         ("import {tmp} --out {tmp}/o --cut-ms 5 --cut-silence", 2, "exclude one another"),
+        ("import {tmp} --out {tmp}/o --layout audacity --cut-ms 5", 2, "cuts at the labels, so"),
         ("import {tmp}/bad.zip --out {tmp}/out", 1, "{tmp}/bad.zip cannot be unpacked"),
         ("index {tmp}/no", 2, "Directory '{tmp}/no' does not exist."),
         ("index {tmp} --split some", 2, "--split is 'some'; give 80/10/10"),
@@ -217,6 +240,71 @@ def test_where_a_check_cannot_write_is_said_before_it_begins(
     assert run("check", recordings, option, recordings / "beep" / "0.wav") == 2
     assert capsys.readouterr().out == ""
     assert {path.name for path in recordings.iterdir()} == {"beep", "wash"}
+
+
+def test_a_disk_without_room_for_the_picture_costs_the_picture_alone(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", size_bytes=1_000_000) as disk:
+        disk.fill(leave_bytes=8_192)
+        listed, drawn = disk.path / "bad.csv", disk.path / "check.png"
+        (recordings / "beep" / "empty.wav").touch()
+        words = ("check", recordings, "--quarantine", listed, "--picture", drawn, "--workers", 1)
+        assert run(*words) == 1
+        said = capsys.readouterr()
+        assert "empty           beep/empty.wav: " in said.out
+        assert said.out.endswith(f"1 empty\nbad files: {listed}\n")
+        assert said.err == (
+            f"beepwatch: {drawn} cannot be written: No space left on device. "
+            "Name another with --picture.\n"
+        )
+        assert [one.name for one in disk.path.iterdir() if one.name != "filler"] == ["bad.csv"]
+
+
+def test_who_writes_the_list_of_bad_files_is_alone(
+    recordings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two checks of one data set may end at the same time."""
+    locked: list[bool] = []
+
+    def drawn(file: Path, _: object) -> None:
+        handle = os.open(file.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            locked.append(True)
+        finally:
+            os.close(handle)
+
+    monkeypatch.setattr("beepwatch.train.datasets.showing.draw", drawn)
+    assert run("check", recordings, "--workers", 1) == 0
+    assert locked == [True]
+
+
+def test_sound_that_only_import_reads_is_told_where_it_lies_in_a_data_set(
+    recordings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recordings / "beep" / "0.wav").rename(recordings / "beep" / "0.CAF")
+    for verb in ("index", "check"):
+        assert run(verb, recordings, "--workers", 1) == 0
+        assert capsys.readouterr().err == (
+            f"beepwatch: 1 file in {recordings} left out, '{recordings}/beep/0.CAF' for one: "
+            "bring sound of that format in with `beepwatch dataset import`.\n"
+        )
+
+
+def test_what_an_import_passes_over_is_told(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (recordings / "more.zip").write_bytes(b"")
+    (tmp_path / "labels.csv").write_text("path;label\nbeep/0.wav;oven\ngone.wav;oven\n")
+    words = ("import", recordings, "--out", tmp_path / "out", "--labels", tmp_path / "labels.csv")
+    assert run(*words, "--workers", 1) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "left out, not in the layout or the table: 9 recordings",
+        "in the table, and in none of the sources: 1 recording, 'gone.wav' for one",
+        "not opened, name them as sources: 1 archive in a source, 'in/more.zip' for one",
+    ]
 
 
 def test_an_import_that_is_killed_goes_on_where_it_was(recordings: Path, tmp_path: Path) -> None:

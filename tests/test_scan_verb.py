@@ -126,3 +126,25 @@ def test_scan_leaves_numpy_without_threads_of_its_own() -> None:
         check=True,
     )
     assert done.stdout == "True 1\n"
+
+
+def test_links_out_of_a_folder_are_counted_and_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "kitchen.flac").symlink_to(RECORDING)
+    (inside / "more").symlink_to(RECORDING.parent)
+    (inside / "gone.wav").symlink_to(tmp_path / "none.wav")
+    assert run_command_line(["scan", str(inside)]) == 0
+    said = capsys.readouterr()
+    assert said.err == (
+        f"beepwatch: 2 links in {inside} left out, leading out of it or nowhere. "
+        "Copy there what is meant, or name it by itself.\n"
+    )
+    assert said.out.count(str(inside)) >= BEEPS / 5
+    (inside / "kitchen.flac").unlink()
+    assert run_command_line(["scan", str(inside)]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"beepwatch: 2 links in {inside} left out")
+    assert second.startswith(f"beepwatch: {inside} holds no audio files.")

@@ -254,11 +254,9 @@ def test_without_a_microphone_it_is_one_line(machines: Machines) -> None:
         check=False,
     )
     assert done.returncode == 3
-    lines = done.stderr.splitlines()
-    assert lines[0].startswith("listening to fan for 30 min")
-    assert lines[-1].startswith("beepwatch: ")
-    assert "input device" in lines[-1]
-    assert len([line for line in lines if "input device" in line]) == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("beepwatch: ")
+    assert "input device" in line
     assert machines.digests() == {}
 
 

@@ -189,6 +189,22 @@ def test_a_folder_s_name_is_no_markup(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"; {out}/beep/session-" in last
 
 
+def test_recordings_that_are_not_listed_are_there_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, however long, and with the exit code of what was done in part."""
+    out = tmp_path / "a folder of a rather long name for a terminal of eighty columns"
+    out.mkdir()
+    (out / "dataset.csv").write_text("none")
+    words = ("--source", f"file:{RECORDING}", "--speed", "max", "--no-pre-label")
+    assert run_command_line(["record", "--label", "beep", "--out", f"{out}", *words]) == 1
+    said = [line for line in capsys.readouterr().err.splitlines() if "not listed" in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"not listed: {out}/dataset.csv is no table: line 1: ")
+    assert said[0].endswith(f" Then list them: beepwatch dataset index {out}.")
+    assert len(list((out / "beep").glob("*Z.wav"))) > 20
+
+
 @pytest.mark.parametrize("words", ["config check", "teach --list", "teach washer {recording}"])
 def test_a_file_in_place_of_the_state_directory_is_named(
     words: str,
@@ -285,11 +301,87 @@ def test_a_wrong_word_is_said_before_anything_large_is_imported(
 def test_a_place_that_cannot_take_the_model_is_said_before_it_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "manifest.csv").write_text("path,split,category\n")
+    (tmp_path / "manifest.csv").write_text("path,split,category\na.wav,train,speech\n")
     (tmp_path / "out").touch()
     words = ["--data", f"{tmp_path}", "--out", f"{tmp_path}/out"]
     said = complaint(capsys, "train", f"{RECIPE}", *words)
     assert said.startswith(f"beepwatch: {tmp_path}/out cannot be made: Not a directory.")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        ("record --label beep --out", "--out"),
+        ("demo --out", "--out"),
+        ("scan a.wav --csv", "--csv"),
+        ("scan a.wav --labels", "--labels"),
+        ("dataset import a.wav --out", "--out"),
+        ("dataset features r.toml --data . --out", "--out"),
+        ("dataset cluster . --out", "--out"),
+        ("train r.toml --out", "--out"),
+        ("train r.toml --runs", "--runs"),
+        ("evaluate --data . --out", "--out"),
+    ],
+)
+def test_a_variable_without_a_value_is_no_place_to_write_to(
+    words: str,
+    option: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in `--out "$OUT"`: the current directory is not meant."""
+    monkeypatch.chdir(tmp_path)
+    said = complaint(capsys, *words.split(), "")
+    assert said.startswith(f"beepwatch: Invalid value for '{option}': '' names no place. Give its")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_configuration_without_end_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(capsys, "config", "show", "--config", "/dev/zero")
+    assert said == (
+        "beepwatch: the configuration file /dev/zero has more than 1,000,000 characters, so it is "
+        "none. Give another with --config."
+    )
+
+
+@pytest.mark.parametrize(
+    "words", ["scan a.wav", "dataset check .", "train r.toml", "dataset features r.toml --data ."]
+)
+def test_nobody_gets_a_hundred_thousand_workers(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = complaint(capsys, *words.split(), "--workers", "100000")
+    assert said.startswith("beepwatch: Invalid value for '--workers': 100000 is not in the range ")
+
+
+def test_a_daemon_to_which_nothing_is_sent_says_so() -> None:
+    done = program("run", "--source", "stdin", before=("sh", "-c", '"$@" </dev/null', "sh"))
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == (
+        "beepwatch: stdin ended before any sound came. Let something send sound there, or name "
+        "another --source."
+    )
+
+
+def test_the_model_is_the_same_in_a_data_set_as_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where `beep` is a folder of clips."""
+    (tmp_path / "beep").mkdir()
+    (tmp_path / "beep" / "a.flac").symlink_to(RECORDING)
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["scan", "beep"]) == 0
+    assert capsys.readouterr().out.startswith("beep/a.flac ")
+
+
+@pytest.mark.parametrize("text", ["", "path,split,category\n"])
+def test_a_manifest_without_a_row_is_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.csv").write_text(text)
+    said = complaint(capsys, "evaluate", "--data", f"{tmp_path}")
+    assert said.startswith(f"beepwatch: {tmp_path}/manifest.csv lists no recording. Its first line")
 
 
 def test_a_name_that_is_no_text_is_shown_and_no_traceback(tmp_path: Path) -> None:

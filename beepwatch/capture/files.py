@@ -8,6 +8,7 @@ small, and hears the same whatever else is installed.
 
 import wave
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -154,10 +155,8 @@ def decode(path: Path, rate_hz: int) -> Generator[NDArray[np.int16], None, None]
     """
     stream = open_audio(path, block_s=_DECODE_BLOCK_S, libsndfile=True)
     resampler: Resampler | None = None
-    try:
-        while not isinstance(block := stream.read(_DECODE_WAIT_S), EndOfSound):
-            if block is None:
-                continue
+    with closing(read_through(stream)) as blocks:
+        for block in blocks:
             if block.rate_hz == rate_hz and block.channels == 1 and block.sample_format == "int16":
                 yield np.frombuffer(block.data, dtype="<i2")
                 continue
@@ -165,5 +164,16 @@ def decode(path: Path, rate_hz: int) -> Generator[NDArray[np.int16], None, None]
             yield resampler.push(block.mono())
         if resampler is not None:
             yield resampler.push(np.zeros(0, dtype=np.float32), last=True)
+
+
+def read_through(stream: Stream) -> Generator[Block, None, None]:
+    """The blocks of a recording, which is closed behind the last one, or once nobody wants more.
+
+    Raises UnreadableAudio, after what could be decoded.
+    """
+    try:
+        while not isinstance(block := stream.read(_DECODE_WAIT_S), EndOfSound):
+            if block is not None:
+                yield block
     finally:
         stream.close()

@@ -10,10 +10,11 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from beepwatch.capture.blocks import Block, EndOfSound, Source, Stalled, Stream
+from beepwatch.capture.blocks import Block, Source, Stalled, Stream
 from beepwatch.capture.counts import Counts
 from beepwatch.capture.excerpt import Excerpt
 from beepwatch.capture.gate import Verdict
+from beepwatch.capture.gathering import Gathering, SignsOfLife
 from beepwatch.capture.health import FaultLedger, InputHealth
 from beepwatch.capture.levels import level_dbfs
 from beepwatch.capture.opening import Opening
@@ -28,14 +29,11 @@ Heard = Window | Quiet | Fault | Listening | Ended
 Speed = float | Literal["max"]
 
 _READ_WITHIN_S = 0.2
-_SIGN_OF_LIFE_S = 0.4
-_GATHERS_S = 0.7  # at most: half a second, as far as looks are apart, and a block
 _WORTH_LOOKS_S = 0.5  # a hop that is shorter needs none
 _STEP_S = 0.04  # two frames, which the model answers together, as in the whole window
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MOST_S = 15.0
 _AWAY = (FaultKind.NO_DEVICE, FaultKind.STALLED)
-_WAKES_WITHIN_S = 5.0  # the first samples of a device that slept, or was plugged in just now
 _BLOCK_S = 0.1  # of a file at normal speed; the pace is kept to within this
 _BLOCK_MOST_S = 2.0
 _MOST_AHEAD_S = 10.0  # of the clock: what a server hands out at once to who connects, and no more
@@ -97,7 +95,7 @@ class Listener:
         self._resume = resume if same else None
         long_hop = capture.hop_s >= _WORTH_LOOKS_S
         self._early = early and self.source.live and capture.gate and long_hop
-        self._last_yield_s = clock.mono_s()
+        self._signs = SignsOfLife(clock)
 
     @property
     def level_dbfs(self) -> float:
@@ -140,16 +138,23 @@ class Listener:
     def _one_opening(self, stream: Stream, opened: StreamTime) -> Iterator[Heard | None]:
         """From the first sample of an open source to its end, or until it is lost."""
         self.stream_text = stream.text
+        blocks = Gathering(
+            stream,
+            patience_s=self.source.patience_s,
+            missing_s=self._missing_s,
+            read_within_s=self._read_within_s,
+            signs=self._signs,
+            clock=self._clock,
+            stop=self._stop,
+        )
         try:
-            for block in self._gathered(stream):
+            for block in blocks:
                 if block is not None:
                     yield from self._heard(block, opened)
                     yield from self._pace(opened)
                 yield from self._told(self._ledger.over(self._clock.mono_s()))
-                if self._life_sign_due():
+                if self._signs.due():
                     yield None
-                if block is not None:
-                    self._let_gather(block)
             yield from self._rest()
             self._ended = True
         except SourceError as error:
@@ -164,79 +169,19 @@ class Listener:
         if self._ended and not self._stop.is_set() and not self._handing_over:
             yield Ended(source=self.source.name)
 
-    def _gathered(self, stream: Stream) -> Iterator[Block | None]:
-        """Blocks that are worth the work: what comes too early is one with what comes next.
+    def _missing_s(self) -> float:
+        """How much more sound it takes until there is something to do; 0 if that is at once."""
+        if self._opening is None or self._handing_over:
+            return 0.0
+        return self._opening.missing_s
 
-        Who wakes up after half a second finds little of itself in the processor's caches, so that
-        each round costs far more than its sound.
-        """
-        few: Block | None = None
-        try:
-            for block in self._blocks(stream):
-                if few is not None and block is not None and not block.lost_frames:
-                    block = few.with_next(block)
-                elif few is not None:
-                    yield few
-                few = block if block is not None and self._too_few(block) else None
-                if few is None:
-                    yield block
-                else:
-                    self._let_gather(few, unheard_s=few.frames / few.rate_hz)
-        except SourceError:
-            if few is not None:
-                yield few
-            raise
-        if few is not None:
-            yield few
-
-    def _too_few(self, block: Block) -> bool:
-        """Whether more is about to come, and nothing can be told of this alone."""
-        if not block.is_latest or self._opening is None or self._handing_over:
-            return False
-        if self._clock.mono_s() - self._last_yield_s >= _GATHERS_S:
-            return False
-        return block.frames / block.rate_hz < self._opening.missing_s
-
-    def _blocks(self, stream: Stream) -> Iterator[Block | None]:
-        """Blocks until the end of the sound or the call to stop; None for a wait in vain."""
-        heard_at_s = self._clock.mono_s()
-        while not self._stop.is_set():
-            last = self._handing_over
-            if last and self._too_early_s() > 0:
-                return  # the rest is no less for being read later
-            block = stream.read(0.0 if last else _READ_WITHIN_S)
-            now_s = self._clock.mono_s()
-            if isinstance(block, EndOfSound) or (last and block is None):
-                return
-            if block is not None:
-                heard_at_s = now_s
-            elif now_s - heard_at_s > self._patience_s():
-                raise Stalled(
-                    f"{stream.text} has given no samples for {now_s - heard_at_s:.0f} s. "
-                    "It is opened again; if that does not help, run `beepwatch doctor`."
-                )
-            yield block
-
-    def _patience_s(self) -> float:
-        """How long without a sample is too long."""
-        waking_s = _WAKES_WITHIN_S if self._opening is None else 0.0
-        return max(self.source.patience_s, waking_s)
-
-    def _let_gather(self, block: Block, *, unheard_s: float = 0.0) -> None:
-        """Sleep while what completes the next window, or makes a look due, cannot have come yet.
-
-        Whoever wakes up for every block of a microphone spends more on that than on the sound.
-        While more is there already, or could be, there is no sleep.
-        """
-        if not block.is_latest or block.captured_mono_s is None or self._opening is None:
-            return
-        if self._handing_over:
-            return
-        more_s = self._opening.missing_s - unheard_s
-        until_s = block.captured_mono_s + block.comes_in_s(more_s)
-        until_s = min(until_s, self._last_yield_s + _GATHERS_S)
-        if (left_s := until_s - self._clock.mono_s()) > 0:
-            self._stop.wait(left_s)
+    def _read_within_s(self) -> float | None:
+        """How long the next block may take; None if there is to be no other."""
+        if self._stop.is_set():
+            return None
+        if not self._handing_over:
+            return _READ_WITHIN_S
+        return 0.0 if self._too_early_s() <= 0 else None  # the rest is no less for being read later
 
     def _heard(self, block: Block, opened: StreamTime) -> Iterator[Heard]:
         if self._opening is None:
@@ -298,7 +243,7 @@ class Listener:
         heard = opening.cutter.received_samples
         if opening.looks.worth(heard, seen.sounded_until, is_new=seen.is_new):
             self.counts.early_windows += 1
-            self._last_yield_s = self._clock.mono_s()
+            self._signs.give()
             yield Window(pcm=cut.pcm.astype("<i2").tobytes(), **opening.span(cut, self.source.name))
 
     def _window(self, cut: Cut, opening: Opening) -> Window | Quiet:
@@ -306,7 +251,7 @@ class Listener:
         if opening.gate is not None:
             opening.looks.whole(cut.first_sample + cut.pcm.size, opening.gate.sounded_until)
         self.last_verdict = verdict
-        self._last_yield_s = self._clock.mono_s()
+        self._signs.give()
         span = opening.span(cut, self.source.name)
         if self.excerpt is not None:
             before = cut.pcm.size - cut.fresh.size  # a padded end is a bit late in it
@@ -382,12 +327,5 @@ class Listener:
         while (left_s := until_s - self._clock.mono_s()) > 0:
             if self._stop.wait(min(left_s, _READ_WITHIN_S)):
                 return
-            if self._life_sign_due():
+            if self._signs.due():
                 yield None
-
-    def _life_sign_due(self) -> bool:
-        now_s = self._clock.mono_s()
-        due = now_s - self._last_yield_s >= _SIGN_OF_LIFE_S
-        if due:
-            self._last_yield_s = now_s
-        return due

@@ -29,6 +29,7 @@ FORMATS = (
 )
 _ALLOCATION_BYTES = 64_000_000  # the most that ffmpeg may ask for at once
 _NO_AUDIO = "matches no streams"  # what ffmpeg says of a video without sound
+_NO_HOST = "Failed to resolve hostname"  # after which its last word is an input/output error
 # They reach all that was started from a terminal or by systemd; whoever reads ends it in time.
 _NOT_FOR_DECODERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIMITS = {
@@ -68,6 +69,8 @@ class PcmPipe:
         data = self._rest + data
         whole = len(data) // 2 * 2
         self._rest = data[whole:]
+        if not whole:
+            return None
         return Block(data=data[:whole], sample_format="int16", channels=1, rate_hz=self._rate_hz)
 
     def close(self) -> None:
@@ -95,6 +98,14 @@ class Stdin:
         if os.isatty(self._descriptor):
             raise UnreadableAudio("stdin is a terminal. Pipe raw s16le mono into it.")
         return PcmPipe(self._descriptor, self._rate_hz, "stdin")
+
+
+def nothing_came(name: str) -> SourceError:
+    """Of a pipe that ended, and that is no mistake of a recording's."""
+    return SourceError(
+        f"{name} ended before any sound came. "
+        "Let something send sound there, or name another --source."
+    )
 
 
 class Ffmpeg:
@@ -253,8 +264,13 @@ class Ffmpeg:
         for word in self._never_shown:
             complaints = complaints.replace(word, "…")
         lines = without_secrets(complaints).strip().splitlines()
+        if self._live and not self._frames:
+            raise SourceError(
+                f"{self.text} gives no sound: {_reason(lines)}. "
+                "Check its address, and that it is on."
+            )
         if self._live:
-            reason = "no more came" if self._frames and not lines else _reason(lines)
+            reason = _reason(lines) if lines else "no more came"
             raise SourceError(f"{self.text} ended: {reason}. It is tried again.")
         if code != 0 or self._frames == 0:
             raise UnreadableAudio(
@@ -271,10 +287,11 @@ class Ffmpeg:
 
 
 def _reason(lines: list[str]) -> str:
-    """ffmpeg's last word without the address of its object and without the URL before it."""
+    """ffmpeg's last word, or a better one before it, without its object's address and the URL."""
     if not lines or any(_NO_AUDIO in line for line in lines):
         return "no audio in it"
-    return lines[-1].split("] ", maxsplit=1)[-1].rsplit(": ", maxsplit=1)[-1].rstrip(".")
+    said = next((line for line in lines if _NO_HOST in line), lines[-1])
+    return said.split("] ", maxsplit=1)[-1].rsplit(": ", maxsplit=1)[-1].rstrip(".")
 
 
 def _read_wav_header(head: bytearray) -> tuple[int, int] | None:

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from beepwatch.capture.levels import meter
 from beepwatch.capture.listening import Heard, Listener, Speed
+from beepwatch.capture.pipes import nothing_came
 from beepwatch.capture.sessions import (
     Clerk,
     Judgement,
@@ -39,7 +40,7 @@ from beepwatch.errors import (
     MicrophoneNotFound,
     SourceError,
 )
-from beepwatch.messages import Fault, FaultKind, Listening, Quiet, Window
+from beepwatch.messages import Ended, Fault, FaultKind, Listening, Quiet, Window
 from beepwatch.sections import Capture
 from beepwatch.validation import made
 from beepwatch.wording import counted
@@ -72,8 +73,8 @@ def record(
     Or until there are `until_kb` of it, with what earlier sessions of the same label, appliance and
     room have left in the folder: who is interrupted says the same again. Windows follow one another
     without overlap. Raises ConfigurationError for a label that is no folder name or a folder that
-    cannot be written, SourceError for a file that cannot be read, MicrophoneNotFound when there is
-    no input to begin with, DiskFull.
+    cannot be written, SourceError for a file that cannot be read or a pipe through which nothing
+    comes, MicrophoneNotFound when there is no input to begin with, DiskFull.
     """
     subject = Subject(label=label, appliance=_named("--device", appliance), room=room)
     _named("--room", room)
@@ -193,12 +194,14 @@ class _Session:
                     self._say_what_begins()
                 self._rate_hz = heard.rate_hz
                 self._console.print(f"listening at {heard.rate_hz} Hz")
+            case Ended() if self._rate_hz is None:
+                raise nothing_came(heard.source)
             case Fault() if heard.kind is FaultKind.NO_DEVICE and self._rate_hz is None:
                 raise MicrophoneNotFound(heard.text)  # a person is waiting and can mend it
             case Fault():
                 state = "over" if heard.cleared else "fault"
                 self._faults.append(f"{heard.since.isoformat()} {state}: {heard.kind.value}")
-                self._console.print(f"{state}: {heard.text}")
+                self._console.print(f"{state}: {heard.text}", soft_wrap=True)
             case _:
                 pass
 

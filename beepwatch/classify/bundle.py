@@ -102,22 +102,29 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
 def find_bundle(name_or_directory: str, given_as: str = "model.bundle") -> Path:
     """The directory of a bundle given by path or by the name of a shipped one.
 
-    Raises ModelError naming the places that were looked at, and the setting or option to change.
+    A shipped one's name is that wherever one stands: in a data set `beep` is a folder of clips, and
+    `./beep` would say so. Raises ModelError naming the places that were looked at, and the setting
+    or option to change.
     """
+    shipped = shipped_bundles()
+    if name_or_directory in shipped:
+        return shipped[name_or_directory]
     with suppress(OSError, RuntimeError):  # what cannot be looked at; no such user's home
         given = Path(name_or_directory).expanduser()
         if given.is_dir():
             return given
-    package = Path(__file__).resolve().parent.parent
-    shelves = [package.parent / "models", package / "models"]  # the last one comes first
-    found = [path.parent for shelf in shelves for path in shelf.glob(f"*/{DESCRIPTION}")]
-    shipped = {directory.name: directory for directory in found}
-    if name_or_directory in shipped:
-        return shipped[name_or_directory]
     raise ModelError(
         f"no model bundle {shortened(repr(name_or_directory))}: neither a directory nor one of the "
         f"shipped {sorted(shipped)}. Set {given_as} to one of these or to a bundle's directory."
     )
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """Directories of the bundles that come with beepwatch, by name."""
+    package = Path(__file__).resolve().parent.parent
+    shelves = [package.parent / "models", package / "models"]  # the last one comes first
+    found = [path.parent for shelf in shelves for path in shelf.glob(f"*/{DESCRIPTION}")]
+    return {directory.name: directory for directory in found}
 
 
 def load_bundle(directory: Path) -> Bundle:

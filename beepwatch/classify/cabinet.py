@@ -23,15 +23,15 @@ from typing import NamedTuple, TypeVar
 
 from beepwatch.classify.bundle import content_of
 from beepwatch.errors import ConfigurationError, DiskFull, ModelError, NotTaught, StoreError
+from beepwatch.whole_files import PRIVATE, Owner, write_whole
 
 VERSIONS = "versions"
 GENERATION = "generation"
 KEPT_VERSIONS = 5
-FRESH = ".fresh"  # ends the name of what is being written
+FRESH = ".fresh"  # ends the name of a directory that is being written
 _LOCK = ".lock"
 _ASIDE = ".aside-"  # begins the name of what is being taken away
 _OWNER_ONLY_DIRECTORY = 0o700
-_OWNER_ONLY_FILE = 0o600
 _MOST_NAMED = 10
 
 Thing = TypeVar("Thing")
@@ -208,7 +208,11 @@ class Cabinet:
             yield
         except OSError as error:
             no_room = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            todo = "Free some space." if no_room else "Run this as the user that beepwatch runs as."
+            todo = "Run this as the user that beepwatch runs as."
+            if no_room:
+                todo = "Free some space."
+            elif error.errno == errno.EROFS:
+                todo = "It may be failing: look at `dmesg`, restart the machine."
             raise (DiskFull if no_room else StoreError)(
                 f"cannot change the {self._contents.one}s in {self.directory}: {error.strerror}. "
                 f"{todo}"
@@ -217,7 +221,7 @@ class Cabinet:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        handle = os.open(self.directory / _LOCK, flags, _OWNER_ONLY_FILE)
+        handle = os.open(self.directory / _LOCK, flags, PRIVATE)
         try:
             self._give_to_owner(handle)
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -261,32 +265,21 @@ class Cabinet:
 
     def _give_to_owner(self, new: Path | int) -> None:
         """What root makes here for a daemon that is not root, that has to be able to read."""
-        if os.geteuid() != 0:
+        owner = self._owner()
+        if owner is None:
             return
-        status = self._state.stat()
         if isinstance(new, int):
-            os.fchown(new, status.st_uid, status.st_gid)
+            os.fchown(new, *owner)
         else:
-            os.chown(new, status.st_uid, status.st_gid, follow_symlinks=False)
+            os.chown(new, *owner, follow_symlinks=False)
+
+    def _owner(self) -> Owner | None:
+        """Whose what is made here has to be, where whoever makes it is root; else his own."""
+        if os.geteuid() != 0:
+            return None
+        status = self._state.stat()
+        return Owner(status.st_uid, status.st_gid)
 
     def _write(self, path: Path, content: bytes) -> None:
         """The whole file at once, and on the disk before this returns."""
-        fresh = path.with_name(f".{path.name}{FRESH}")
-        with contextlib.suppress(FileNotFoundError):
-            fresh.unlink()  # of a run that was broken off
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            with os.fdopen(os.open(fresh, flags, _OWNER_ONLY_FILE), "wb") as file:
-                self._give_to_owner(file.fileno())
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        except OSError:
-            fresh.unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_whole(path, content, mode=PRIVATE, owner=self._owner())

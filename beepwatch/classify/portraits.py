@@ -5,7 +5,7 @@ spectrum.
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.classify.spectra import BANDS, LOWER_QUARTILE, MEDIAN, Floats, spectra
+from beepwatch.classify.spectra import BANDS, Floats, steady_and_typical
 from beepwatch.classify.swings import OCTAVES, RATES, SWINGS, swings
 
 FEATURES = BANDS + SWINGS + BANDS
@@ -14,10 +14,10 @@ BEATING = slice(BANDS, BANDS + RATES)
 UNEVEN = slice(BANDS + RATES, BANDS + RATES + OCTAVES)
 QUIET = slice(BANDS + RATES + OCTAVES, BANDS + SWINGS)
 NEWS = slice(0, BANDS + SWINGS)  # in which what is new is looked for
-TYPICAL = slice(BANDS + SWINGS, FEATURES)  # the median: what faults are named by
+TYPICAL = slice(BANDS + SWINGS, FEATURES)  # what faults are named by
 
 
 def portrait(pcm: NDArray[np.int16]) -> Floats:
     """Of a whole window, [FEATURES]."""
-    steady, typical = spectra(pcm, (LOWER_QUARTILE, MEDIAN))
+    steady, typical = steady_and_typical(pcm)
     return np.concatenate([steady, swings(pcm), typical])

@@ -3,10 +3,10 @@
 A machine goes on as it is; a voice, a dish and a door come and go. So of each band the level that
 is exceeded three quarters of the time is taken, not the mean: the lower quartile over a window.
 What tells one fault from another also comes and goes, with each turn of it; for that the typical
-spectrum is taken, the median.
+spectrum is taken: the mean of the middle half of the levels, which leaves out as much as the median
+does of what is brief and wanders less by chance.
 """
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -43,21 +43,41 @@ _OF_MEAN = 0.54
 
 def spectrum(pcm: NDArray[np.int16], quantile: float = LOWER_QUARTILE) -> Floats:
     """Natural log of each band's power density, full scale 1, [BANDS]; of 0.2 s and more."""
-    return np.asarray(spectra(pcm, (quantile,))[0])
+    return _exceeded(_ordered(pcm), quantile)
 
 
-def spectra(pcm: NDArray[np.int16], quantiles: Sequence[float]) -> Floats:
-    """The same at several quantiles over time, [quantiles, BANDS]."""
+def typical(pcm: NDArray[np.int16]) -> Floats:
+    """The mean of the middle half of the same logs over time, [BANDS]."""
+    return _middle(_ordered(pcm))
+
+
+def steady_and_typical(pcm: NDArray[np.int16]) -> tuple[Floats, Floats]:
+    """Both, of one transform."""
+    ordered = _ordered(pcm)
+    return _exceeded(ordered, LOWER_QUARTILE), _middle(ordered)
+
+
+def _ordered(pcm: NDArray[np.int16]) -> Floats:
+    """Power density of each band in every frame, [BANDS, frames], the least of a band first."""
     frames = np.lib.stride_tricks.sliding_window_view(pcm, _FRAME)[::_HOP] * _HANN
     # With norm="backward", whose factor is 1, numpy computes float32 in double precision.
     lines = np.fft.rfft(frames, axis=1, norm="forward")[:, 1:]  # [frames, 1024], complex64
     power = lines.real**2 + lines.imag**2
     wide = power.reshape(len(power), WIDE_BANDS, _BINS_OF_WIDE) @ _MEAN_OF_WIDE
     both = np.concatenate([power[:, :NARROW_BANDS], wide], axis=1)
-    ranks = [int(quantile * (len(both) - 1)) for quantile in quantiles]
     # Of so few frames a whole sort is faster than a partition by several ranks.
-    ordered = np.sort(np.ascontiguousarray(both.T), axis=1)[:, ranks]
-    return np.asarray(np.log(ordered.T + _FLOOR), dtype=np.float32)
+    return np.sort(np.ascontiguousarray(both.T), axis=1)
+
+
+def _exceeded(ordered: Floats, quantile: float) -> Floats:
+    rank = int(quantile * (ordered.shape[1] - 1))
+    return np.asarray(np.log(ordered[:, rank] + _FLOOR), dtype=np.float32)
+
+
+def _middle(ordered: Floats) -> Floats:
+    frames = ordered.shape[1]
+    middle = ordered[:, frames // 4 : frames - frames // 4]
+    return np.asarray(np.log(middle + _FLOOR).mean(axis=1), dtype=np.float32)
 
 
 def level_db(spectra: Floats) -> Floats:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import complain, example, finite, of_extra
+from beepwatch.cli.options import complain, example, finite, named, of_extra
 from beepwatch.errors import ConfigurationError
 from beepwatch.validation import check_can_be_made
 from beepwatch.wording import counted
@@ -24,7 +24,9 @@ def dataset_cluster(
             metavar="STORE", exists=True, file_okay=False, help="What `dataset features` made."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Table, page, pictures.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", parser=named, help="Table, page, pictures.")
+    ],
     names: Annotated[
         list[str] | None,
         typer.Option("--name", metavar="N=NAME", help="Name a cluster; may be given often."),

@@ -13,6 +13,7 @@ from beepwatch.cli.options import (
     example,
     load_settings,
     of_extra,
+    say_links,
     start_logging,
 )
 from beepwatch.errors import ConfigurationError, UnreadableAudio
@@ -122,6 +123,8 @@ def _heard(
     from beepwatch.train.datasets.impressions import Impression, hear
 
     closed: list[str] = []
+    if groups is None:
+        say_links(directory)
     paths = (
         clips_below(directory, lambda _folder, problem: closed.append(problem))
         if groups is None

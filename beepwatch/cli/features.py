@@ -13,8 +13,10 @@ from beepwatch.cli.options import (
     complain,
     directory_or_url,
     example,
+    named,
     of_extra,
     progress,
+    say_links,
     start_logging,
 )
 from beepwatch.errors import ConfigurationError
@@ -42,12 +44,17 @@ def dataset_features(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="The feature store. Default: features/RECIPE in --data."
+            "--out",
+            metavar="DIR",
+            parser=named,
+            help="The feature store. Default: features/RECIPE in --data.",
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=0, help="Processes; 0: this one. Default: one a core."),
+        typer.Option(
+            "--workers", min=0, max=256, help="Processes; 0: this one. Default: one a core."
+        ),
     ] = None,
     dask: Dask = None,
     device: Annotated[
@@ -58,12 +65,15 @@ def dataset_features(
     """Features of all recordings, as a recipe says; only what is new or changed is made."""
     features = of_extra("train", "beepwatch.train.features", "making features")
     from beepwatch.daemon.scan import available_cores, quiet_decoders
+    from beepwatch.train.datasets.catalogue import NAME
 
     recordings = directory_or_url(data, "--data")
     if out is None and not isinstance(recordings, Path):
         raise ConfigurationError(f"--data is {recordings}, so say with --out where the store is.")
     store = out or Path(data, "features", recipe.stem)
     check_can_be_made(store)
+    if isinstance(recordings, Path) and not (recordings / NAME).exists():  # which lists them
+        say_links(recordings)
     start_logging()
     with quiet_decoders(), _reporting() as report:
         outcome = features.extract(

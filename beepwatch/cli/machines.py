@@ -9,6 +9,7 @@ import typer
 from beepwatch.cli.options import (
     complain,
     progress,
+    say_links,
     signals_as_before,
     speed_of,
     start_logging,
@@ -75,7 +76,7 @@ def _listened(loaded: "Loaded", name: str, wanted_s: float, speed: str) -> "Coll
     from beepwatch.train.machines.sitting import listen
 
     start_logging("error")  # what is wrong with the microphone is said in words
-    progress(
+    request = (
         f"listening to {name} for {length_text(wanted_s)}: let it run in every way it does. "
         "^C ends earlier and learns from what was heard."
     )
@@ -86,6 +87,7 @@ def _listened(loaded: "Loaded", name: str, wanted_s: float, speed: str) -> "Coll
             console=Console(stderr=True),
             stop=stop_on_signals(),
             speed=speed_of(speed),
+            request=request,
         )
     progress(f"heard {length_text(heard.heard_s)}; learning from it")
     return heard
@@ -97,12 +99,15 @@ def learn_faults(loaded: "Loaded", name: str, directories: list[Path]) -> int:
 
     from beepwatch.classify.machines import Machines
     from beepwatch.daemon.scan import quiet_decoders
+    from beepwatch.train.datasets.catalogue import NAME
     from beepwatch.train.display import rated
     from beepwatch.train.machines import diagnosing
 
     directory = _directory_of_faults(directories)
     machines = Machines(loaded.config.store.path)
     machines.normal(name)
+    if not (directory / NAME).exists():  # which lists them
+        say_links(directory)
     cases, failed = [], False
     with quiet_decoders(), rated(Console(stderr=True)) as bar:
         task = bar.add_task("listening", total=None, unit="files/s")

@@ -11,6 +11,7 @@ from beepwatch.cli.options import (
     Data,
     example,
     load_settings,
+    named,
     of_extra,
     progress,
     start_logging,
@@ -35,17 +36,22 @@ def train(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Default: beside the recipe.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", parser=named, help="Default: beside the recipe."),
     ] = None,
     runs: Annotated[
-        Path, typer.Option("--runs", metavar="DIR", help="Where checkpoints are kept.")
+        Path,
+        typer.Option("--runs", metavar="DIR", parser=named, help="Where checkpoints are kept."),
     ] = Path("runs"),
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=0, help="Processes composing clips. Default: one a core."),
+        typer.Option(
+            "--workers", min=0, max=256, help="Processes composing clips. Default: one a core."
+        ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="For a step. Default: half the cores.")
+        int | None,
+        typer.Option("--threads", min=1, max=256, help="For a step. Default: half the cores."),
     ] = None,
 ) -> int:
     """Train a model from its recipe; after an interruption the same command goes on."""
@@ -124,6 +130,7 @@ def evaluate(
         typer.Option(
             "--out",
             metavar="DIR",
+            parser=named,
             help="Compare with everything, and write report, curve and worst errors there.",
         ),
     ] = None,

@@ -3,7 +3,7 @@
 import math
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +13,7 @@ import typer
 from beepwatch.config import SYSTEM_FILE, Loaded, default_file, load, telegram_token
 from beepwatch.errors import ConfigurationError, StoreError, install_with
 from beepwatch.sections import Config
-from beepwatch.wording import printable
+from beepwatch.wording import counted, printable
 
 if TYPE_CHECKING:
     from beepwatch.secrecy import Secret
@@ -133,6 +133,13 @@ def finite(value: float | None) -> float | None:
     return value
 
 
+def named(text: str) -> Path:
+    """Where something is to be written, for `parser`: nobody who names nothing means right here."""
+    if not text:
+        raise typer.BadParameter("'' names no place. Give its path, or . for this directory.")
+    return Path(text)
+
+
 def speed_of(text: str) -> float | Literal["max"]:
     if text == "max":
         return "max"
@@ -178,6 +185,26 @@ def signals_as_before() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def say_links(
+    directory: "Location",
+    suffixes: Collection[str] | None = None,
+    *,
+    hidden: bool = False,
+    within: bool = True,
+) -> None:
+    """How many links below a directory are not followed; see `links_out`. Else nothing."""
+    from beepwatch.capture.files import AUDIO_SUFFIXES
+    from beepwatch.train.datasets.walking import links_out
+
+    if not isinstance(directory, Path):
+        return
+    if count := links_out(directory, suffixes or AUDIO_SUFFIXES, hidden=hidden, within=within):
+        complain(
+            f"{counted(count, 'link')} in {directory} left out, leading out of it or nowhere. "
+            "Copy there what is meant, or name it by itself."
+        )
 
 
 def progress(line: str) -> None:

@@ -4,14 +4,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beepwatch.cli.dataset import dataset_app
-from beepwatch.cli.options import Dask, complain, directory_or_url, example, finite, of_extra
-from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio, install_with
+from beepwatch.cli.dataset_files import (
+    check_may_be_written,
+    say_other_formats,
+    unwritten_files,
+)
+from beepwatch.cli.options import (
+    Dask,
+    complain,
+    directory_or_url,
+    example,
+    finite,
+    named,
+    of_extra,
+    say_links,
+)
+from beepwatch.errors import ConfigurationError, UnreadableAudio, install_with
 from beepwatch.validation import shortened
 from beepwatch.wording import counted
 
@@ -45,7 +58,7 @@ def dataset_import(
     sources: Annotated[
         list[Path], typer.Argument(metavar="SRC…", help="Recordings, folders, archives.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The data set.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", parser=named, help="The data set.")],
     channel: Annotated[
         str, typer.Option("--channel", metavar="keep|split|mix|N", help="What becomes of channels.")
     ] = "keep",
@@ -94,6 +107,10 @@ def dataset_import(
             "--layout, --labels and --label exclude one another, and so do --cut-ms and "
             "--cut-silence. Give one of them."
         )
+    if layout == "audacity" and (cut_ms or cut_silence):
+        raise ConfigurationError(
+            "--layout audacity cuts at the labels, so leave --cut-ms and --cut-silence out."
+        )
     manner = gathering.Manner(
         cut=cutting.Cut(
             length_ms=cut_ms,
@@ -108,6 +125,8 @@ def dataset_import(
         label=label,
         licence=licence,
     )
+    for source in sources:
+        say_links(source, gathering.SUFFIXES, within=False)
     with _quietly(), _counting("importing") as report:
         imported: Imported = importing.import_recordings(
             sources, out, manner, workers=_workers(workers), report=report
@@ -121,12 +140,25 @@ def dataset_import(
         f"{counted(imported.recordings, 'recording')}, {counted(imported.clips, 'clip')} in {out}, "
         f"{imported.new} new"
     )
+    _say_what_was_left_out(imported)
+    return 1 if imported.problems else 0
+
+
+def _say_what_was_left_out(imported: "Imported") -> None:
     if imported.left_out_s:
         typer.echo(f"{imported.left_out_s:.1f} s of rests and silences were left out", err=True)
     if imported.left_out:
         left_out = counted(imported.left_out, "recording")
         typer.echo(f"left out, not in the layout or the table: {left_out}", err=True)
-    return 1 if imported.problems else 0
+    if imported.without_file:
+        rows = counted(len(imported.without_file), "recording")
+        one = shortened(imported.without_file[0])
+        typer.echo(f"in the table, and in none of the sources: {rows}, {one!r} for one", err=True)
+    if imported.archives:
+        what, one = counted(len(imported.archives), "archive"), shortened(imported.archives[0])
+        typer.echo(
+            f"not opened, name them as sources: {what} in a source, {one!r} for one", err=True
+        )
 
 
 def _channel(text: str) -> str | int:
@@ -171,6 +203,8 @@ def dataset_index(
     from beepwatch.train.datasets.indexing import cells_of_layout, index
 
     division = _division(split, by, seed, leave_one_out)
+    say_links(directory)
+    say_other_formats(directory)
     with _quietly(), _counting("looking") as report:
         indexed = index(
             directory,
@@ -273,10 +307,12 @@ def dataset_check(
     listed, drawn = quarantine or beside / QUARANTINE, picture or beside / "check.png"
     if listed.absolute() == drawn.absolute():
         raise ConfigurationError(f"--quarantine and --picture are both {listed}. Name two files.")
-    _check_may_be_written(listed, "--quarantine", "list of bad files", QUARANTINE_BEGINS)
-    _check_may_be_written(drawn, "--picture", "picture", _PNG_BEGINS)
+    check_may_be_written(listed, "--quarantine", "list of bad files", QUARANTINE_BEGINS)
+    check_may_be_written(drawn, "--picture", "picture", _PNG_BEGINS)
     if picture is not None:
         of_extra("train", "matplotlib.figure", "the picture")
+    say_links(directory)
+    say_other_formats(directory)
     with _quietly(), _counting("checking") as report:
         checked = check(
             directory,
@@ -285,10 +321,12 @@ def dataset_check(
             cluster=dask,
             report=report,
         )
-    _written(listed, "--quarantine", lambda: write_quarantine(listed, checked.findings))
+    unwritten = unwritten_files(
+        listed, "--quarantine", lambda: write_quarantine(listed, checked.findings)
+    )
     missing = ""
     try:
-        _written(drawn, "--picture", lambda: showing.draw(drawn, checked))
+        unwritten |= unwritten_files(drawn, "--picture", lambda: showing.draw(drawn, checked))
     except ModuleNotFoundError as error:
         missing = f"the picture needs {error.name}, which is not installed. {install_with('train')}"
     if as_json:
@@ -300,39 +338,12 @@ def dataset_check(
 
         showing.show(Console(highlight=False), checked)
         bad = f"bad files: {listed}" if checked.findings else "nothing wrong was found"
-        typer.echo(bad + ("" if missing else f"; picture: {drawn}"))
-    if missing:
-        complain(missing)
-    return 1 if checked.findings else 0
-
-
-def _check_may_be_written(file: Path, option: str, what: str, begins: bytes) -> None:
-    """Before the work, which may take hours; and a recording that was named by mistake would be
-    gone. Raises ConfigurationError.
-    """
-    problem = None
-    try:
-        if file.is_file():
-            with file.open("rb") as opened:
-                if opened.read(len(begins)) not in (b"", begins):
-                    problem = f"is there already and is no {what}"
-        elif file.exists():
-            problem = "is no file"
-        with TemporaryFile(dir=file.parent):
-            pass
-    except OSError as error:
-        problem = f"cannot be written: {error.strerror}"
-    if problem is not None:
-        raise ConfigurationError(f"{file} {problem}. Name another with {option}.")
-
-
-def _written(file: Path, option: str, write: Callable[[], None]) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise BeepwatchError(
-            f"{file} cannot be written: {error.strerror}. Name another with {option}."
-        ) from error
+        said = [bad] if not checked.findings or listed not in unwritten else []
+        said += [] if missing or drawn in unwritten else [f"picture: {drawn}"]
+        typer.echo("; ".join(said))
+    for problem in (*unwritten.values(), *filter(None, [missing])):
+        complain(problem)
+    return 1 if checked.findings or unwritten else 0
 
 
 def _workers(given: int | None) -> int:

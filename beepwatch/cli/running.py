@@ -17,6 +17,7 @@ from beepwatch.cli.options import (
     example,
     load_settings,
     log_level,
+    named,
     overrides_of,
     settings_and_token,
     speed_of,
@@ -39,7 +40,8 @@ app.add_typer(service_app, name="service")
 def demo(
     speed: Speed = "10",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="A new folder for the clips.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", parser=named, help="A new folder for the clips."),
     ] = None,
 ) -> int:
     """The whole daemon on a bundled recording: no microphone, no token needed."""

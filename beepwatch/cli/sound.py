@@ -1,6 +1,7 @@
 """Verbs about sound: record, scan, events."""
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +18,11 @@ from beepwatch.cli.options import (
     example,
     finite,
     load_settings,
+    named,
     overrides_of,
     reachable_state,
     say_if_without_taught,
+    say_links,
     speed_of,
     start_logging,
     stop_on_signals,
@@ -50,7 +53,10 @@ def record(
     ] = "",
     room: Annotated[str, typer.Option("--room", metavar="NAME", help="In which room.")] = "",
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="The data set; dataset.csv lists it.")
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", parser=named, help="The data set; dataset.csv lists it."
+        ),
     ] = Path("recordings"),
     pre_label: Annotated[
         bool, typer.Option("--pre-label/--no-pre-label", help="Note what the model hears in each.")
@@ -73,10 +79,9 @@ def record(
     start_logging()
     stop = stop_on_signals()
     console = Console(stderr=True, markup=False, highlight=False)  # a name is no markup
+    say = partial(console.print, soft_wrap=True)
     clerk = FilingClerk(
-        out,
-        opening(settings.model, settings.store.path, console.print) if pre_label else None,
-        console.print,
+        out, opening(settings.model, settings.store.path, say) if pre_label else None, say
     )
     record_session(
         settings.capture,
@@ -91,7 +96,7 @@ def record(
         console=console,
         clerk=clerk,
     )
-    return 0
+    return 0 if clerk.listed_all else 1
 
 
 @app.command(epilog=example("beepwatch scan recordings/ --json"))
@@ -101,14 +106,17 @@ def scan(
     ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="Write a table of all found.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", parser=named, help="Write a table of all found."),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="DIR", help="Write an Audacity label track for each."),
+        typer.Option(
+            "--labels", metavar="DIR", parser=named, help="Write an Audacity label track for each."
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Threads. Default: one a core.")
+        int | None, typer.Option("--workers", min=1, max=256, help="Threads. Default: one a core.")
     ] = None,
     dask: Dask = None,
     config: ConfigFile = None,
@@ -125,7 +133,10 @@ def scan(
     loaded = load_settings(config)
     settings, model = loaded.config, loaded.config.model
     say_if_without_taught(settings, loaded.file)
-    given = scanning.recordings(map(location_of, paths))
+    places = [location_of(path) for path in paths]
+    for place in places:
+        say_links(place, hidden=True, within=False)
+    given = scanning.recordings(places)
     failed = False
     with scanning.quiet_decoders(), written(given, table=csv, labels=labels) as write:
         for scanned in scanning.scan(
@@ -161,12 +172,15 @@ def events(
     """What was heard, what was told, and what is still to be told."""
     from beepwatch.clock import SystemClock
     from beepwatch.store import listing
-    from beepwatch.store.database import Database
+    from beepwatch.store.database import FILE_NAME, Lookout
 
     loaded = load_settings(config)
     after = None if since is None else listing.since_time(since, SystemClock().utc())
-    database = Database(reachable_state(loaded.config, loaded.file))
-    with contextlib.closing(database):
+    directory = reachable_state(loaded.config, loaded.file)
+    if not (directory / FILE_NAME).exists():  # it is not made by looking
+        typer.echo("" if json else _nothing(since), nl=False)
+        return 0
+    with contextlib.closing(Lookout(directory)) as database:
         rows = listing.event_rows(database, after)
         if json:
             typer.echo(listing.json_lines(rows), nl=False)

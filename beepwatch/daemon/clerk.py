@@ -43,6 +43,7 @@ class FilingClerk:
         self, directory: Path, open_judge: Callable[[], Judge] | None, say: Callable[[str], None]
     ) -> None:
         """`directory` is the data set's; without `open_judge` files are only listed."""
+        self.listed_all = True  # as far as is known
         self._directory = directory
         self._open_judge = open_judge
         self._say = say
@@ -70,6 +71,7 @@ class FilingClerk:
         self._taken.put(None)
         self._thread.join(within_s)
         if self._thread.is_alive():
+            self.listed_all = False
             self._complain("not all files were judged and listed in time.")
 
     def _work(self) -> None:
@@ -125,7 +127,10 @@ class FilingClerk:
         try:
             self._catalogue.describe(rows)
         except BeepwatchError as error:
-            self._complain(f"not listed: {error}")
+            self.listed_all = False
+            self._complain(
+                f"not listed: {error} Then list them: beepwatch dataset index {self._directory}."
+            )
 
     def _complain(self, text: str) -> None:
         if text not in self._said:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,9 @@ from beepwatch.classify.inventory import machine_inventory
 from beepwatch.classify.machines import Machines
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught, usable_heads
-from beepwatch.config import Loaded, default_file, environment_of_children, telegram_token
+from beepwatch.config import Loaded, default_file, telegram_token
 from beepwatch.daemon.planning import channel_names, check_rules, with_defaults
+from beepwatch.daemon.programs import answer_of
 from beepwatch.daemon.systemctl import Scope, State, Systemctl, runs_here, system_scope, user_scope
 from beepwatch.daemon.units import NAME
 from beepwatch.errors import BeepwatchError
@@ -57,7 +57,7 @@ def checks(loaded: Loaded) -> Iterator[Check]:
     examinations: list[tuple[str, Callable[[Config], Iterator[Check]]]] = [
         ("microphone", _microphone),
         ("ffmpeg", _ffmpeg),
-        ("model", _model),
+        ("model", partial(_model, file=loaded.file)),
         ("rules", _rules),
         ("machines", _machines),
         ("disk", _disk),
@@ -114,8 +114,9 @@ def _ffmpeg(_config: Config) -> Iterator[Check]:
             todo="Install it: apt install ffmpeg.",
         )
         return
-    encoders = _output([path, "-hide_banner", "-encoders"])
-    if "libmp3lame" in encoders:
+    asked = [path, "-hide_banner", "-encoders"]
+    todo = "Install it again: apt install --reinstall ffmpeg."
+    if "libmp3lame" in answer_of(asked, within_s=PROGRAM_WITHIN_S, todo=todo).stdout:
         yield Check(name="ffmpeg", ok=True, found=f"{path}, makes mp3")
     else:
         yield Check(
@@ -126,7 +127,7 @@ def _ffmpeg(_config: Config) -> Iterator[Check]:
         )
 
 
-def _model(config: Config) -> Iterator[Check]:
+def _model(config: Config, file: Path | None) -> Iterator[Check]:
     bundle = load_bundle(find_bundle(config.model.bundle))
     engine, problems = open_taught(bundle, config.model.runtime, Shelf(config.store.path))
     info = bundle.info
@@ -136,7 +137,9 @@ def _model(config: Config) -> Iterator[Check]:
         found=f"{info.name} {info.model_id} on {config.model.runtime}: {', '.join(engine.labels)}",
     )
     for problem in problems:
-        yield Check(name="taught", ok=False, found=problem)
+        given = _given(file)
+        todo = f"Give it{given}, too." if given else ""
+        yield Check(name="taught", ok=False, found=problem, todo=todo)
 
 
 def _rules(config: Config) -> Iterator[Check]:
@@ -206,12 +209,11 @@ def _telegram(config: Config, file: Path | None) -> Iterator[Check]:
     token = telegram_token(telegram)
     channel_names(config.notify, token)  # a chat and no token: `run` does not begin
     if token is None or not telegram.chat_ids:
-        given = f" --config {file}" if file not in (None, default_file()) else ""
         yield Check(
             name="telegram",
             ok=True,
             found="no phone is connected.",
-            todo=f"To connect one: beepwatch telegram pair{given}.",
+            todo=f"To connect one: beepwatch telegram pair{_given(file)}.",
         )
         return
     from beepwatch.notify.bot import bot_name
@@ -219,6 +221,11 @@ def _telegram(config: Config, file: Path | None) -> Iterator[Check]:
     name = asyncio.run(bot_name(token, telegram.base_url))
     chats = counted(len(telegram.chat_ids), "chat")
     yield Check(name="telegram", ok=True, found=f"@{name}, {chats}")
+
+
+def _given(file: Path | None) -> str:
+    """What names a configuration to a verb that would not find it."""
+    return f" --config {file}" if file not in (None, default_file()) else ""
 
 
 def _service(_config: Config) -> Iterator[Check]:
@@ -257,19 +264,3 @@ def _installed() -> Iterator[tuple[Scope, State]]:
             state = Systemctl(scope).state()
             if state.installed:
                 yield scope, state
-
-
-def _output(command: list[str]) -> str:
-    """What a program printed; nothing when it could not be run."""
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=PROGRAM_WITHIN_S,
-            check=False,
-            env=environment_of_children(),
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout

@@ -73,7 +73,7 @@ def found(file: Location, episode: Episode) -> Found:
     return Found(
         file=str(file),
         label=episode.label,
-        onset_s=round(episode.pulses[0].onset_s, 3),
+        onset_s=round(max(0.0, episode.pulses[0].onset_s), 3),
         offset_s=round(episode.pulses[-1].offset_s, 3),
         pulses=episode.count,
         score=round(episode.peak_score, 4),

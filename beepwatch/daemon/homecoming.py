@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,10 +30,10 @@ from beepwatch.store.damage import untold_of
 from beepwatch.store.database import FILE_NAME, RESERVE_BYTES, Database, marks
 from beepwatch.store.disk import LEAST_ROOM_BYTES
 from beepwatch.store.outbox import Outbox
+from beepwatch.whole_files import written_whole
 
 LOOKS_EVERY_S = 60.0
 _BROUGHT = ("clips", "feedback", "taught", "machines", poison.DIRECTORY)
-_UNFINISHED = ".part"
 _BEGIN_ANEW = "The disk can be written again, and beepwatch only when it is restarted."
 
 _log = structlog.get_logger()
@@ -176,14 +177,14 @@ class _Moving:
         target = Path(copy)
         if target.exists() and target.stat().st_mtime_ns >= Path(source).stat().st_mtime_ns:
             return
-        unfinished = target.with_name(target.name + _UNFINISHED)
-        shutil.copy2(source, unfinished)
-        handle = os.open(unfinished, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        unfinished.replace(target)
+        status = Path(source).stat()
+        with (
+            Path(source).open("rb") as kept,
+            written_whole(target, mode=stat.S_IMODE(status.st_mode)) as brought,
+        ):
+            shutil.copyfileobj(kept, brought)
+            brought.flush()  # what is written after it would make it of now
+            os.utime(brought.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _move(moving: _Moving, database: Database, channels: Sequence[str], now: datetime) -> str:

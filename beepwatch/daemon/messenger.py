@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from beepwatch.clock import LocalZone, SystemClock
+from beepwatch.daemon.chores import Chores
 from beepwatch.daemon.heap import BUFFERS_BYTES, keep_apart, settle
 from beepwatch.daemon.inquiries import Inquiries
 from beepwatch.daemon.link import Link, SupervisorGone
@@ -130,6 +131,7 @@ class Messenger:
             beat=self._beat,
         )
         self._door = self._open_door()
+        self._chores = Chores(self._clock)
         self._chosen = asyncio.Event()
         self._finish: asyncio.Future[Finish] | None = None
 
@@ -144,9 +146,10 @@ class Messenger:
         loop.add_reader(self._link.fileno(), self._on_message)
         stop = asyncio.Event()
         delivering = asyncio.create_task(self._dispatcher.run(stop))
-        tidying = asyncio.create_task(self._tidy())
-        learning = asyncio.create_task(self._learn())
-        answering = asyncio.create_task(self._door.run()) if self._door else None
+        self._chores.begin("housekeeping", self._tidy)
+        self._chores.begin("learning", self._learn)
+        if self._door is not None:
+            self._chores.begin("answering", self._door.run)
         if self._settings.alone:
             settle()
         self._link.send(Ready())
@@ -160,10 +163,7 @@ class Messenger:
                 await self._drain(self._finish.result())
         finally:
             loop.remove_reader(self._link.fileno())
-            tidying.cancel()
-            learning.cancel()
-            if answering is not None:
-                answering.cancel()
+            self._chores.end()
             stop.set()
             await delivering
         self._link.send(Heartbeat(counts=self._counts))
@@ -185,7 +185,8 @@ class Messenger:
 
     @property
     def _counts(self) -> dict[str, int]:
-        return self._dispatcher.counts | (self._door.counts if self._door else {})
+        counts = self._dispatcher.counts | {"chore_bugs": self._chores.bugs}
+        return counts | (self._door.counts if self._door else {})
 
     def _on_message(self) -> None:
         try:
@@ -283,25 +284,19 @@ class Messenger:
         channel that is gone ends here. Whichever of these fails holds up none of the others.
         """
         hour_begun_s = float("-inf")
+        do = self._chores.do
         while True:
             now_s = self._clock.mono_s()
             overdue = now_s - hour_begun_s >= TIDY_EVERY_S
             if overdue or self._chosen.is_set():
                 self._chosen.clear()
-                await self._try(self._corrections.keep_clips)
-            if await self._try(partial(self._keep_limits, even_with_room=overdue)) and overdue:
-                hour_begun_s = now_s
-                await self._try(self._give_up_elsewhere)
+                await do("keeping judged clips", self._corrections.keep_clips)
+            tidied = await do("tidying", partial(self._keep_limits, even_with_room=overdue))
+            if overdue:
+                await do("giving up elsewhere", self._give_up_elsewhere)
+                if tidied:
+                    hour_begun_s = now_s
             await asyncio.sleep(LOOK_FOR_ROOM_S)
-
-    async def _try(self, chore: Callable[[], object]) -> bool:
-        """Do it in a thread; False if the disk did not let it be done."""
-        try:
-            await asyncio.to_thread(chore)
-        except (StoreError, OSError) as error:  # of a file that cannot even be looked at
-            _log.warning("not_tidied", error=str(error))
-            return False
-        return True
 
     def _keep_limits(self, *, even_with_room: bool) -> None:
         store = self._settings.store

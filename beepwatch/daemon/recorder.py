@@ -15,7 +15,17 @@ from beepwatch.daemon.settings import RecorderSettings
 from beepwatch.daemon.watching import MachinesThere
 from beepwatch.errors import BeepwatchError
 from beepwatch.logs import configure_logging
-from beepwatch.messages import AnyMessage, Failed, Finish, Heartbeat, Listen, Place, Quiet, Window
+from beepwatch.messages import (
+    AnyMessage,
+    Ended,
+    Failed,
+    Finish,
+    Heartbeat,
+    Listen,
+    Place,
+    Quiet,
+    Window,
+)
 from beepwatch.sections import Capture
 
 if TYPE_CHECKING:
@@ -52,6 +62,7 @@ def main(connection: Connection, settings: RecorderSettings) -> None:
         link.beat()  # it is up, even if a sound server that hangs does not let it go on
         for message in listener:
             if message is not None and not _came_before(message, settings.resume):
+                _check_something_came(message, listener, settings.resume)
                 link.send(message)
             _note_told(keepsake, message, clock)
             link.beat(listener.counts.as_dict())
@@ -129,6 +140,14 @@ def _send_excerpt(link: Link, listener: "Listener") -> None:
         link.send(piece)
     if listener.excerpt.over:
         listener.excerpt = None
+
+
+def _check_something_came(message: AnyMessage, listener: "Listener", resume: Place | None) -> None:
+    """Raises SourceError at the end of what has given nothing, to no earlier life either."""
+    if isinstance(message, Ended) and resume is None and not listener.counts.openings:
+        from beepwatch.capture.pipes import nothing_came
+
+        raise nothing_came(message.source)
 
 
 def _came_before(message: AnyMessage, resume: Place | None) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from beepwatch.capture.files import AUDIO_SUFFIXES
-from beepwatch.classify.bundle import load_bundle
+from beepwatch.classify.bundle import load_bundle, shipped_bundles
 from beepwatch.classify.shelf import Shelf
 from beepwatch.classify.taught import open_taught
 from beepwatch.daemon.crew import Crew, Hearing
@@ -105,7 +105,7 @@ def scan(
 def _from_anywhere(model: Model) -> Model:
     """With a bundle's directory that is the same wherever one stands."""
     directory = Path(model.bundle).expanduser()
-    if not directory.is_dir():
+    if model.bundle in shipped_bundles() or not directory.is_dir():
         return model
     return msgspec.structs.replace(model, bundle=str(directory.absolute()))
 

@@ -8,20 +8,26 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from beepwatch.classify.bundle import find_bundle, load_bundle
+from beepwatch.classify.shelf import Shelf
+from beepwatch.classify.taught import usable_heads
 from beepwatch.clock import Clock
 from beepwatch.config import SYSTEM_FILE, Loaded, default_file, load
 from beepwatch.daemon.systemctl import Scope, State, Systemctl, runs_here
 from beepwatch.daemon.units import NAME, own_installation, rendered, shipped
 from beepwatch.errors import BeepwatchError, ConfigurationError, StoreError
 from beepwatch.secrecy import without_secrets
-from beepwatch.store.database import FILE_NAME, Database
+from beepwatch.sections import Config
+from beepwatch.store.database import FILE_NAME, Lookout
 from beepwatch.store.standing import standing
+from beepwatch.whole_files import write_whole
 from beepwatch.wording import counted
 
 STATE_DIRECTORY = Path("/var/lib/beepwatch")  # what StateDirectory= makes
 RUNTIME_DIRECTORY = Path("/run/beepwatch")  # what RuntimeDirectory= makes
 ACTIVE_WITHIN_S = 180.0  # a Pi Zero takes one minute
 _LOOKS_EVERY_S = 0.2
+_EVERYBODY_READS = 0o644  # whatever the umask: the service is not root
 _STARTER = """\
 # beepwatch on this machine. Every key has a default that works; README.md lists them all, and
 # `beepwatch config show` says where each value comes from.
@@ -148,8 +154,7 @@ class Service:
             if not SYSTEM_FILE.parent.exists():
                 SYSTEM_FILE.parent.mkdir(parents=True)
                 SYSTEM_FILE.parent.chmod(0o755)  # whatever the umask
-            SYSTEM_FILE.write_text(_STARTER, encoding="utf-8")
-            SYSTEM_FILE.chmod(0o644)
+            write_whole(SYSTEM_FILE, _STARTER.encode(), mode=_EVERYBODY_READS)
             self._say(f"wrote {SYSTEM_FILE}")
         for path, needed in ((SYSTEM_FILE.parent, 0o005), (SYSTEM_FILE, 0o004)):
             if path.stat().st_mode & needed != needed:
@@ -187,12 +192,9 @@ class Service:
         if self._file.is_file() and self._file.read_text(encoding="utf-8") == text:
             self._say(f"{self._file} is up to date")
             return False
-        unfinished = self._file.with_name(f".{NAME}.new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.chmod(0o644)
-            unfinished.replace(self._file)
+            write_whole(self._file, text.encode(), mode=_EVERYBODY_READS)
         except OSError as error:
             raise ConfigurationError(
                 f"{self._file} cannot be written: {error.strerror}. Is the disk full or read-only?"
@@ -225,12 +227,14 @@ class Service:
                 "connects your phone"
             )
         yield f"  {self._scope.verb('status')}: what it hears"
+        for problem in _left_out(loaded.config):
+            yield f"  {problem}{f' Give it{where}, too.' if where else ''}"
         file = default_file() if self._scope.user else SYSTEM_FILE
         yield f"  {file}: its settings; then {self._scope.command('reload')} beepwatch"
         if self._scope.other.file.is_file():
             yield f"  {self._scope.other.verb('uninstall')}: or two tell you of each beep"
         if self._scope.user:
-            yield "  loginctl enable-linger: it runs without your being logged in, too"
+            yield '  sudo loginctl enable-linger "$USER": it runs without your being logged in, too'
 
     # Telling
 
@@ -264,7 +268,7 @@ class Service:
             yield "heard", f"nothing yet; {directory} has no {FILE_NAME}"
             return
         try:
-            with closing(Database(directory)) as database:
+            with closing(Lookout(directory)) as database:
                 now = standing(database)
         except StoreError as error:
             yield "heard", f"cannot be looked up: {error}"
@@ -284,6 +288,12 @@ class Service:
             return load().config.store.path
         configured = self._system_configuration() if SYSTEM_FILE.exists() else None
         return _in_use(configured.config.store.path if configured else STATE_DIRECTORY)
+
+
+def _left_out(config: Config) -> list[str]:
+    """Why which taught sounds are no use to the model, as after an update that brings another."""
+    info = load_bundle(find_bundle(config.model.bundle)).info
+    return usable_heads(Shelf(config.store.path), info.model_id, info.labels)[1]
 
 
 def _holds_something(directory: Path) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from beepwatch.clock import Clock
+from beepwatch.daemon.chores import Chores
 from beepwatch.daemon.link import Link, SupervisorGone
 from beepwatch.daemon.memo import Memo
 from beepwatch.daemon.settings import MessengerSettings
@@ -59,6 +60,7 @@ class Storeless:
         self._clock = clock
         self._fault = Fault(kind=FaultKind.DISK_FULL, text=str(error), since=clock.utc())
         self._told = 0
+        self._chores = Chores(clock)
         self._memo = Memo(settings.memo)
         self._unwritten = Unwritten(
             AbsentOutbox(error),
@@ -77,7 +79,7 @@ class Storeless:
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
         loop.add_reader(self._link.fileno(), self._on_message)
-        trying = asyncio.create_task(self._try_again())
+        self._chores.begin("opening the store", self._try_again)
         _log.error("without_store", error=self._fault.text)
         for one in self._memo.untold:
             if waiting := [name for name in one.channels if name in self._settings.channels]:
@@ -94,7 +96,7 @@ class Storeless:
                 await self._unwritten.tell_all(finish.within_s)
         finally:
             loop.remove_reader(self._link.fileno())
-            trying.cancel()
+            self._chores.end()
             for channel in self._channels:
                 await channel.close()
         self._link.send(Heartbeat(counts=self._counts))
@@ -102,7 +104,7 @@ class Storeless:
 
     @property
     def _counts(self) -> dict[str, int]:
-        return {"told_without_store": self._told}
+        return {"told_without_store": self._told, "chore_bugs": self._chores.bugs}
 
     def _note(self, key: str) -> None:
         self._told += 1
@@ -139,8 +141,8 @@ class Storeless:
         await asyncio.wait({self._opening}, timeout=ANSWERS_WITHIN_S)
         if not self._opening.done():
             return False  # the disk hangs, and so does the thread
-        opened, self._opening = self._opening.result(), None
-        return opened
+        opening, self._opening = self._opening, None
+        return opening.result()
 
     def _open(self) -> bool:
         directory = self._settings.store.path

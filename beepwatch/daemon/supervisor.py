@@ -3,7 +3,6 @@
 It never waits for a child: what is sent fits an empty socket (`queue.IN_FLIGHT_BYTES`).
 """
 
-import signal
 from multiprocessing.connection import Connection, wait
 
 import structlog
@@ -12,10 +11,11 @@ from beepwatch.clock import Clock
 from beepwatch.daemon.backlog import Backlog
 from beepwatch.daemon.child import Child
 from beepwatch.daemon.ending import Ending, Turn
+from beepwatch.daemon.feeding import Feeder
 from beepwatch.daemon.inheritance import as_planned, hang, inheriting, with_fault, with_place
 from beepwatch.daemon.letters import Letters
 from beepwatch.daemon.poison import Poison
-from beepwatch.daemon.queue import CRASHED, KILLED, WindowQueue
+from beepwatch.daemon.queue import WindowQueue
 from beepwatch.daemon.readiness import Readiness
 from beepwatch.daemon.signals import Signals
 from beepwatch.daemon.storms import Storms
@@ -65,7 +65,7 @@ class Supervisor:
         self._clock = clock
         self._manager = manager
         self._backlog = Backlog(self.queue)
-        self._poison = Poison(wiring.state)
+        self._feeder = Feeder(self.queue, wiring.classifier, Poison(wiring.state))
         self._letters = Letters(clock)
         self._storms = Storms()
         self._readiness = Readiness(manager, disk=wiring.remark)
@@ -76,7 +76,6 @@ class Supervisor:
             queue=self.queue,
             clock=clock,
         )
-        self._classifier_ready = False
         self._disk_told = ""  # what is wrong with it
         self._pinged_s = float("-inf")
         self._ending: Ending | None = None
@@ -129,7 +128,7 @@ class Supervisor:
             self._bury(child, now_s)
             self._end_hung(child, now_s)
             self._fault(self._storms.watch(child, now_s))
-        self._hand_out()
+        self._feeder.hand_out()
         self._letters.post(self._wiring.messenger)
         self._switchboard.post()
         if not self._terms.patient:
@@ -185,7 +184,7 @@ class Supervisor:
     def _note_progress(self, child: Child, message: AnyMessage) -> None:
         match message:
             case Ready() if child is self._wiring.classifier:
-                self._classifier_ready = not child.dismissed
+                self._feeder.has_loaded()
                 self._switchboard.model = message.model
             case Alert():
                 self._letters.pass_on(message)
@@ -204,7 +203,7 @@ class Supervisor:
 
     def _announce(self) -> None:
         """Say once that all is up."""
-        source = self._readiness.step(self._children, classifier_ready=self._classifier_ready)
+        source = self._readiness.step(self._children, classifier_ready=self._feeder.ready)
         if source is not None and self._terms.notices and not self._wiring.again:
             self._letters.write(AlertKind.STARTED, f"beepwatch is listening to {source}")
 
@@ -222,14 +221,6 @@ class Supervisor:
         if told:
             kind = AlertKind.RECOVERED if fault.cleared else AlertKind.FAULT
             self._letters.write(kind, fault.text)
-
-    def _hand_out(self) -> None:
-        classifier = self._wiring.classifier
-        while classifier.connection is not None and self._classifier_ready:
-            span = self.queue.hand_out()
-            if span is None:
-                return
-            classifier.send(span)
 
     # Life and death of the children
 
@@ -251,7 +242,8 @@ class Supervisor:
         if exit_code is None:
             return
         if child is self._wiring.classifier:
-            self._take_back(child, exit_code)
+            self._fault(self._feeder.take_back(exit_code, self._clock.utc()))
+            self._wiring.messenger.send(Poke())  # it may have died between writing and saying so
         if child is self._wiring.messenger:
             self._letters.take_back()
             self._switchboard.messenger_died()
@@ -267,17 +259,6 @@ class Supervisor:
 
     def _died(self, child: Child, how: str, now_s: float) -> Fault | None:
         return self._storms.died(child.name, how, now_s, self._clock.utc())
-
-    def _take_back(self, classifier: Child, exit_code: int) -> None:
-        """Its next life hears again what was open; a window that kills it twice is put aside."""
-        self._classifier_ready = False
-        by_itself = exit_code not in (0, -signal.SIGKILL, -signal.SIGTERM)
-        hung = classifier.hung and not classifier.left  # what holds the other is no window
-        blame = CRASHED if hung or by_itself else KILLED
-        aside = self.queue.take_back(blame=0 if classifier.dismissed else blame)
-        if aside is not None:
-            self._fault(self._poison.put_aside(aside, self._clock.utc()))
-        self._wiring.messenger.send(Poke())  # it may have died between writing and saying so
 
     def _source_over(self, child: Child, exit_code: int) -> bool:
         """Whether this is the recorder, gone home after the end of its source."""
@@ -331,8 +312,6 @@ class Supervisor:
             _log.info("process_replaced", process=child.name)
             child.settings = inheriting(settings, child.settings)
             child.dismiss(now_s, STOPS_WITHIN_S)
-            if child is self._wiring.classifier:
-                self._classifier_ready = False
 
     # The end
 
@@ -380,7 +359,7 @@ class Supervisor:
 
     def _may_finish(self, child: Child) -> bool:
         if child is self._wiring.classifier:
-            return self.queue.idle and self._classifier_ready
+            return self._feeder.idle
         return child is self._wiring.recorder or self._letters.all_sent
 
     def _say_goodbye(self) -> None:

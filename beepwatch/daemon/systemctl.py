@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from beepwatch.config import default_file, environment_of_children
+from beepwatch.config import default_file
+from beepwatch.daemon.programs import answer_of
 from beepwatch.daemon.units import NAME, own_installation
 from beepwatch.errors import BeepwatchError
 
@@ -140,19 +141,8 @@ class Systemctl:
 
     def attempt(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run any of systemd's programs, whatever it exits with."""
-        try:
-            return subprocess.run(
-                words,
-                capture_output=True,
-                text=True,
-                timeout=PROGRAM_WITHIN_S,
-                check=False,
-                env=environment_of_children(),
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BeepwatchError(
-                f"{words[0]} could not be run: {error}. Is systemd in order on this machine?"
-            ) from error
+        todo = "Is systemd in order on this machine?"
+        return answer_of(words, within_s=PROGRAM_WITHIN_S, todo=todo)
 
     def _hint(self, said: str) -> str:
         if "Failed to connect to bus" in said and self._scope.user:

@@ -140,6 +140,7 @@ async def _find_chat(
             name = (await bot.get_me()).username or ""
             say(f"Open https://t.me/{name}?start={code} and press Start,")
             say(f"or send {code} to @{name} from the chat that shall get the alerts.")
+            say(f"Waiting for it, {within_s:g} s at most; ^C ends it.")
             message = await _first_with(bot, code, poll_s)
             await bot.send_message(message.chat_id, "Paired: beepwatch will tell you here.")
     except TimeoutError:

@@ -13,20 +13,18 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from beepwatch.clock import Clock
-from beepwatch.messages import Alert, AlertKind, Delivery, Fault, FaultKind
+from beepwatch.messages import Delivery, Fault, FaultKind
 from beepwatch.notify.backoff import Backoff, Waits, is_given_up
-from beepwatch.notify.buttons import rows
-from beepwatch.notify.captions import caption, digest, digest_line
 from beepwatch.notify.channels import (
     CannotEdit,
     Channel,
     NotSent,
-    Outgoing,
     Refused,
     RetryAfter,
     Shut,
     Unreachable,
 )
+from beepwatch.notify.composing import Composer
 from beepwatch.notify.marks import Marks
 from beepwatch.notify.pause import Pause, Stopped
 from beepwatch.notify.ports import OutboxReader
@@ -73,10 +71,7 @@ class Lane:
     ) -> None:
         self._channel = channel
         self._outbox = outbox
-        self._shelf = shelf
         self._clock = clock
-        self._room = room
-        self._zone = zone
         self._waits = waits
         self._counts = counts
         self._report = report
@@ -87,6 +82,7 @@ class Lane:
         self._more_follow = False  # the last list was not the whole one
         self.pause = Pause()
         self._marks = Marks(waits, counts, self.pause)
+        self._composer = Composer(channel.name, outbox, self._marks, shelf, room=room, zone=zone)
 
     async def run(self) -> None:
         """Until the pause is stopped."""
@@ -179,14 +175,8 @@ class Lane:
         return late[: len(pending) - 1] if len(late) > few else ()
 
     async def _send_together(self, late: Sequence[Delivery]) -> None:
-        def compose() -> tuple[int, str]:
-            events = ((one.alert, self._outbox.events_of(one.alert.id or 0)) for one in late)
-            lines = (digest_line(alert, of_alert, self._zone) for alert, of_alert in events)
-            return digest(lines, self._room, self._digest_characters)
-
-        count, text = await self._marks.ask(compose)
+        message, count = await self._composer.together(late, self._digest_characters)
         told = late[:count]
-        message = Outgoing(text=text, alert=told[-1].alert)
         reference = f"{_IN_DIGEST}{await self._guarded(lambda: self._channel.send(message)) or ''}"
         self._counts.sent += count
         self._counts.digests += 1
@@ -199,48 +189,17 @@ class Lane:
         )
 
     async def _send_alone(self, delivery: Delivery) -> None:
-        message, revision = await self._message(delivery)
+        message = await self._composer.alone(delivery)
         reference = await self._guarded(lambda: self._channel.send(message))
         self._counts.sent += 1
         sent_at = self._clock.utc()
         _log.info("alert_sent", channel=self._channel.name, alert=delivery.alert.id)
         await self._marks.write(
             lambda: self._outbox.sent(
-                delivery.id, reference=reference, revision=revision, sent_at=sent_at
+                delivery.id, reference=reference, revision=delivery.revision, sent_at=sent_at
             ),
             [delivery.id],
         )
-
-    async def _message(self, delivery: Delivery) -> tuple[Outgoing, int]:
-        """The alert as it is to be told now, and the revision that this is.
-
-        The revision was read with the delivery, before the events: what changes in between is
-        told by an edit too many rather than one too few.
-        """
-        alert = delivery.alert
-        sound = None
-        if alert.event_id is not None and alert.kind is not AlertKind.RECOVERED:
-            sound = await self._shelf.sound(alert.event_id)
-        alert_id, name = alert.id or 0, self._channel.name
-        events = await self._marks.ask(lambda: self._outbox.events_of(alert_id))
-        chosen = await self._marks.ask(lambda: self._outbox.chosen(alert_id, name))
-        picture = await self._picture(alert)
-        message = Outgoing(
-            text=caption(alert, events, self._room, self._zone),
-            alert=alert,
-            events=tuple(events),
-            sound=sound,
-            buttons=rows(alert, chosen, self._zone),
-            picture=picture,
-        )
-        return message, delivery.revision
-
-    async def _picture(self, alert: Alert) -> bytes | None:
-        """Only machines have one."""
-        event_id = alert.event_id
-        if alert.kind is not AlertKind.UNUSUAL or event_id is None:
-            return None
-        return await self._marks.ask(lambda: self._outbox.picture(event_id))
 
     async def _record_failure(self, delivery: Delivery, state: RetryCallState) -> None:
         self._counts.failed += 1
@@ -326,7 +285,7 @@ class Lane:
 
     async def _edit(self, delivery: Delivery) -> None:
         """One try; a failure is written down and comes up again, after the alerts that are due."""
-        message, revision = await self._message(delivery)
+        message = await self._composer.alone(delivery)
         try:
             if self._channel.can_edit and not (delivery.reference or "").startswith(_IN_DIGEST):
                 await self._guarded(lambda: self._channel.edit(delivery.reference, message))
@@ -338,7 +297,9 @@ class Lane:
                 return
             self._give_up_edit(delivery, str(error))
         self._edit_attempts.pop(delivery.id, None)
-        await self._marks.write(lambda: self._outbox.edited(delivery.id, revision=revision), ())
+        await self._marks.write(
+            lambda: self._outbox.edited(delivery.id, revision=delivery.revision), ()
+        )
 
     async def _edit_later(self, delivery: Delivery, error: NotSent) -> bool:
         """Write down the next try; False when it was tried for long enough."""

@@ -1,7 +1,6 @@
 """Two keys of the configuration file, written by `telegram pair`; the rest stays as it is."""
 
 import json
-import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -9,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from beepwatch.errors import ConfigurationError
+from beepwatch.whole_files import PRIVATE, write_whole
 
-_PRIVATE = 0o600
 _TABLE = "[notify.telegram]"
 _HEADER = re.compile(r"^\s*\[")
 _TELEGRAM_HEADER = re.compile(r"^\s*\[\s*notify\s*\.\s*telegram\s*\]\s*(#.*)?$")
@@ -42,23 +41,15 @@ def with_telegram(text: str, chat_ids: Sequence[int], token_file: Path) -> str:
 
 def write_again(path: Path, text: str) -> None:
     """Write a file that holds no secret: who may read it stays as it was, a new one is private."""
-    write_private(path, text, path.stat().st_mode & 0o777 if path.is_file() else _PRIVATE)
+    write_private(path, text, path.stat().st_mode & 0o777 if path.is_file() else PRIVATE)
 
 
-def write_private(path: Path, text: str, mode: int = _PRIVATE) -> None:
+def write_private(path: Path, text: str, mode: int = PRIVATE) -> None:
     """Write a file that only its owner can read, all of it or nothing. A link stays a link."""
     try:
         target = path.resolve()
-        unfinished = target.with_name(f".{target.name}.new")
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.unlink(missing_ok=True)  # its mode would stay
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            os.fchmod(handle, mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
+        write_whole(target, text.encode(), mode=mode)
     except (OSError, RuntimeError) as error:  # RuntimeError: of `resolve`, until Python 3.13
         reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
         raise ConfigurationError(

@@ -19,6 +19,7 @@ from beepwatch.messages import Verdict
 from beepwatch.store.database import Database
 from beepwatch.store.library import explained, file_name, make_private_folders
 from beepwatch.store.schema import stored_us, utc_from_us
+from beepwatch.whole_files import PRIVATE, written_whole
 
 FEEDBACK = "feedback"
 FEEDBACK_MB = 200.0  # 800 clips of the longest kind, thousands of short ones
@@ -175,7 +176,5 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        unfinished = target.with_name(f".{target.name}.new")
-        shutil.copyfile(source, unfinished)
-        unfinished.chmod(0o600)
-        unfinished.replace(target)
+        with source.open("rb") as sound, written_whole(target, mode=PRIVATE) as copy:
+            shutil.copyfileobj(sound, copy)

@@ -18,6 +18,7 @@ from beepwatch.messages import Alert, AlertKind
 from beepwatch.store.aside import CORRUPT
 from beepwatch.store.database import FILE_NAME, SUFFIXES, alone, open_users, read_only
 from beepwatch.store.schema import utc_from_us
+from beepwatch.whole_files import sync_names
 
 CHECK_WITHIN_S = 20.0  # 400 MB from a slow card; two years of alerts are a fraction of that
 OTHERS_END_WITHIN_S = 10.0  # orphans of a killed supervisor notice within 5 s
@@ -169,9 +170,5 @@ def _rename(path: Path, now: datetime) -> Path:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_names(path.parent)
     return aside

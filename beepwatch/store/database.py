@@ -32,6 +32,7 @@ _OWNER_ONLY_DIRECTORY = 0o700
 _OWNER_ONLY_FILE = 0o600
 _NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_TAKEN = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 _log = structlog.get_logger()
 
@@ -274,7 +275,7 @@ class Database:
                 f"{text} Move the file away, or let the next start of `beepwatch run` do so; a "
                 "new one is made."
             )
-        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code & 0xFF in _TAKEN:
             return StoreError(f"{text} Another process holds it for too long; try again.")
         if code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY):
             text += f" {_TAKES_NOTHING}"
@@ -284,6 +285,43 @@ class Database:
         with suppress(OSError):
             (self.directory / RESERVE).unlink()
             _log.warning("reserve_spent", size_bytes=RESERVE_BYTES)
+
+
+class Lookout(Database):
+    """A connection of who only looks: a disk that is full or read-only is no reason to see nothing.
+
+    SQLite writes beside a file that nobody has open, and cannot there; but then nobody else can
+    write to it either, and it is read as it lies. Raises StoreError as `Database` does, and for
+    writing to what is read so.
+    """
+
+    def _connect(self) -> None:
+        try:
+            super()._connect()
+        except (OSError, sqlite3.OperationalError) as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+            taken = code in _TAKEN or getattr(error, "errno", None) == errno.EACCES
+            if taken or not self._read_as_it_lies():
+                raise
+
+    def _read_as_it_lies(self) -> bool:
+        """Whether that is all of it, and this code knows its tables."""
+        with suppress(OSError, sqlite3.Error):
+            wal = self.path.with_name(f"{FILE_NAME}-wal")
+            if wal.exists() and wal.stat().st_size:
+                return False
+            with ExitStack() as unless_known:
+                sql = unless_known.enter_context(closing(read_only(self.path, "&immutable=1")))
+                (version,) = sql.execute("PRAGMA user_version").fetchone()
+                if version == len(MIGRATIONS):
+                    sql.row_factory = sqlite3.Row
+                    self._sql, self._file = sql, _identity(self.path)
+                    unless_known.pop_all()
+                    return True
+        return False
+
+    def _spend_reserve(self) -> None:
+        """It is for who has something to write."""
 
 
 _FREE_SOME = "Free some space, or lower store.max_mb."
@@ -296,9 +334,10 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def read_only(path: Path) -> sqlite3.Connection:
+def read_only(path: Path, more: str = "") -> sqlite3.Connection:
     """Closing it would otherwise fold the WAL in, and delete what may be evidence."""
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    address = f"{path.resolve().as_uri()}?mode=ro{more}"
+    return sqlite3.connect(address, uri=True, isolation_level=None)
 
 
 def marks(directory: Path) -> dict[str, int]:

@@ -22,6 +22,7 @@ from beepwatch.messages import Clip
 from beepwatch.store.aside import let_go, put_aside_in
 from beepwatch.store.database import Database, looked_up
 from beepwatch.store.schema import stored_us, utc_from_us
+from beepwatch.whole_files import PRIVATE, sync_names, write_whole
 
 CLIPS = "clips"
 _BYTES_PER_MB = 1_000_000
@@ -103,7 +104,8 @@ class Library:
             relative = os.path.splitext(event["path"])[0] + suffix
         path = self._directory / relative
         with explained(path):
-            _write_whole(self._directory, Path(relative), sound)
+            make_private_folders(self._directory, Path(relative))
+            write_whole(path, sound, mode=PRIVATE)
         with self._database.transaction() as sql:
             sql.execute("UPDATE clips SET path = ? WHERE event_id = ?", (relative, event_id))
             # Taken out and put in again: a row that only shrinks leaves its page nearly empty, for
@@ -278,43 +280,16 @@ def file_name(label: str) -> str:
     return _NOT_IN_A_FILE_NAME.sub("_", label).strip(".") or "sound"
 
 
-def make_private_folders(directory: Path, relative: Path) -> Path:
-    """The folder that `relative`, a path below `directory`, lies in; a new one outlives a power
-    cut as what is put into it does.
+def make_private_folders(directory: Path, relative: Path) -> None:
+    """Those that `relative`, a path below `directory`, lies in; a new one outlives a power cut as
+    what is put into it does.
     """
     folder = directory
     for part in relative.parent.parts:
         above, folder = folder, folder / part
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
-            _sync_names(above)
-    return folder
-
-
-def _sync_names(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write_whole(directory: Path, relative: Path, content: bytes) -> None:
-    """Write, sync, rename: a reader sees the old file or the new one, after a power cut too."""
-    folder = make_private_folders(directory, relative)
-    unfinished = f"{folder}/.{relative.name}.new"
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, directory / relative)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(unfinished)
-        raise
-    _sync_names(folder)
+            sync_names(above)
 
 
 @contextlib.contextmanager

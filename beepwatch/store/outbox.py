@@ -295,15 +295,6 @@ class Outbox:
             ).fetchone()
         return None if row is None else event_from_row(row)
 
-    def waiting(self) -> dict[str, int]:
-        """How many deliveries are still to be made, by channel."""
-        with self._database.reading() as sql:
-            rows = sql.execute(
-                "SELECT channel, count(*) FROM deliveries WHERE state = 'pending' "
-                "GROUP BY channel ORDER BY channel"
-            ).fetchall()
-        return {row[0]: row[1] for row in rows}
-
     def untold(self, alert_id: int | None) -> list[Delivery]:
         """What is still to be told of one alert."""
         with self._database.reading() as sql:

@@ -1,21 +1,21 @@
 """Where a training run stands, on disk: what going on needs, and the best weights so far.
 
-A file is written beside the one it replaces and takes its place when it is whole, so that an
-interruption at any time leaves the last one good.
+An interruption at any time leaves the last one good.
 """
 
-import os
 from pathlib import Path
 
 import msgspec
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_safetensors
 from torch import Tensor
 
 from beepwatch.train.export import network_arguments
 from beepwatch.train.networks import ToneNet
 from beepwatch.train.recipe import Recipe
+from beepwatch.whole_files import write_whole
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
@@ -87,11 +87,9 @@ def restarted(run: Path, recipe: Recipe) -> Learner:
 
 def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Put a file in place of an old one, which stays until the new one is on the disk."""
-    fresh = path.with_name(f"{path.name}.new")
-    save_file({name: t.cpu().contiguous().clone() for name, t in tensors.items()}, fresh, metadata)
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    own = {name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()}
+    # Not `save_file`, whose files only their owner may read: who listens may be another user.
+    write_whole(path, as_safetensors(own, metadata))
 
 
 def resume(run: Path, digest: str, learner: Learner) -> Progress:

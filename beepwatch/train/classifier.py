@@ -123,7 +123,8 @@ def train(recipe: Path, features: Path, out: Path, display: Display = SILENT) ->
         raise ConfigurationError(
             f"{features} has {counted(len(blocks.labels), 'label')}, "
             f"{counted(len(blocks), 'block')} to learn from and "
-            f"{len(judging)} to judge by. Two labels are the least; check dataset.csv."
+            f"{len(judging)} to judge by. Two labels are the least; look at dataset.csv, "
+            "and at quarantine.csv for what `dataset check` has left out."
         )
     followed, data_digest = _made_by(features)
 

@@ -28,6 +28,12 @@ class DatasetError(UnreadableAudio):
     """A data directory whose manifest does not hold what training needs."""
 
 
+class EmptyManifest(DatasetError):
+    """A manifest that lists nothing."""
+
+    exit_code = 2
+
+
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """One row of `manifest.csv`."""
 
@@ -54,12 +60,21 @@ def read_manifest(data: Path) -> list[Recording]:
     """All recordings of a data directory, sorted by path.
 
     Columns beside path, split and category may be missing. Raises DatasetError if there is no
-    manifest, one that cannot be read, or a group that crosses splits.
+    manifest, one that cannot be read, or a group that crosses splits; EmptyManifest if it has no
+    row.
     """
     manifest = data / "manifest.csv"
     if not manifest.is_file():
         raise DatasetError(f"no manifest.csv in {data}. Give --data the directory that holds it.")
+    empty = EmptyManifest(
+        f"{manifest} lists no recording. Its first line has to name {', '.join(MANIFEST_NEEDS)}, "
+        "and each further line is a recording."
+    )
+    if manifest.stat().st_size == 0:
+        raise empty
     recordings = [_recording(where, row) for where, row in _rows(manifest, MANIFEST_NEEDS)]
+    if not recordings:
+        raise empty
     check_groups(recordings)
     return sorted(recordings, key=lambda recording: recording.path)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from beepwatch.train.checkpoints import Progress
+from beepwatch.whole_files import write_whole
 
 HISTORY = "history.jsonl"
 
@@ -53,9 +54,7 @@ def rewind(run: Path, progress: Progress) -> None:
             else entry.number < len(progress.mined)
         )
     ]
-    fresh = run / f"{HISTORY}.new"
-    fresh.write_bytes(b"".join(msgspec.json.encode(entry) + b"\n" for entry in kept))
-    fresh.replace(run / HISTORY)
+    write_whole(run / HISTORY, b"".join(msgspec.json.encode(entry) + b"\n" for entry in kept))
 
 
 def append(run: Path, entry: Entry) -> None:

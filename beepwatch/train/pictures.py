@@ -4,6 +4,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beepwatch.whole_files import written_whole
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -24,11 +26,6 @@ def write_png(figure: "Figure", file: Path) -> None:
         axes.get_yticklabels()
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-    draft = file.with_name(f".{file.name}.part")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-            figure.savefig(draft, format="png", dpi=DPI, metadata={"Software": None})
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    with written_whole(file) as png, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from beepwatch.capture.blocks import Block, EndOfSound
+from beepwatch.capture.gathering import Gathering, SignsOfLife
 from beepwatch.capture.listening import Heard, Listener
 from beepwatch.clock import ManualClock
 from beepwatch.errors import SourceError
@@ -152,6 +153,44 @@ def block(*, more: bool) -> Block:
         is_latest=not more,
         piece_s=PIECE_S,
     )
+
+
+def gathered(source: Microphone, *, missing_s: float, reads: int | None = None) -> list[int]:
+    """Pieces of sound in each stretch that is passed on, after so many reads or at the end."""
+    signs = SignsOfLife(source.clock)
+    blocks = Gathering(
+        source.open(),
+        patience_s=source.patience_s,
+        missing_s=lambda: missing_s,
+        read_within_s=lambda: None if source.reads == reads else 0.2,
+        signs=signs,
+        clock=source.clock,
+        stop=Waits(source.clock),
+    )
+    passed_on: list[int] = []
+    for block in blocks:
+        assert block is not None
+        passed_on.append(block.frames // PIECE)
+        signs.give()
+    return passed_on
+
+
+def test_sound_is_passed_on_as_soon_as_so_much_has_come_as_is_missing() -> None:
+    """0.45 s are three pieces."""
+    assert gathered(Microphone(late_s=0.0), missing_s=0.45) == [3] * 26 + [2]
+
+
+def test_sound_is_not_gathered_for_longer_than_a_sign_of_life_may_take() -> None:
+    """Of three seconds that are missing, 0.7 s: between four and five pieces."""
+    assert set(gathered(Microphone(late_s=0.0), missing_s=3.0)[:-1]) == {4, 5}
+
+
+def test_sound_with_which_something_can_be_done_at_once_is_passed_on_as_it_comes() -> None:
+    assert gathered(Microphone(late_s=0.0), missing_s=0.0) == [1] * PIECES
+
+
+def test_what_was_gathered_when_there_is_to_be_no_more_is_passed_on() -> None:
+    assert gathered(Microphone(late_s=0.0), missing_s=3.0, reads=1) == [1]
 
 
 def test_two_blocks_are_one_with_the_losses_of_both() -> None:

@@ -352,6 +352,34 @@ def test_stops_when_told(tmp_path: Path) -> None:
     assert summary.counts["windows"] + summary.counts["quiet_windows"] <= 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("stream:http://127.0.0.1:9/x", "gives no sound: Connection refused. Check its address"),
+        ("stdin", "ended before any sound came. Let something send sound there, or name another"),
+    ],
+)
+@pytest.mark.parametrize("given", [b"", b"x"])
+def test_of_a_source_that_never_was_there_it_is_said_and_nothing_left(
+    words: str, said: str, given: bytes, tmp_path: Path
+) -> None:
+    """discard(9): nobody listens. A byte is no sample."""
+    command = [sys.executable, "-m", "beepwatch", "record", "--label", "beep", "--no-pre-label"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out"), "--source", words],
+        input=given,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"beepwatch: {words} {said}")
+    assert "again" not in line
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.mic
 def test_without_an_input_there_is_nothing_to_record(tmp_path: Path) -> None:
     """Whatever this machine has, none of its inputs has such a name."""

@@ -107,8 +107,19 @@ def test_of_a_stream_that_was_whole_it_is_not_said_that_it_had_no_audio(radio: s
     assert loss.endswith("/alarm.flac ended: no more came. It is tried again.")
 
 
+def test_a_host_that_nobody_knows_is_told_as_that() -> None:
+    """RFC 6761, section 6.4: no name below .invalid is ever known."""
+    _, loss = heard_until_the_loss("http://beepwatch.invalid/x")
+
+    assert loss.startswith("stream:http://beepwatch.invalid/x gives no sound: ")
+    assert "Input/output error" not in loss
+
+
 def test_a_network_stream_that_is_not_there_is_a_loss(radio: str) -> None:
     blocks, loss = heard_until_the_loss(f"{radio}/nothing")
 
     assert blocks == []
+    address = f"stream:{radio}/nothing"
+    assert loss.startswith(f"{address} gives no sound: ")
     assert "404" in loss
+    assert loss.endswith(". Check its address, and that it is on.")

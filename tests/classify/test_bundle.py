@@ -1,6 +1,7 @@
 """A bundle that tells one lie is refused, in one line that names the lie."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,17 @@ def test_a_description_that_is_no_json_is_refused(bundle_copy: Path) -> None:
 
 def test_a_directory_is_found_as_given(untrained: Path) -> None:
     assert find_bundle(str(untrained)) == untrained
+
+
+def test_a_folder_of_clips_is_not_taken_for_the_shipped_model(
+    untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data sets have folders by label. Who means a directory here says so."""
+    shipped = find_bundle("beep")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(untrained, "beep")
+    assert find_bundle("beep") == shipped
+    assert find_bundle("./beep") == Path("beep")
 
 
 def test_the_shipped_model_is_found_by_name_and_holds() -> None:

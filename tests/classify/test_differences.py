@@ -6,7 +6,7 @@ import pytest
 from beepwatch.classify.condition import Difference, Listener
 from beepwatch.classify.differences import change_of, difference_text
 from beepwatch.classify.novelties import Seen
-from beepwatch.classify.spectra import LOWER_QUARTILE, MEDIAN, centres_hz, spectra
+from beepwatch.classify.spectra import centres_hz, steady_and_typical
 from tests.daemon.fans import normal_fan, well, whining
 
 
@@ -15,7 +15,7 @@ def test_the_change_is_that_of_the_stranger_half() -> None:
     listener = Listener(normal_fan())
     seen = []
     for sound in (whining(3), well(3), whining(3, 5), well(3, 6)):
-        heard, typical = spectra(sound, (LOWER_QUARTILE, MEDIAN))
+        heard, typical = steady_and_typical(sound)
         judged = listener.judge(heard)
         assert judged is not None
         seen.append(

@@ -142,7 +142,7 @@ def test_a_sound_whose_teaching_was_broken_off_is_not_there(shelf: Shelf) -> Non
     """Killed between the examples and the head; the next try finds no leftovers in its way."""
     shelf.put(pitched("washer", 2_000.0), NOW, [PULSE])
     (shelf.directory / "washer" / "head.json").unlink()
-    (shelf.directory / "washer" / ".head.json.fresh").write_text("half of a he")
+    (shelf.directory / "washer" / ".head.json.new").write_text("half of a he")
     (shelf.directory / "washer" / "examples.fresh").mkdir()
     (shelf.directory / "washer" / "examples.fresh" / "007.wav").touch()
     assert shelf.digests() == {}

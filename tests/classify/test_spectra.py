@@ -1,4 +1,6 @@
-"""Of each band the level that is exceeded three quarters of the time."""
+"""Of each band the level that is exceeded three quarters of the time, and the typical one."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,15 +9,17 @@ from numpy.typing import NDArray
 from beepwatch.classify.spectra import (
     BANDS,
     COARSE_BANDS,
-    LOWER_QUARTILE,
+    MEDIAN,
     NARROW_BANDS,
     RATE_HZ,
     WINDOW_SAMPLES,
+    Floats,
     centres_hz,
     coarse,
     level_db,
-    spectra,
     spectrum,
+    steady_and_typical,
+    typical,
 )
 
 TIME_S = np.arange(WINDOW_SAMPLES) / RATE_HZ
@@ -57,14 +61,32 @@ def test_what_comes_half_of_the_time_is_typical_and_not_steady() -> None:
         np.sign(np.sin(2 * np.pi * 1.0 * TIME_S)) > -0.5
     )  # half a second on, half a second off
     sound = pcm(HISS + np.where(turning, tone(3_100), 0))
-    steady, typical = spectra(sound, (LOWER_QUARTILE, 0.6))
+    steady, usual = steady_and_typical(sound)
     np.testing.assert_array_equal(steady, spectrum(sound))
+    np.testing.assert_array_equal(usual, typical(sound))
     band = int((np.abs(centres_hz() - 3_100) + 1e9 * (np.arange(BANDS) < NARROW_BANDS)).argmin())
-    assert (typical - steady)[band] * 10 / np.log(10) > 20
+    assert (usual - steady)[band] * 10 / np.log(10) > 20
 
 
-def test_silence_is_finite() -> None:
-    silent = spectrum(np.zeros(WINDOW_SAMPLES, np.int16))
+def test_what_is_brief_is_not_typical() -> None:
+    """A tone that sounds for a fifth of the time, 40 dB over the hiss."""
+    sound = pcm(HISS + np.where(TIME_S < 0.6, tone(3_100), 0))
+    assert np.abs(typical(sound) - typical(pcm(HISS))).max() * 10 / np.log(10) < 4
+
+
+def test_the_typical_level_is_nearly_the_median_and_wanders_less_by_chance() -> None:
+    """Heads that were learned from medians hear it as they did."""
+    rng = np.random.default_rng(3)
+    hisses = [pcm(rng.normal(0, 300, WINDOW_SAMPLES)) for _ in range(20)]
+    medians = np.stack([spectrum(one, MEDIAN) for one in hisses])
+    found = np.stack([typical(one) for one in hisses])
+    assert abs((found - medians).mean()) * 10 / np.log(10) < 0.2
+    assert found.std(axis=0).mean() < 0.95 * medians.std(axis=0).mean()
+
+
+@pytest.mark.parametrize("measured", [spectrum, typical])
+def test_silence_is_finite(measured: Callable[[NDArray[np.int16]], Floats]) -> None:
+    silent = measured(np.zeros(WINDOW_SAMPLES, np.int16))
     assert np.isfinite(silent).all()
     assert silent.shape == (BANDS,)
     assert np.isfinite(coarse(silent[None])).all()

@@ -13,7 +13,7 @@ from beepwatch.classify.portraits import (
     UNEVEN,
     portrait,
 )
-from beepwatch.classify.spectra import MEDIAN, RATE_HZ, WINDOW_SAMPLES, Floats, spectrum
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_SAMPLES, Floats, spectrum, typical
 from beepwatch.classify.swings import OCTAVES, OCTAVES_HZ, RATES, RATES_HZ, SWINGS, swings
 
 RNG = np.random.default_rng(1)
@@ -95,7 +95,7 @@ def test_a_portrait_is_all_in_its_places() -> None:
     assert found.shape == (FEATURES,)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[STEADY], spectrum(sound))
-    np.testing.assert_array_equal(found[TYPICAL], spectrum(sound, MEDIAN))
+    np.testing.assert_array_equal(found[TYPICAL], typical(sound))
     expected = swings(sound)
     parts = np.concatenate([found[BEATING], found[UNEVEN], found[QUIET]])
     np.testing.assert_array_equal(parts, expected)

@@ -18,6 +18,7 @@ from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox, Written
 from tests.daemon.conversation import Conversation, FullDisk, recording
 from tests.daemon.test_classifier import classifying, note, settings_of
+from tests.store.pending import pending_by_channel
 
 HEARD = 20  # seconds of the demo's recording, with its first beeps
 
@@ -145,7 +146,7 @@ def test_at_the_end_it_is_written_at_the_first_try_that_finds_room(
     assert not any(isinstance(one, Alert) for one in child.hear())
     with closing(Database(tmp_path)) as database:
         outbox = Outbox(database)
-        assert outbox.waiting() == {"console": 1}
+        assert pending_by_channel(database) == {"console": 1}
         last = outbox.last_event()
     assert last is not None
     assert last.final

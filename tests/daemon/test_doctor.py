@@ -92,6 +92,12 @@ def test_taught_sounds_are_named_and_a_broken_one_is_bad(tmp_path: Path) -> None
     assert "washer is left out" in found["taught"].as_line()
 
 
+def test_who_is_to_teach_a_sound_again_is_told_for_which_configuration(tmp_path: Path) -> None:
+    Shelf(tmp_path / "state").put(pitched("washer", 2_000.0, model_id="0" * 12), START)
+    line = _checks(tmp_path)["taught"].as_line()
+    assert line.endswith(f"beepwatch teach washer. Give it --config {tmp_path}/config.toml, too.")
+
+
 def test_machines_are_named_and_a_broken_one_is_bad(tmp_path: Path) -> None:
     shelf = Machines(tmp_path / "state")
     shelf.put(normal_fan(), START)
@@ -272,7 +278,20 @@ def test_a_program_that_cannot_be_run_is_no_crash(
     (tmp_path / "ffmpeg").write_bytes(b"\x7fELF no program")
     (tmp_path / "ffmpeg").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert not _checks(tmp_path)["ffmpeg"].ok
+    ffmpeg = _checks(tmp_path)["ffmpeg"]
+    assert not ffmpeg.ok
+    assert "ffmpeg could not be run: " in ffmpeg.found
+    assert ffmpeg.as_line().endswith("Install it again: apt install --reinstall ffmpeg.")
+
+
+def test_a_program_that_does_not_answer_in_time_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setattr("beepwatch.daemon.doctor.PROGRAM_WITHIN_S", 0.2)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert "timed out after 0.2 seconds" in _checks(tmp_path)["ffmpeg"].found
 
 
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:

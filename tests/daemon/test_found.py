@@ -38,6 +38,15 @@ def test_an_episode_is_told_from_the_first_onset_to_the_last_offset() -> None:
     }
 
 
+def test_nothing_begins_before_the_recording() -> None:
+    """What sounds from the first sample on: its onset is reckoned from a silence before it."""
+    pulse = Pulse(
+        onset=datetime(1970, 1, 1, tzinfo=UTC), onset_s=-0.01, duration_s=3.0, peak_score=0.9
+    )
+    one = found(Path("a.wav"), Episode(label="beep", pulses=(pulse,), closed=True))
+    assert one.as_audacity_label() == "0.000\t2.990\tbeep"
+
+
 def test_a_label_track_is_what_audacity_exports(tmp_path: Path) -> None:
     """Start, end and text with tabs between; one file per recording, below its own folder."""
     kitchen = given("a/kitchen.wav", "a/kitchen.wav")

@@ -16,6 +16,7 @@ from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
 from tests.small_disk import SmallDisk, broken_disk, small_disk
+from tests.store.pending import pending_by_channel
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -80,7 +81,7 @@ def test_an_alert_goes_without_its_clip_and_the_clip_follows_when_there_is_room(
     assert writer.write([note(1)])
     assert clips_wait(writer)
     assert writer.unwritten == 0
-    assert Outbox(database).waiting() == {"console": 1}
+    assert pending_by_channel(database) == {"console": 1}
     assert clip_lengths_s(database) == {}
     assert not writer.write([])
     disk.make_room()
@@ -99,7 +100,7 @@ def test_of_an_unusual_machine_the_words_go_without_clip_and_picture_and_the_cli
     disk.fill()
     told = msgspec.structs.replace(heard, alert=alert, episode=None, picture=bytes(50_000))
     assert writer.write([told])
-    assert Outbox(database).waiting() == {"console": 1}
+    assert pending_by_channel(database) == {"console": 1}
     disk.make_room()
     assert writer.write([])
     assert clip_lengths_s(database) == {1: 3.0}
@@ -145,7 +146,7 @@ def test_of_too_many_clips_the_oldest_goes_and_no_alert(
         writer.write([note(number, clip_s=0.1)])
     disk.make_room()
     writer.write([])
-    assert Outbox(database).waiting() == {"console": count}
+    assert pending_by_channel(database) == {"console": count}
     assert list(clip_lengths_s(database)) == list(range(3, count + 1))
 
 
@@ -168,7 +169,7 @@ def test_when_even_the_reserve_is_used_up_notes_wait_and_lose_no_order(
     assert writer.unwritten == 11
     disk.make_room()
     assert writer.write([])
-    assert outbox.waiting() == {"console": written + 11}
+    assert pending_by_channel(database) == {"console": written + 11}
     onsets = [outbox.events_of(alert_id)[0].onset for alert_id in range(1, written + 12)]
     assert onsets == [START + timedelta(minutes=number) for number in range(written + 11)]
     assert database.integrity() == []
@@ -188,12 +189,12 @@ def test_a_disk_that_turns_read_only_keeps_what_it_has_and_the_notes_wait(tmp_pa
         assert writer.overdue(100.0) == []
         assert [alert.dedupe_key for alert in writer.overdue(100.0 + HAND_OVER_S)] == ["2", "3"]
         assert writer.overdue(101.0 + HAND_OVER_S) == []  # the messenger has them
-        assert Outbox(database).waiting() == {"console": 1}
+        assert pending_by_channel(database) == {"console": 1}
         with suppress(StoreError):
             database.close()
         disk.mend()
         database = Database(disk.path / "state")
         assert database.integrity() == []
-        assert Outbox(database).waiting() == {"console": 1}
+        assert pending_by_channel(database) == {"console": 1}
         assert clip_lengths_s(database) == {1: 3.0}
         database.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import beepwatch.daemon
+import beepwatch.daemon.chores
 import beepwatch.daemon.classifier
 import beepwatch.daemon.messenger
 import beepwatch.daemon.storeless
@@ -19,6 +20,7 @@ import beepwatch.notify.dispatcher
 from beepwatch.clock import SystemClock
 from beepwatch.daemon import messenger
 from beepwatch.daemon.settings import MessengerSettings
+from beepwatch.daemon.storeless import Storeless
 from beepwatch.messages import (
     Alert,
     AlertKind,
@@ -44,6 +46,7 @@ from tests.daemon.conversation import QUIET_LOGS, FullDisk, messaging, without_b
 from tests.daemon.stage import PATIENCE_S
 from tests.notify.laundry import SHORT_WAITS, notice
 from tests.store.messages_of_a_day import beep, sound
+from tests.store.pending import pending_by_channel
 
 
 def test_the_messenger_writes_notices_and_tells_them_and_finishes(
@@ -171,6 +174,27 @@ def test_without_a_store_what_comes_is_told_from_memory_until_there_is_one(
     assert str(state) in faults[0].text
 
 
+def test_a_bug_in_opening_the_store_is_not_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beepwatch.daemon.storeless, "TRY_FIRST_S", 0.05)
+    monkeypatch.setattr(beepwatch.daemon.chores, "AGAIN_FIRST_S", 0.05)
+    state = tmp_path / "state"
+    state.write_text("a file")
+    really, tried = Storeless._open, iter([True])
+
+    def with_a_bug(self: Storeless) -> bool:
+        if next(tried, False):
+            state.unlink()
+            raise ValueError("a bug")
+        return really(self)
+
+    monkeypatch.setattr(Storeless, "_open", with_a_bug)
+    child = messaging(state)
+    child.hear_until(Ready)
+    assert [type(message) for message in child.hear()][-1] is Finished
+
+
 def test_without_a_store_the_messenger_ends_when_it_is_told_to_and_when_nobody_listens(
     tmp_path: Path,
 ) -> None:
@@ -245,6 +269,41 @@ def test_a_judged_clip_that_cannot_be_kept_apart_does_not_end_the_tidying(
         assert child.close()
 
 
+def test_a_bug_in_one_chore_holds_up_no_other_and_no_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or clips, or what waits for a channel that is gone, would fill the disk from then on."""
+    monkeypatch.setattr(beepwatch.daemon.messenger, "LOOK_FOR_ROOM_S", 0.05)
+    asked: list[str] = []
+
+    def fail(what: str) -> Callable[..., None]:
+        def failing(*_: object, **__: object) -> None:
+            asked.append(what)
+            raise ValueError(f"a bug in {what}")
+
+        return failing
+
+    monkeypatch.setattr(Corrections, "keep_clips", fail("keep_clips"))
+    monkeypatch.setattr(Library, "tidy", fail("tidy"))
+    now = SystemClock().utc()
+    with closing(Database(tmp_path)) as database:
+        outbox = Outbox(database)
+        outbox.write(alert=notice("old", now - timedelta(days=31)), channels=["telegram:9"])
+        child = messaging(tmp_path)
+        try:
+            child.hear_until(Ready)
+            wait_until(lambda: not pending_by_channel(database))
+            wait_until(lambda: min(map(asked.count, ("keep_clips", "tidy"))) > 1)
+            child.say(notice("new", now), Finish(within_s=20.0))
+            (*_, counts, finished) = child.hear()
+        finally:
+            assert child.close()
+    assert isinstance(finished, Finished)
+    assert isinstance(counts, Heartbeat)
+    assert counts.counts["chore_bugs"] >= 3  # the fourth may be on its way
+    assert "beepwatch is listening" in capsys.readouterr().out
+
+
 def wait_until(true: Callable[[], bool]) -> None:
     give_up_s = time.monotonic() + PATIENCE_S
     while not true():
@@ -261,7 +320,7 @@ def test_what_waits_for_a_chat_that_is_gone_waits_a_month_for_its_return(tmp_pat
         child = messaging(tmp_path)
         child.hear_until(Ready)
         give_up_s = time.monotonic() + PATIENCE_S
-        while outbox.waiting() == {"telegram:9": 2}:
+        while pending_by_channel(database) == {"telegram:9": 2}:
             assert time.monotonic() < give_up_s
             threading.Event().wait(0.02)
         (waiting,) = outbox.pending("telegram:9", 9)

@@ -10,17 +10,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+import beepwatch.daemon.chores
 from beepwatch.classify.bundle import find_bundle
 from beepwatch.clock import ManualClock
 from beepwatch.daemon import messenger, nightly
 from beepwatch.daemon.nightly import Learnt, Nightly, next_night
 from beepwatch.daemon.settings import MessengerSettings
-from beepwatch.messages import Finish, Finished, Ready, Verdict
+from beepwatch.messages import Finish, Finished, Heartbeat, Ready, Verdict
 from beepwatch.secrecy import Secret
 from beepwatch.sections import Console, Notify, Store, Teaching, Telegram
+from beepwatch.store.corrections import Correction, corrections
 from beepwatch.store.database import Database
 from tests.bot_api import BotApi
 from tests.daemon.conversation import QUIET_LOGS, Conversation
+from tests.daemon.stage import PATIENCE_S
 from tests.train.teaching.taps import tap
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -150,24 +153,57 @@ def test_a_line_is_no_longer_than_a_phone_shows() -> None:
     assert text.endswith("…")
 
 
+def learning_every_night(state: Path, api: BotApi) -> Conversation:
+    """A messenger for which it is always the time."""
+    settings = MessengerSettings(
+        notify=Notify(
+            console=Console(enabled=False),
+            telegram=Telegram(chat_ids=(7,), base_url=api.base_url, commands=False),
+        ),
+        store=Store(directory=str(state), min_free_mb=0),
+        token=Secret(api.token),
+        channels=("telegram:7",),
+        logs=QUIET_LOGS,
+        teaching=Teaching(nightly="03:30"),
+        bundle=find_bundle("beep"),
+    )
+    return Conversation(lambda connection: messenger.main(connection, settings))
+
+
 def test_the_chat_is_told_in_the_morning(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nightly, "next_night", lambda now, _at, _zone: now)
     with BotApi() as api:
-        settings = MessengerSettings(
-            notify=Notify(
-                console=Console(enabled=False),
-                telegram=Telegram(chat_ids=(7,), base_url=api.base_url, commands=False),
-            ),
-            store=Store(directory=str(state), min_free_mb=0),
-            token=Secret(api.token),
-            channels=("telegram:7",),
-            logs=QUIET_LOGS,
-            teaching=Teaching(nightly="03:30"),
-            bundle=find_bundle("beep"),
-        )
-        child = Conversation(lambda connection: messenger.main(connection, settings))
+        child = learning_every_night(state, api)
         child.hear_until(Ready)
         posted = api.wait_for_message()
         child.say(Finish(within_s=20.0))
         assert [type(message) for message in child.hear()][-1] is Finished
+    assert "not learnt: event 1 was left out" in posted.text
+
+
+def test_a_bug_costs_one_night(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or nothing would be learnt for the months that the messenger goes on."""
+    monkeypatch.setattr(nightly, "next_night", lambda now, _at, _zone: now)
+    monkeypatch.setattr(beepwatch.daemon.chores, "AGAIN_FIRST_S", 0.01)
+    nights: list[None] = []
+
+    def fail_once(database: Database) -> list[Correction]:
+        nights.append(None)
+        if len(nights) == 1:
+            raise ValueError("a bug")
+        return corrections(database)
+
+    monkeypatch.setattr(nightly, "corrections", fail_once)
+    with BotApi() as api:
+        child = learning_every_night(state, api)
+        try:
+            child.hear_until(Ready)
+            posted = api.wait_for_message(1, PATIENCE_S)
+            child.say(Finish(within_s=20.0))
+            (*_, counts, finished) = child.hear()
+        finally:
+            assert child.close()
+    assert isinstance(finished, Finished)
+    assert isinstance(counts, Heartbeat)
+    assert counts.counts["chore_bugs"] == 1
     assert "not learnt: event 1 was left out" in posted.text

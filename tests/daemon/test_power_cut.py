@@ -22,9 +22,9 @@ import pytest
 from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.listing import event_rows
-from beepwatch.store.outbox import Outbox
 from tests.bot_api import BotApi
 from tests.daemon.power_cut import send_until
+from tests.store.pending import pending_by_channel
 
 CUTS = 200
 LONGEST_S = 0.2
@@ -122,7 +122,7 @@ def drain(state: Path, base_url: str) -> None:
 
 def left_to_do(state: Path) -> dict[str, int]:
     database = Database(state)
-    left = {**Outbox(database).waiting(), "clips": len(Library(database).pending())}
+    left = {**pending_by_channel(database), "clips": len(Library(database).pending())}
     database.close()
     return {what: count for what, count in left.items() if count}
 

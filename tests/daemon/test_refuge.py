@@ -24,6 +24,7 @@ from beepwatch.store.outbox import Outbox
 from tests.classify.pitched import pitched
 from tests.small_disk import small_disk
 from tests.store.messages_of_a_day import beep, heard, sound
+from tests.store.pending import pending_by_channel
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = datetime(2027, 3, 1, tzinfo=UTC)
@@ -67,7 +68,7 @@ def test_what_is_known_and_what_is_to_be_told_is_taken_along(state: Path) -> Non
     assert (memory / "beepwatch.db").stat().st_mode & 0o777 == 0o600
     assert list(Shelf(memory).digests()) == ["panel"]
     database = Database(memory)
-    assert Outbox(database).waiting() == {"telegram:7": 1}
+    assert pending_by_channel(database) == {"telegram:7": 1}
     database.close()
 
 
@@ -240,7 +241,7 @@ def test_a_full_disk_takes_nothing_once_the_reserve_is_used_up(
     assert one.full
     assert "is full: No space left on device. What sounds is told" in one.alert(CLOCK).text
     database = Database(one.memory)
-    assert Outbox(database).waiting() == {"telegram:7": 1}
+    assert pending_by_channel(database) == {"telegram:7": 1}
     database.close()
 
 

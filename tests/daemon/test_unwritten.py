@@ -22,6 +22,7 @@ from beepwatch.store.outbox import Outbox
 from tests.bot_api import BLOCKED, BotApi
 from tests.daemon.conversation import Conversation, FullDisk, messaging
 from tests.daemon.stage import PATIENCE_S
+from tests.store.pending import pending_by_channel
 
 NOW = SystemClock().utc()
 BEEP = Alert(kind=AlertKind.HEARD, text="beep", created_at=NOW, due_at=NOW, dedupe_key="heard:1")
@@ -220,12 +221,12 @@ async def test_what_is_on_its_way_when_there_is_room_is_not_written_as_still_to_
             await channel.asked.wait()
             monkeypatch.setattr(FullDisk, "full", False)
             unwritten.write_all()
-            assert outbox.waiting() == {}
+            assert pending_by_channel(database) == {}
             assert unwritten.has_in_hand("heard:1", channel.name)
             channel.may_take.set()
             while outbox.alert(1) is None:
                 await asyncio.sleep(0.01)
-        assert outbox.waiting() == {}
+        assert pending_by_channel(database) == {}
 
 
 @pytest.mark.asyncio
@@ -246,5 +247,5 @@ async def test_what_waits_is_written_a_moment_at_a_time_and_not_told_meanwhile(
         async with asyncio.timeout(PATIENCE_S):
             while noted != keys:
                 await asyncio.sleep(0.01)
-        assert Outbox(database).waiting() == {channel.name: 3}
+        assert pending_by_channel(database) == {channel.name: 3}
     assert channel.told == []

@@ -96,10 +96,11 @@ def test_an_empty_token_is_named(tmp_path: Path) -> None:
         pair(Telegram(), config_file=tmp_path / "c", token=Secret(""), ask=str, say=lambda _: None)
 
 
-def test_nobody_answering_ends_in_time(person: Person, tmp_path: Path) -> None:
+def test_nobody_answering_ends_in_the_time_that_was_said(person: Person, tmp_path: Path) -> None:
     person.answers = []
     with pytest.raises(BeepwatchError, match="nobody sent the code within 2 s"):
         person.pair(tmp_path / "config.toml")
+    assert person.lines[-1] == "Waiting for it, 2 s at most; ^C ends it."
 
 
 def test_no_network_is_named(person: Person, tmp_path: Path) -> None:

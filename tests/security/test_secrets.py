@@ -269,7 +269,7 @@ def test_what_ffmpeg_says_of_a_stream_does_not_hold_the_password(
     finally:
         stream.close()
     assert camera.given
-    assert told.startswith(f"stream:http://127.0.0.1:{camera.server_port}/audio ended")
+    assert told.startswith(f"stream:http://127.0.0.1:{camera.server_port}/audio ")
     assert "Nightingale" not in told
 
 

@@ -19,6 +19,7 @@ from beepwatch.store.database import Database
 from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
 from tests.store.messages_of_a_day import at, beep, heard, sound
+from tests.store.pending import pending_by_channel
 
 CLOCK = ManualClock(datetime(2026, 11, 21, 16, 0, tzinfo=UTC))
 ASIDE = "beepwatch.db.corrupt-20261121T160000Z"
@@ -136,7 +137,7 @@ def test_what_was_still_to_be_told_is_read_from_a_file_whose_index_is_damaged(
     database = Database(state)
     for alert in found.untold:
         Outbox(database).write(alert=alert, channels=["console"])
-    assert Outbox(database).waiting() == {"console": 2}
+    assert pending_by_channel(database) == {"console": 2}
     database.close()
 
 

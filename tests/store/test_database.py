@@ -19,6 +19,7 @@ from beepwatch.store.library import Library, clips_of_untold
 from beepwatch.store.outbox import Outbox
 from beepwatch.store.schema import MIGRATIONS, stored_us, utc_from_us
 from tests.store.messages_of_a_day import NOON, at, beep, heard, notice, sound
+from tests.store.pending import pending_by_channel
 
 
 def mode(path: Path) -> int:
@@ -209,7 +210,7 @@ def test_threads_take_turns_on_one_connection(database: Database) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert outbox.waiting() == {"console": 80}
+    assert pending_by_channel(database) == {"console": 80}
 
 
 def test_processes_that_open_a_new_directory_at_once_all_get_in(tmp_path: Path) -> None:

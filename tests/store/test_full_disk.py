@@ -12,6 +12,7 @@ from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
 from tests.small_disk import SmallDisk, small_disk
 from tests.store.messages_of_a_day import at, beep, heard, sound
+from tests.store.pending import pending_by_channel
 
 KEPT = {"keep_days": 30.0, "max_mb": 1_000.0}
 
@@ -65,7 +66,7 @@ def test_the_reserve_has_room_for_hundreds_of_alerts_when_nothing_else_has(
         written += 1
     assert (written, refused) == (300, 1)
     assert not (disk.path / "state" / RESERVE).exists()
-    assert Outbox(database).waiting() == {"console": 300}
+    assert pending_by_channel(database) == {"console": 300}
     assert database.integrity() == []
 
 
@@ -125,7 +126,7 @@ def test_a_full_disk_has_no_room_for_a_clip_but_for_an_alert(
     disk.fill(leave_bytes=RESERVE_BYTES + 100_000)
     assert not outbox.has_room_for(sound(10))
     write(database, 1)
-    assert outbox.waiting() == {"console": 1}
+    assert pending_by_channel(database) == {"console": 1}
 
 
 def test_a_start_on_a_full_disk_gives_up_the_reserve_and_gets_in_at_the_second_try(

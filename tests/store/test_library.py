@@ -1,5 +1,6 @@
 """Clips: nothing is let go of before it is a file."""
 
+import os
 import stat
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_half_written_clip_leaves_no_file(
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("beepwatch.store.library.os.fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError, match="No space left"):
         keep(library, 2)
     assert [path for path in database.directory.rglob("*") if "120001" in path.name] == []

@@ -11,6 +11,7 @@ from beepwatch.store.library import Library
 from beepwatch.store.listing import event_rows
 from beepwatch.store.outbox import Outbox
 from tests.store.messages_of_a_day import at, beep, heard, notice, sound
+from tests.store.pending import pending_by_channel
 
 CHANNEL = "telegram:1"
 
@@ -29,11 +30,11 @@ def send(outbox: Outbox, now_s: float = 1) -> int:
 
 
 def test_one_write_holds_event_clip_alert_and_a_delivery_per_channel(
-    outbox: Outbox, library: Library
+    outbox: Outbox, library: Library, database: Database
 ) -> None:
     written = outbox.write(event=beep(), clip=sound(), alert=heard(), channels=["console", CHANNEL])
     assert (written.event_id, written.alert_id) == (1, 1)
-    assert outbox.waiting() == {"console": 1, CHANNEL: 1}
+    assert pending_by_channel(database) == {"console": 1, CHANNEL: 1}
     assert library.pending() == [1]
     delivery = outbox.due(CHANNEL, at(0))
     assert delivery is not None
@@ -43,19 +44,21 @@ def test_one_write_holds_event_clip_alert_and_a_delivery_per_channel(
     assert delivery.attempts == 0
 
 
-def test_nothing_is_written_when_a_part_cannot_be(outbox: Outbox, library: Library) -> None:
+def test_nothing_is_written_when_a_part_cannot_be(
+    outbox: Outbox, library: Library, database: Database
+) -> None:
     with pytest.raises(Exception, match="UNIQUE"):
         outbox.write(event=beep(), clip=sound(), alert=heard(), channels=[CHANNEL, CHANNEL])
     assert outbox.last_heard() is None
     assert library.pending() == []
-    assert outbox.waiting() == {}
+    assert pending_by_channel(database) == {}
 
 
-def test_an_alert_written_twice_is_told_once(outbox: Outbox) -> None:
+def test_an_alert_written_twice_is_told_once(outbox: Outbox, database: Database) -> None:
     first = outbox.write(event=beep(), alert=heard("k"), channels=[CHANNEL])
     again = outbox.write(event=beep(pulses=2), alert=heard("k"), channels=[CHANNEL])
     assert (again.event_id, again.alert_id) == (first.event_id, first.alert_id)
-    assert outbox.waiting() == {CHANNEL: 1}
+    assert pending_by_channel(database) == {CHANNEL: 1}
     assert [event.pulses for event in outbox.events_of(1)] == [2]
 
 
@@ -284,7 +287,9 @@ def test_an_episode_that_outlasts_the_cooldown_is_told_by_both_its_alerts(
     assert [told.id for told in row.alerts] == [1, 2]
 
 
-def test_many_are_marked_by_one_message_whether_or_not_they_wait(outbox: Outbox) -> None:
+def test_many_are_marked_by_one_message_whether_or_not_they_wait(
+    outbox: Outbox, database: Database
+) -> None:
     outbox.write(event=beep(), alert=heard("quiet", due_s=3_600), channels=[CHANNEL])
     for key in "abc":
         outbox.write(alert=notice(key), channels=[CHANNEL])
@@ -294,7 +299,7 @@ def test_many_are_marked_by_one_message_whether_or_not_they_wait(outbox: Outbox)
     assert [one.alert.dedupe_key for one in pending] == ["a", "b", "c"]
     outbox.sent_together(pending[:2], reference="digest:text:9", sent_at=at(2))
     assert due_key(outbox, 2) == "c"
-    assert outbox.waiting() == {CHANNEL: 2}
+    assert pending_by_channel(database) == {CHANNEL: 2}
     outbox.failed(first.id, error="late", tried_at=at(3), next_try_at=at(3))
     assert due_key(outbox, 4) == "c"
 
@@ -308,7 +313,7 @@ def test_what_waits_for_a_channel_that_is_gone_is_given_up_after_a_while(
             alert=heard(f"{minute}", created_s=60 * minute), channels=["console", "telegram:9"]
         )
     assert outbox.expire_elsewhere(["console"], at(30)) == 1
-    assert outbox.waiting() == {"console": 2, "telegram:9": 1}
+    assert pending_by_channel(database) == {"console": 2, "telegram:9": 1}
     assert outbox.expire_elsewhere(["console"], at(30)) == 0
     assert outbox.expire_elsewhere(["console", "telegram:9"], at(3_600)) == 0
     with database.reading() as sql:

@@ -16,6 +16,7 @@ from beepwatch.store.database import Database
 from beepwatch.store.library import Library
 from beepwatch.store.outbox import Outbox
 from tests.store.messages_of_a_day import at, beep, heard, notice, sound
+from tests.store.pending import pending_by_channel
 
 CHANNELS = ("console", "telegram:1")
 
@@ -146,7 +147,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def nothing_is_lost_or_doubled(self) -> None:
         if not hasattr(self, "outbox"):
             return
-        waiting = self.outbox.waiting()
+        waiting = pending_by_channel(self.database)
         for channel in CHANNELS:
             assert waiting.get(channel, 0) == len(self.written) - len(self.told[channel])
             assert len(set(self.told[channel])) == len(self.told[channel])

@@ -12,6 +12,7 @@ from beepwatch.errors import UnreadableAudio
 from beepwatch.train.dataset import (
     CORRECTIONS,
     DatasetError,
+    EmptyManifest,
     check_groups,
     choose,
     data_digest,
@@ -31,6 +32,16 @@ def test_only_what_may_be_redistributed_is_chosen_for_training(data: Path) -> No
     assert {recording.path for recording in everything} - {
         recording.path for recording in shippable
     } == {"train/household/secret.flac"}
+
+
+@pytest.mark.parametrize("text", ["", "path,split,category\n", "path,split,category\n\n"])
+def test_a_manifest_that_lists_nothing_is_a_mistake_of_who_names_it(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(EmptyManifest, match="lists no recording") as refused:
+        read_manifest(tmp_path)
+    assert refused.value.exit_code == 2
 
 
 def test_a_split_holds_no_recording_of_another(data: Path) -> None:
@@ -88,7 +99,6 @@ def test_a_manifest_needs_no_more_than_paths_splits_and_categories(tmp_path: Pat
     ("manifest", "complaint"),
     [
         (b"path,split\na.wav,dev\n", "manifest.csv has no column 'category'"),
-        (b"", "manifest.csv has no column 'path'"),
         (
             b"path,split,category,f0_hz\na.wav,dev,speech,\nb.wav,dev,beep_real,high\n",
             "manifest.csv, line 3: f0_hz is 'high'; it has to be a number",

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
 from beepwatch.errors import BeepwatchError
@@ -33,7 +33,7 @@ class ArchiveError(BeepwatchError):
     """An archive that cannot be unpacked, or should not be."""
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: PurePath) -> bool:
     """By its name."""
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
@@ -104,9 +104,15 @@ class _Tar:
         self._file = tarfile.open(archive)  # noqa: SIM115 - closed at the end of the block
 
     def __enter__(self) -> Iterator[tuple[str, Opening]]:
+        files: dict[str, tarfile.TarInfo] = {}
         for info in self._file:
+            original: tarfile.TarInfo | None = None
             if info.isreg():
-                yield info.name, partial(self._file.extractfile, info)
+                original = files[info.name] = info
+            elif info.islnk():  # a second name of a file that came before it
+                original = files.get(info.linkname)
+            if original is not None:
+                yield info.name, partial(self._file.extractfile, original)
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
@@ -125,8 +131,9 @@ def _write(archive: Path, content: IO[bytes], target: Path, left: int) -> int:
             written += len(piece)
             if written > left:
                 raise ArchiveError(
-                    f"{archive} holds far more than its size, or than there is room for. "
-                    "Unpack it yourself and import the folder."
+                    f"{archive} holds far more than its size, or than there is room for "
+                    f"({_LEFT_FREE_BYTES // 10**6} MB are left free). Make room, or unpack it "
+                    "yourself and import the folder."
                 )
             file.write(piece)
     return written

@@ -6,12 +6,11 @@ at once. Rows and columns that others wrote stay as they are.
 """
 
 import csv
-import fcntl
 import io
-import os
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,11 @@ import msgspec
 from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.errors import BeepwatchError, ConfigurationError, UnreadableAudio
 from beepwatch.train.datasets.remote import Location, on_disk
+from beepwatch.train.datasets.tables import csv_text
+from beepwatch.train.datasets.turns import alone_in
 from beepwatch.train.datasets.walking import Complain, files_below
 from beepwatch.validation import shortened
+from beepwatch.whole_files import write_whole
 from beepwatch.wording import counted
 
 NAME = "dataset.csv"
@@ -142,15 +144,12 @@ class Catalogue:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """No other program that keeps to the lock changes the table meanwhile."""
-        try:
-            handle = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise self._cannot("written", error) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(alone_in(self._directory))
+            except OSError as error:
+                raise self._cannot("written", error) from error
             yield
-        finally:
-            os.close(handle)  # and with it the lock
 
     def _read_if_changed(self) -> None:
         stamp = self._stamp_now()
@@ -209,7 +208,7 @@ def read_table(file: Path) -> Table:
     """Every cell of a table. Raises CatalogueError, naming the line that is none of a table."""
     try:
         size = file.stat().st_size
-        text = file.read_text(encoding="utf-8-sig") if size <= _MOST_BYTES else ""
+        text = file.read_bytes().decode("utf-8-sig") if size <= _MOST_BYTES else ""
     except UnicodeDecodeError as error:
         raise CatalogueError(
             f"{file} is no table: byte {error.start} is no UTF-8. Mend it, or move it away."
@@ -248,12 +247,14 @@ def _table(lines: Iterator[list[str]]) -> Table:
         raise ValueError(f"expected names of columns, 'path' once among them; found {found}")
     rows: dict[str, dict[str, str]] = {}
     for cells in lines:
-        if not cells:
-            continue
+        if not any(cells):
+            continue  # as spreadsheets leave them
         if len(cells) != len(columns):
             found = f"{counted(len(cells), 'cell')} in {counted(len(columns), 'column')}"
             raise ValueError(found)
         row = dict(zip(columns, cells, strict=True))
+        if not row["path"]:
+            raise ValueError("it has no path")
         if row["path"] in rows:
             raise ValueError(f"a second row of {shortened(row['path'])!r}")
         rows[row["path"]] = row
@@ -262,27 +263,11 @@ def _table(lines: Iterator[list[str]]) -> Table:
 
 def write_table(file: Path, table: Table) -> None:
     """Put a whole table in the file's place at once, and on the disk. Raises OSError."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, table.columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table.rows.values())
+    rows = ([row.get(name, "") for name in table.columns] for row in table.rows.values())
+    text = csv_text([table.columns, *rows])
     target = file.resolve()  # a link stays a link
-    beside = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as draft:
-            draft.write(text.getvalue())
-            draft.flush()
-            os.fsync(draft.fileno())
-        if target.exists():
-            beside.chmod(target.stat().st_mode & 0o7777)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+    write_whole(target, text.encode(), mode=mode)
 
 
 def is_text(path: str) -> bool:

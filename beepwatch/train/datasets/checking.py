@@ -1,8 +1,6 @@
 """`beepwatch dataset check`: what a data set holds and what is wrong with it. Deletes nothing."""
 
 import csv
-import io
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +14,8 @@ from beepwatch.train.datasets.inspecting import Inspection, is_mislabelled
 from beepwatch.train.datasets.remote import Location, Remote, recordings_below
 from beepwatch.train.datasets.splitting import GROUPED_BY, check_columns
 from beepwatch.train.datasets.surveying import Journal, Unseen, survey
+from beepwatch.train.datasets.tables import csv_text
+from beepwatch.whole_files import write_whole
 from beepwatch.wording import printable
 
 QUARANTINE = "quarantine.csv"
@@ -150,7 +150,7 @@ def check(
                 fingerprint = Fingerprint.from_text(one.fingerprint)
                 sketches.add(fingerprint)
                 sounding.append((one.path, one.sha256))
-        alike_ones = _pairs(sounding, sketches, _Loader(journal, sounding))
+        alike_ones = _pairs(sounding, sketches, _Loader(journal, sounding), rows)
         pairs = [pair for pair in alike_ones if not _are_channels(pair, rows)]
     findings += duplicate_findings(pairs)
     findings += leak_findings(rows, pairs, by)
@@ -211,24 +211,33 @@ def _changed(one: Inspection, row: Mapping[str, str]) -> Iterator[Finding]:
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Two recordings of the same sound; the first one comes first by path."""
+    """Two recordings of the same sound."""
 
-    first: str
+    first: str  # who stays: in the split that matters more, or first by path
     second: str
     errors: float | None  # share of the fingerprint's bits; None: the same bytes
 
 
 def _pairs(
-    sounding: Sequence[tuple[str, str]], sketches: Sketches, load: _Loader
+    sounding: Sequence[tuple[str, str]],
+    sketches: Sketches,
+    load: _Loader,
+    rows: Mapping[str, Mapping[str, str]],
 ) -> Iterator[Pair]:
-    first_with: dict[str, str] = {}
+    def seniority(path: str) -> tuple[bool, tuple[int, str], str]:
+        split = rows.get(path, {}).get("split", "")
+        return not split, _rank(split), path
+
+    same: dict[str, list[str]] = defaultdict(list)
     for path, digest in sounding:
-        first = first_with.setdefault(digest, path)
-        if first != path:
-            yield Pair(first=first, second=path, errors=None)
+        same[digest].append(path)
+    for paths in same.values():
+        first, *copies = sorted(paths, key=seniority)
+        for copy in copies:
+            yield Pair(first=first, second=copy, errors=None)
     for one, other, errors in alike(sketches, load):
-        (first, digest), (second, its_digest) = sounding[one], sounding[other]
-        if digest != its_digest:
+        if sounding[one][1] != sounding[other][1]:
+            first, second = sorted((sounding[one][0], sounding[other][0]), key=seniority)
             yield Pair(first=first, second=second, errors=errors)
 
 
@@ -241,7 +250,7 @@ def _are_channels(pair: Pair, rows: Mapping[str, Mapping[str, str]]) -> bool:
 
 
 def duplicate_findings(pairs: Sequence[Pair]) -> Iterator[Finding]:
-    """The later one of each pair, named once, and by the same bytes if there are such."""
+    """The second one of each pair, named once, and by the same bytes if there are such."""
     told: set[str] = set()
     for pair in sorted(pairs, key=lambda pair: (pair.errors is not None, pair.second, pair.first)):
         if pair.second in told:
@@ -332,16 +341,8 @@ def _counts(tally: _Tally, files: int) -> Counts:
 
 def write_quarantine(file: Path, findings: Sequence[Finding]) -> None:
     """Put the list in the file's place at once: path, reason, detail. Raises OSError."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows((one.path, one.reason, one.detail) for one in findings)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        draft.write_text(text.getvalue(), encoding="utf-8", newline="")
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
+    text = csv_text([_COLUMNS, *((one.path, one.reason, one.detail) for one in findings)])
+    write_whole(file, text.encode())
 
 
 def quarantined(file: Path) -> set[str]:

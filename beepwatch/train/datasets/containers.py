@@ -3,11 +3,20 @@
 import struct
 from pathlib import Path
 
+# What import takes besides what every verb reads; WAV is made of it.
+FOR_IMPORT = frozenset(
+    {".3gp", ".ac3", ".aifc", ".ape", ".au", ".avi", ".caf", ".dsf", ".flv", ".gsm", ".m4b"}
+    | {".mkv", ".mov", ".mp2", ".mpc", ".mpeg", ".mpg", ".rm", ".snd", ".spx", ".tak", ".ts"}
+    | {".tta", ".voc", ".w64", ".wv"}
+)
+
 _HEAD_BYTES = 4_096
 _TAIL_BYTES = 65_536  # the longest page of an Ogg file
+_RIFF_BYTES = 28  # up to the first number of an RF64's first chunk
 _ID3_HEAD_BYTES = 10
 _XING_BYTES = 64  # of an mp3's first frame: header, checksum, side information, then Xing's
 _OPEN_ENDED_BYTES = 0x7FFF_0000  # written by programs that could not seek back
+_OPEN_ENDED_RF64_BYTES = 1 << 62
 
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     *((b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "mp3"), (b"#!AMR", "amr")),
@@ -43,7 +52,7 @@ def container_of(path: Path) -> str:
 
 def container_of_bytes(head: bytes) -> str:
     """The same of the first bytes, 4 kB of them where there are so many."""
-    if head[:4] in (b"RIFF", b"RF64", b"RIFX"):
+    if head[:4] in (b"RIFF", b"RF64", b"BW64", b"RIFX"):
         return {b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12], "unknown")
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "aiff"
@@ -75,7 +84,7 @@ def lacking(path: Path, container: str) -> str:
     size = path.stat().st_size
     with path.open("rb") as file:
         if container in ("wav", "aiff"):
-            promised = _chunk_end(file.read(12), size)
+            promised = _chunk_end(file.read(_RIFF_BYTES), size)
         elif container == "mp3":
             file.seek(_id3_bytes(file.read(_ID3_HEAD_BYTES)))
             promised = _xing_bytes(file.read(_XING_BYTES))
@@ -90,11 +99,19 @@ def lacking(path: Path, container: str) -> str:
 
 
 def _chunk_end(head: bytes, size: int) -> int:
-    """How long a RIFF or FORM says it is; unknown lengths, and an odd end without pad, are 0."""
+    """How long a RIFF or FORM says it is; unknown lengths, and an odd end without pad, are 0.
+
+    One of more than 4 GB says it in its first chunk, with 64 bits (EBU Tech 3306, section 3).
+    """
     if len(head) < 8:
         return 0
-    (length,) = struct.unpack("<I" if head[:4] == b"RIFF" else ">I", head[4:8])
-    if length >= _OPEN_ENDED_BYTES or length + 8 == size + 1:
+    if head[12:16] == b"ds64" and len(head) == _RIFF_BYTES:
+        (length,) = struct.unpack_from("<Q", head, 20)
+        open_ended = length >= _OPEN_ENDED_RF64_BYTES
+    else:
+        (length,) = struct.unpack("<I" if head[:4] == b"RIFF" else ">I", head[4:8])
+        open_ended = length >= _OPEN_ENDED_BYTES
+    if open_ended or length + 8 == size + 1:
         return 0
     return int(length) + 8
 

@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from beepwatch.capture.blocks import Block, EndOfSound
-from beepwatch.capture.files import open_audio
+from beepwatch.capture.blocks import Block
+from beepwatch.capture.files import open_audio, read_through
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.datasets.media import Media
 from beepwatch.wording import counted
@@ -26,7 +26,6 @@ Samples = NDArray[np.generic]
 Channel = Literal["keep", "split", "mix"] | int  # a number: that one alone, from 1
 
 _BLOCK_S = 4.0
-_WAIT_S = 0.5
 _LEVEL_S = 0.01
 _FULL_BYTES = 1_000_000  # what is left of a disk that is full
 _MARGIN_S = 0.1  # kept before and after what is no silence
@@ -116,13 +115,7 @@ def _runs(loud: NDArray[np.bool_], longest_gap: int) -> list[tuple[int, int]]:
 
 def blocks_of(file: Path) -> Iterator[Block]:
     """All of a recording. Raises UnreadableAudio, after what could be decoded."""
-    stream = open_audio(file, block_s=_BLOCK_S, libsndfile=True)
-    try:
-        while not isinstance(block := stream.read(_WAIT_S), EndOfSound):
-            if block is not None:
-                yield block
-    finally:
-        stream.close()
+    return read_through(open_audio(file, block_s=_BLOCK_S, libsndfile=True))
 
 
 class _Open:

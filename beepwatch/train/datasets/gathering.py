@@ -10,16 +10,15 @@ import msgspec
 from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.errors import ConfigurationError, UnreadableAudio
 from beepwatch.train.datasets.archives import ARCHIVE_SUFFIXES, ArchiveError, is_archive, unpack
+from beepwatch.train.datasets.containers import FOR_IMPORT
 from beepwatch.train.datasets.cutting import Channel, Cut
-from beepwatch.train.datasets.layouts import Described, by_folder, by_table, describe
+from beepwatch.train.datasets.layouts import Described, LabelTable, by_folder, describe
 from beepwatch.train.datasets.walking import files_below
+from beepwatch.validation import shortened
+from beepwatch.wording import counted
 
 UNLABELLED = "unlabelled"
-SUFFIXES = AUDIO_SUFFIXES | {
-    *(".3gp", ".ac3", ".aifc", ".ape", ".au", ".avi", ".caf", ".dsf", ".flv", ".gsm", ".m4b"),
-    *(".mkv", ".mov", ".mp2", ".mpc", ".mpeg", ".mpg", ".rm", ".snd", ".spx", ".tak", ".ts"),
-    *(".tta", ".voc", ".w64", ".wv"),
-}
+SUFFIXES = AUDIO_SUFFIXES | FOR_IMPORT
 _TABLE_SUFFIXES = frozenset({".csv", ".txt"})
 _FORBIDDEN = set('/\\:*?"<>|\0')
 _LONGEST_STEM = 120
@@ -53,7 +52,18 @@ class Gathered(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: tuple[Job, ...]
     left_out: int  # recordings of which the layout or the table says nothing
+    without_file: tuple[str, ...]  # what the table names and no source has
+    archives: tuple[str, ...]  # that lie in a source, and are not opened
     problems: tuple[str, ...]  # sources that give nothing
+
+
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in one source."""
+
+    root: Path  # a folder
+    paths: tuple[str, ...]  # of recordings, below it
+    archives: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # folders that are closed
 
 
 def gather(sources: Sequence[Path], out: Path, place: Path, manner: Manner) -> Gathered:
@@ -64,46 +74,77 @@ def gather(sources: Sequence[Path], out: Path, place: Path, manner: Manner) -> G
     """
     jobs: list[Job] = []
     problems: list[str] = []
+    archives: list[str] = []
     left_out = 0
     taken: set[tuple[str, str]] = set()
     names: dict[str, int] = {}
     empty: list[Path] = []
+    table = LabelTable(manner.table) if manner.table is not None else None
+    sources = _each_once(sources)
     for number, source in enumerate(sources):
         name = source.resolve().name or "recordings"
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name}-{names[name]}"
         try:
-            root, paths, closed = _opened(source, out, place / f"unpacked-{number}")
+            found = _opened(source, out, place / f"unpacked-{number}")
         except ArchiveError as error:
             problems.append(str(error))
             continue
-        problems += closed
-        if not paths:
-            empty += [] if closed else [source]
+        problems += found.problems
+        archives += (_as_text(f"{name}/{path}") for path in found.archives)
+        if not found.paths:
+            empty += [] if found.problems else [source]
             continue
-        described = _described(source, root, paths, manner)
-        left_out += len(paths) - len(described)
-        for path in paths:
+        described = _described(source, found, manner, table)
+        left_out += len(found.paths) - len(described)
+        for path in found.paths:
             if path not in described:
                 continue
             one = described[path]
             alone = source.is_file() and not is_archive(source)
             text = _as_text(name if alone else f"{name}/{path}")
             stem = _stem(_as_text(path), one.label)
-            if (one.label, stem) in taken:
+            if (folder_of(one.label), stem) in taken:
                 stem = f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-            taken.add((one.label, stem))
-            file = root / path
+            taken.add((folder_of(one.label), stem))
+            file = found.root / path
             origin = (source if is_archive(source) else file).resolve()
             jobs.append(Job(file=file, source=text, stem=stem, described=one, origin=origin))
     if empty and len(empty) == len(sources):
-        raise UnreadableAudio(_nothing_in(", ".join(map(str, empty))))
-    problems += (_nothing_in(str(source)) for source in empty)
-    return Gathered(jobs=tuple(jobs), left_out=left_out, problems=tuple(problems))
+        raise UnreadableAudio(_nothing_in(", ".join(map(str, empty)), archives))
+    problems += (_nothing_in(str(source), ()) for source in empty)
+    return Gathered(
+        jobs=tuple(jobs),
+        left_out=left_out,
+        without_file=tuple(table.without_file()) if table is not None else (),
+        archives=tuple(archives),
+        problems=tuple(problems),
+    )
 
 
-def _nothing_in(sources: str) -> str:
-    return f"there is no recording in {sources}. Name another folder or file."
+def _each_once(sources: Sequence[Path]) -> list[Path]:
+    """Without those that were named before, and those that lie in a folder which is named too."""
+    places = {source.resolve(): source for source in reversed(sources)}
+    return [
+        source
+        for place, source in reversed(places.items())
+        if is_archive(source)
+        or not any(_brings(folder, place) for folder in places.keys() & {*place.parents})
+    ]
+
+
+def _brings(folder: Path, place: Path) -> bool:
+    """Whether the recordings below a folder are those of a place in it, too."""
+    return not any(part.startswith(".") for part in place.relative_to(folder).parts)
+
+
+def _nothing_in(sources: str, archives: Sequence[str]) -> str:
+    if archives:
+        what = counted(len(archives), "archive")
+        todo = f"Name what is in it as sources: {what}, {shortened(archives[0])!r} for one"
+    else:
+        todo = "Name another folder or file"
+    return f"there is no recording in {sources}. {todo}."
 
 
 def _as_text(name: str) -> str:
@@ -111,21 +152,27 @@ def _as_text(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _opened(source: Path, out: Path, unpacked: Path) -> tuple[Path, list[str], list[str]]:
-    """A folder, the paths of recordings below it, and a line for each folder that is closed.
-
-    Raises ConfigurationError, ArchiveError.
-    """
+def _opened(source: Path, out: Path, unpacked: Path) -> _Found:
+    """Raises ConfigurationError, ArchiveError."""
     if source.is_dir():
-        return source, *_recordings_below(source, out)
+        return _found_below(source, out)
     check_is_there(source)
     if not is_archive(source):
-        return source.parent, [source.name], []
+        return _Found(root=source.parent, paths=(source.name,))
     unpacked /= _without_suffix(source.name)  # layouts read names of folders
     unpacked.mkdir(parents=True)
     wanted = SUFFIXES | _TABLE_SUFFIXES
-    unpack(source, unpacked, lambda name: PurePosixPath(name).suffix.lower() in wanted)
-    return unpacked, *_recordings_below(unpacked, None)
+    within: list[str] = []
+
+    def is_wanted(name: str) -> bool:
+        place = PurePosixPath(name)
+        if is_archive(place):
+            within.append(name)
+        return place.suffix.lower() in wanted
+
+    unpack(source, unpacked, is_wanted)
+    found = _found_below(unpacked, None)
+    return msgspec.structs.replace(found, archives=tuple(sorted(within)))
 
 
 def check_is_there(source: Path) -> None:
@@ -137,6 +184,10 @@ def check_is_there(source: Path) -> None:
             f"{address[1]}://{address[2]} is an address, and import takes what is on a disk "
             "here. Fetch it first; check, features and scan take addresses."
         )
+    if source.exists():
+        raise ConfigurationError(
+            f"{source} is no file but a pipe or a device. Name a recording, a folder or an archive."
+        )
     raise ConfigurationError(f"{source} does not exist. Check the path.")
 
 
@@ -145,30 +196,42 @@ def _without_suffix(name: str) -> str:
     return name[: -len(suffix)] or "archive"
 
 
-def _recordings_below(root: Path, but: Path | None) -> tuple[list[str], list[str]]:
+def _found_below(root: Path, but: Path | None) -> _Found:
+    """Raises ConfigurationError for what is the data set itself."""
     resolved, left_out = root.resolve(), but.resolve() if but is not None else None
-    if resolved == left_out:
+    if left_out is not None and resolved.is_relative_to(left_out):
+        what = "the data set itself" if resolved == left_out else f"a part of the data set {but}"
         raise ConfigurationError(
-            f"{root} is the data set itself. `beepwatch dataset index {root}` lists what is in it."
+            f"{root} is {what}. `beepwatch dataset index {but}` lists what is in it."
         )
-    closed: list[str] = []
-    found = files_below(
+    problems: list[str] = []
+    files = files_below(
         root,
-        lambda _folder, problem: closed.append(problem),
-        lambda file: file.suffix.lower() in SUFFIXES,
+        lambda _folder, problem: problems.append(problem),
+        lambda file: file.suffix.lower() in SUFFIXES or is_archive(file),
     )
-    below = (file.relative_to(root) for file in found)
-    paths = (path for path in below if left_out not in (resolved / path).parents)
-    return sorted(path.as_posix() for path in paths if (root / path).is_file()), closed
+    paths: list[str] = []
+    archives: list[str] = []
+    for file in files:
+        below = file.relative_to(root)
+        if left_out not in (resolved / below).parents and file.is_file():
+            (archives if is_archive(file) else paths).append(below.as_posix())
+    return _Found(
+        root=root,
+        paths=tuple(sorted(paths)),
+        archives=tuple(sorted(archives)),
+        problems=tuple(problems),
+    )
 
 
 def _described(
-    source: Path, root: Path, paths: Sequence[str], manner: Manner
+    source: Path, found: _Found, manner: Manner, table: LabelTable | None
 ) -> Mapping[str, Described]:
+    root, paths = found.root, found.paths
     if manner.layout:
         return describe(manner.layout, root, paths)
-    if manner.table is not None:
-        return by_table(manner.table, paths)
+    if table is not None:
+        return table.describe(paths)
     if manner.label:
         return {path: Described(label=manner.label) for path in paths}
     if root != source and not is_archive(source):  # a file by itself says nothing

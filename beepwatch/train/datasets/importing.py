@@ -20,7 +20,7 @@ import msgspec
 from beepwatch.capture.files import AUDIO_SUFFIXES
 from beepwatch.errors import ConfigurationError, DiskFull, UnreadableAudio
 from beepwatch.train.datasets.catalogue import Catalogue, check_text, seconds_cell, with_cells
-from beepwatch.train.datasets.containers import container_of
+from beepwatch.train.datasets.containers import container_of, lacking
 from beepwatch.train.datasets.cutting import (
     Cut,
     Piece,
@@ -36,6 +36,8 @@ from beepwatch.train.datasets.publishing import publish
 from beepwatch.train.datasets.receipts import Receipts
 from beepwatch.train.datasets.spreading import Lost, spread
 from beepwatch.train.datasets.surveying import FOLDER
+from beepwatch.validation import shortened
+from beepwatch.wording import counted
 
 _ROWS_AT_ONCE = 2_000
 _FULL = "the disk is full"
@@ -60,6 +62,8 @@ class Imported(msgspec.Struct, kw_only=True):
     new: int = 0
     left_out_s: float = 0.0
     left_out: int = 0  # recordings of which the layout or the table says nothing
+    without_file: tuple[str, ...] = ()  # what the table names and no source has
+    archives: tuple[str, ...] = ()  # that lie in a source, and are not opened
     problems: list[str] = []
 
 
@@ -86,6 +90,8 @@ def import_recordings(
         catalogue.table()  # one that is none is said before anything is written
         gathered = gather(sources, out, place, manner)
         imported.left_out = gathered.left_out
+        imported.without_file = gathered.without_file
+        imported.archives = gathered.archives
         imported.problems += gathered.problems
         with Receipts(out, manner) as receipts:
             for number, one in enumerate(
@@ -259,9 +265,37 @@ class _Importing:
             if not self._clips:
                 raise
             problem = _line(self._job, f"{error} What comes before was imported.")
+        else:
+            problem = self._cut_short() or self._behind_the_end(
+                frames / max(1, self._media.rate_hz)
+            )
         overlapping = self._job.described.parts is not None
         left = 0 if overlapping or problem else max(0, frames - self._kept_frames)
         return self._brought(left / max(1, self._media.rate_hz), problem)
+
+    def _cut_short(self) -> str:
+        """A line about what is missing where a decoder passes over it; no clip will tell of it."""
+        lacks = lacking(self._job.file, container_of(self._job.file))
+        return (
+            _line(
+                self._job,
+                f"is cut short: {lacks}. Record or copy it again. What comes before was imported.",
+            )
+            if lacks
+            else ""
+        )
+
+    def _behind_the_end(self, length_s: float) -> str:
+        """A line about labels of a track that none of the sound belongs to, if there are any."""
+        behind = [part for part in self._job.described.parts or () if part.start_s >= length_s]
+        if not behind:
+            return ""
+        first = behind[0]
+        return _line(
+            self._job,
+            f"{counted(len(behind), 'label')} behind its end at {length_s:.2f} s, "
+            f"{shortened(first.label)!r} at {first.start_s:.2f} s for one. Is the track of it?",
+        )
 
     def _take(self, piece: Piece) -> None:
         cut = self._manner.cut

@@ -19,6 +19,7 @@ from beepwatch.train.datasets.catalogue import (
 from beepwatch.train.datasets.inspecting import Inspection
 from beepwatch.train.datasets.layouts import describe
 from beepwatch.train.datasets.splitting import (
+    FOLD,
     GROUPED_BY,
     Dealt,
     check_columns,
@@ -167,7 +168,7 @@ def _divided(table: Table, division: Division) -> tuple[Table, Dealt | None]:
     if division.left_out and division.held_out:
         column, cells = "split", held_out(rows, division.left_out, division.held_out)
     elif division.left_out:
-        column, cells = "fold", folds(rows, division.left_out)
+        column, cells = FOLD, folds(rows, division.left_out)
     elif division.shares is not None:
         check_columns(division.by, table.columns)
         dealt = deal(rows, division.shares, by=division.by, seed=division.seed)

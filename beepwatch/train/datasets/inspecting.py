@@ -4,14 +4,15 @@ One pass over the bytes for the digest, one over the samples, in pieces: memory 
 """
 
 import hashlib
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from beepwatch.capture.blocks import Block, EndOfSound
-from beepwatch.capture.files import open_audio
+from beepwatch.capture.blocks import Block
+from beepwatch.capture.files import open_audio, read_through
 from beepwatch.errors import BeepwatchError, UnreadableAudio
 from beepwatch.train.datasets.containers import container_of, expected_containers, lacking
 from beepwatch.train.datasets.fingerprints import Fingerprint, Fingerprinter
@@ -21,9 +22,8 @@ from beepwatch.wording import counted
 
 Floats = NDArray[np.float32]
 
-VERSION = 3  # of what is said here of a file; another makes what was written down void
+VERSION = 4  # of what is said here of a file; another makes what was written down void
 _BLOCK_S = 8.0
-_WAIT_S = 0.5
 _LEVEL_S = 0.05  # what "loudest" is the level of
 _FULL_SCALE = 32_767 / 32_768  # as far as 16 bits reach upward
 _CLIPPED_RUN = 3  # samples in a row at full scale, by which a wave is flat and not only high
@@ -61,6 +61,7 @@ class _Measure:
         self.channels = channels
         self.frames = 0
         self.clipped = 0
+        self.no_numbers = 0  # samples of floating point that are infinite, or none at all
         self._peak = 0.0
         self._loudest = 0.0  # mean square
         self._full = np.zeros((0, channels), dtype=bool)  # of the last samples, which are
@@ -71,8 +72,11 @@ class _Measure:
 
     def take(self, block: Block) -> None:
         samples = np.frombuffer(block.data, dtype=_DTYPES[block.sample_format])
-        columns = np.nan_to_num(samples.reshape(-1, self.channels)).astype(np.float32)
+        columns = samples.reshape(-1, self.channels).astype(np.float32)
         columns *= np.float32(_SCALES[block.sample_format])
+        numbers = np.isfinite(columns)
+        self.no_numbers += columns.size - int(np.count_nonzero(numbers))
+        columns[~numbers] = 0
         size = np.abs(columns)
         self._peak = max(self._peak, float(size.max(initial=0.0)))
         self.frames += len(columns)
@@ -170,20 +174,20 @@ def _measured(file: Path) -> tuple[_Measure | None, str]:
     stream = open_audio(file, block_s=_BLOCK_S, libsndfile=True)
     measure: _Measure | None = None
     try:
-        while not isinstance(block := stream.read(_WAIT_S), EndOfSound):
-            if block is None:
-                continue
-            measure = measure or _Measure(block.rate_hz, block.channels)
-            if (block.rate_hz, block.channels) != (measure.rate_hz, measure.channels):
-                heard = counted(measure.frames, "sample")
-                return measure, f"{file} changes its form after {heard}. Split it."
-            measure.take(block)
+        with closing(read_through(stream)) as blocks:
+            for block in blocks:
+                measure = measure or _Measure(block.rate_hz, block.channels)
+                if (block.rate_hz, block.channels) != (measure.rate_hz, measure.channels):
+                    heard = counted(measure.frames, "sample")
+                    return measure, f"{file} changes its form after {heard}. Split it."
+                measure.take(block)
     except UnreadableAudio as error:
         if measure is None:
             raise
         return measure, str(error)
-    finally:
-        stream.close()
+    if measure is not None and measure.no_numbers:
+        strange = counted(measure.no_numbers, "sample")
+        return measure, f"{file} is damaged: {strange} of it are no numbers. Export it again."
     return measure, ""
 
 

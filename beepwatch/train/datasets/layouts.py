@@ -4,20 +4,20 @@ Each layout tells, of paths below a root, label, session, device, split and what
 A path that is none of it is left out.
 """
 
-import csv
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from beepwatch.errors import ConfigurationError
+from beepwatch.train.datasets.tables import rows_of, text_of
 from beepwatch.validation import shortened
 
 _PATH_COLUMNS = ("path", "file", "filename", "file_name", "name")
 _LABEL_COLUMNS = ("label", "category", "class")
-_LONGEST_TABLE_BYTES = 200_000_000
 
 
 class LayoutError(ConfigurationError):
@@ -59,6 +59,7 @@ _IRMAS = re.compile(
     r"(?:^|/)(?P<label>[a-z]{3})/(?P<tags>(?:[^/]*?\[[^/\]]*\])+)(?P<song>\d+)__\d+"
 )
 _TAGS = re.compile(r"\[([^\]]*)\]")
+_INSTRUMENTS = re.compile(r"\s*[a-z]{3}(\s+[a-z]{3})*\s*")  # a text of the test set, all of it
 
 
 def by_folder(root: Path, paths: Sequence[str]) -> Descriptions:
@@ -148,20 +149,25 @@ def irmas(root: Path, paths: Sequence[str]) -> Descriptions:
     """`cel/[cel][cla]0001__1.wav`, by instrument; the test set has a text of them beside each."""
     found: Descriptions = {}
     for path in paths:
-        beside = (root / path).with_suffix(".txt")
         if match := _IRMAS.search(path):
             tags = _TAGS.findall(match["tags"])
             session = f"{match['label']}-{match['song']}"
             found[path] = Described(
                 label=match["label"], cells={"session": session, "genre": tags[-1]}
             )
-        elif beside.is_file():
-            instruments = _text(beside).split()
+        elif instruments := _instruments_beside(root / path):
             song = re.sub(r"-\d+$", "", PurePosixPath(path).stem)  # "… -8": a part of it
             found[path] = Described(
                 label="+".join(instruments), cells={"session": song, "split": "test"}
             )
     return found
+
+
+def _instruments_beside(recording: Path) -> list[str]:
+    """Of a recording of the test set; none where the text beside it is any other."""
+    beside = recording.with_suffix(".txt")
+    text = text_of(beside) if beside.is_file() else ""
+    return text.split() if _INSTRUMENTS.fullmatch(text) else []
 
 
 def audacity(root: Path, paths: Sequence[str]) -> Descriptions:
@@ -175,8 +181,8 @@ def audacity(root: Path, paths: Sequence[str]) -> Descriptions:
 
 
 def label_track(file: Path) -> Iterator[Part]:
-    """The stretches of an Audacity label file; points have none. Raises LayoutError."""
-    for number, line in enumerate(_text(file).splitlines(), start=1):
+    """The stretches of an Audacity label file; points have none. Raises LayoutError, TableError."""
+    for number, line in enumerate(text_of(file).splitlines(), start=1):
         cells = line.split("\t")
         if not line.strip() or cells[0] == "\\":  # the second line of a label: its frequencies
             continue
@@ -219,38 +225,81 @@ def describe(layout: str, root: Path, paths: Sequence[str]) -> Descriptions:
     return found
 
 
-def by_table(table: Path, paths: Sequence[str]) -> Descriptions:
+class LabelTable:
     """What a CSV says of files, by path or, where that is of one file alone, by name.
 
-    Raises LayoutError for a table without a column of paths or of labels, or of other files.
+    Raises LayoutError for a table without a column of paths or of labels, or that says two things
+    of one file; TableError for what is no table.
     """
-    rows = list(_rows(table))
-    columns = rows[0].keys() if rows else ()
-    path_column = next((name for name in _PATH_COLUMNS if name in columns), None)
-    label_column = next((name for name in _LABEL_COLUMNS if name in columns), None)
-    if path_column is None or label_column is None:
-        has = f"the columns {shortened(', '.join(columns))}" if rows else "no row below its header"
-        raise LayoutError(
-            f"{table} has {has}; "
-            f"one of {', '.join(_PATH_COLUMNS)} and one of {', '.join(_LABEL_COLUMNS)} are needed."
-        )
-    by_path = {row[path_column]: row for row in rows}
-    names = defaultdict(list)
-    for path in paths:
-        names[PurePosixPath(path).name].append(path)
-    found: Descriptions = {}
-    for path in paths:
-        name = PurePosixPath(path).name
-        row = by_path.get(path) or (by_path.get(name) if len(names[name]) == 1 else None)
-        if row is not None:
+
+    def __init__(self, file: Path) -> None:
+        rows = list(rows_of(file))
+        columns = rows[0].keys() if rows else ()
+        path_column = _column(columns, _PATH_COLUMNS)
+        label_column = _column(columns, _LABEL_COLUMNS)
+        if path_column is None or label_column is None:
+            has = (
+                f"the columns {shortened(', '.join(columns))}"
+                if rows
+                else "no row below its header"
+            )
+            raise LayoutError(
+                f"{file} has {has}; one of {', '.join(_PATH_COLUMNS)} and one of "
+                f"{', '.join(_LABEL_COLUMNS)} are needed."
+            )
+        self._file = file
+        self._written: dict[str, str] = {}  # by path: the path as the table has it
+        self._described: dict[str, Described] = {}
+        self._named: set[str] = set()  # that a file was found for
+        for row in rows:
+            path = spelt(row[path_column])
             others = {k: v for k, v in row.items() if k not in (path_column, label_column)}
-            found[path] = Described(label=row[label_column], cells=others)
-    if not found:
-        raise LayoutError(
-            f"{table} names none of the files, {shortened(next(iter(by_path)))!r} for one. "
-            "Give paths as they are below the imported folder."
-        )
-    return found
+            described = Described(label=row[label_column].strip(), cells=others)
+            if self._described.setdefault(path, described) != described:
+                raise LayoutError(
+                    f"{file} names {shortened(row[path_column])!r} twice, and differently: "
+                    f"{shortened(self._described[path].label)!r} and "
+                    f"{shortened(described.label)!r}. Keep one row for each recording."
+                )
+            self._written[path] = row[path_column]
+
+    def describe(self, paths: Sequence[str]) -> Descriptions:
+        """Of files below one folder. Raises LayoutError if none of them is named."""
+        names = Counter(PurePosixPath(path).name for path in paths)
+        found: Descriptions = {}
+        for path in paths:
+            name = PurePosixPath(path).name
+            for given in (path, name) if names[name] == 1 else (path,):
+                if (described := self._described.get(spelt(given))) is not None:
+                    found[path] = described
+                    self._named.add(spelt(given))
+                    break
+        if not found:
+            raise LayoutError(
+                f"{self._file} names none of the files, "
+                f"{shortened(next(iter(self._written.values())))!r} for one. "
+                "Give paths as they are below the imported folder."
+            )
+        return found
+
+    def without_file(self) -> list[str]:
+        """What the table names and none of the folders so far had, in its order."""
+        return [text for path, text in self._written.items() if path not in self._named]
+
+
+def _column(columns: Iterable[str], known: Sequence[str]) -> str | None:
+    """The first of the known ones that is there, in large or small letters."""
+    there = {name.casefold(): name for name in columns}
+    return next((there[name] for name in known if name in there), None)
+
+
+def spelt(path: str) -> str:
+    """A path in one spelling: tables come from Windows and macOS, with ./ and without.
+
+    Of the letters only the suffix's are made small: recorders write .WAV, programs .wav.
+    """
+    place = PurePosixPath(unicodedata.normalize("NFC", path.strip().replace("\\", "/")))
+    return place.with_suffix(place.suffix.lower()).as_posix() if place.name else ""
 
 
 def _beside(
@@ -261,28 +310,12 @@ def _beside(
     if not tables:
         raise LayoutError(f"{root} has no {table}. Name the folder, or the archive, that holds it.")
     base = tables[0].parent.parent.relative_to(root)
-    rows = {row.get(column, ""): row for row in _rows(tables[0])}
+    rows = {spelt(row.get(column, "")): row for row in rows_of(tables[0])}
+    if "" in rows:
+        raise LayoutError(f"{tables[0]} has a row without {column}. Take the table as it came.")
     for path in paths:
         below = PurePosixPath(path)
-        if below.is_relative_to(base / folder) and (row := rows.get(below.name)) is not None:
+        if not below.is_relative_to(base / folder):
+            continue
+        if (row := rows.get(spelt(below.name))) is not None:
             yield path, row
-
-
-def _rows(table: Path) -> Iterator[dict[str, str]]:
-    """Raises LayoutError for what is no table."""
-    try:
-        for row in csv.DictReader(_text(table).splitlines(), strict=True):
-            yield {name: cell or "" for name, cell in row.items() if isinstance(name, str)}
-    except csv.Error as error:
-        raise LayoutError(f"{table} is no table: {error}. Mend it.") from error
-
-
-def _text(file: Path) -> str:
-    try:
-        if file.stat().st_size > _LONGEST_TABLE_BYTES:
-            raise LayoutError(f"{file} is too long for a table. Leave it out.")
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise LayoutError(f"{file} is no text: byte {error.start} is no UTF-8. Mend it.") from error
-    except OSError as error:
-        raise LayoutError(f"{file} cannot be read: {error.strerror}.") from error

@@ -56,7 +56,7 @@ def _by_libsndfile(path: Path) -> Media | None:
     sample_format, bits = _SUBTYPES.get(info.subtype, ("float", None))
     return Media(
         codec=info.subtype.lower()
-        if info.format in ("WAV", "WAVEX", "AIFF")
+        if info.format in ("WAV", "WAVEX", "RF64", "AIFF")
         else info.format.lower(),
         sample_format=sample_format,
         rate_hz=info.samplerate,

@@ -60,7 +60,7 @@ def _add(table: Table, name: str, cells: Cells) -> None:
     for place, (value, (count, seconds)) in enumerate(rows):
         table.add_row(
             name if place == 0 else "",
-            escape(value),
+            escape(printable(value)),
             f"{count:,}",
             f"{100 * count / total:.1f} %",
             f"{seconds / 3_600:.2f}",

@@ -19,6 +19,7 @@ Row = Mapping[str, str]
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
 GROUPED_BY = ("session", "device")
+FOLD = "fold"  # the column of what is left out in turn
 _WHOLES = (100, 1)
 _ROUNDED = 0.005  # three thirds of 33.3
 
@@ -94,7 +95,7 @@ def deal(
         raise SplitError(
             f"{counted(len(left), 'group')} cannot be divided into {len(wanted)} splits: all "
             f"recordings of a {' or a '.join(by)} stay together. "
-            "Give other columns with --by, or fewer splits."
+            "Give other columns (--by; of a recipe, by below [held_out]), or fewer splits."
         )
     _deal_out(members, left, chosen, {name: shares[name] for name in wanted}, seed)
     return Dealt(
@@ -194,8 +195,10 @@ def lacking_labels(rows: Iterable[Row]) -> dict[str, tuple[str, ...]]:
 def folds(rows: Sequence[Row], column: str) -> dict[str, str]:
     """For each path the number of its fold, from 1: one for each value of a column, in order.
 
-    Who trains on all but one of them has left one device, or one session, out. Raises SplitError
-    if a row has no value there, or there is only one.
+    Who trains on all but one of them has left one device, or one session, out. Folds that a data
+    set came with stay as they are: leaving one of `fold` out changes nothing. Raises SplitError
+    if a row has no value there, there is only one, or the rows have other folds than by that
+    column.
     """
     without = [row["path"] for row in rows if not row.get(column)]
     if without:
@@ -204,6 +207,14 @@ def folds(rows: Sequence[Row], column: str) -> dict[str, str]:
     if len(values) < 2:
         raise SplitError(
             f"every recording has the same {column}; one of two at least can be left out."
+        )
+    if column == FOLD:
+        return {row["path"]: row[FOLD] for row in rows}
+    given = {(row[column], row[FOLD]) for row in rows if row.get(FOLD)}
+    if any(len({pair[place] for pair in given}) < len(given) for place in (0, 1)):
+        raise SplitError(
+            f"the column {FOLD} has folds of another kind, which would be lost. "
+            f"Rename it in dataset.csv, or leave one of those out: --leave-one-out {FOLD}=VALUE."
         )
     number = {value: str(place) for place, value in enumerate(values, start=1)}
     return {row["path"]: number[row[column]] for row in rows}

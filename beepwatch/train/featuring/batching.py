@@ -8,8 +8,8 @@ batch too.
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -27,6 +27,10 @@ _BATCHES_AHEAD = 2  # of all together: one at work and one to come
 
 class DeviceError(BeepwatchError):
     """A device that cannot be used, or not any more."""
+
+
+class _Lost(Exception):
+    """What a recording cannot be blamed for: the device has failed, or nobody wants it any more."""
 
 
 class _Waiting:
@@ -91,8 +95,8 @@ class Batches:
                     if good := [one.result() for one in done if one.exception() is None]:
                         yield good
                     for one in done:
-                        one.result()  # raises what a recording could not go on with
-        except RuntimeError as error:
+                        one.result()  # raises what no recording can go on after
+        except _Lost as error:
             raise DeviceError(
                 f"the device {self._device} has failed: {_first_line(error)}. Run this again, on "
                 "the processor if it fails again: what is made so far is kept."
@@ -113,17 +117,28 @@ class Batches:
         self._thread.join()
 
     def _work_on(self, plan: Plan, job: Job, decoders: Decoders) -> Done:
-        """As the pool of `--workers` does: what two decoders have died on is named."""
-        last_words = ""
-        for _ in range(MOST_DEATHS):
-            # Open is who has its turn: for whoever waits for one no batch waits.
-            with decoders.turn() as turn, self._opened():
-                try:
-                    return work_on_one(plan, job, self.rows, turn.recording)
-                except Died as died:
-                    last_words = f"{MOST_DEATHS} decoders died on it: {died}"
+        """As the pool of `--workers` does: whatever a recording's own fault is, two dead decoders
+        or any error, is named and costs no other. Raises _Lost.
+        """
+        try:
+            for _ in range(MOST_DEATHS - 1):
+                with suppress(Died):
+                    return self._tried_on(plan, job, decoders)
+            return self._tried_on(plan, job, decoders)
+        except _Lost:
+            raise
+        except Died as died:
+            last_words = f"{MOST_DEATHS} decoders died on it: {died}"
+        except Exception as error:  # noqa: BLE001 - told with its recording, the others go on
+            last_words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         problem = f"{job.path}: {last_words}. Leave it out, or report it with --debug."
         return Done(path=job.path, problem=problem)
+
+    def _tried_on(self, plan: Plan, job: Job, decoders: Decoders) -> Done:
+        """By one decoder. Raises Died."""
+        # Open is who has its turn: for whoever waits for one no batch waits.
+        with decoders.turn() as turn, self._opened():
+            return work_on_one(plan, job, self.rows, turn.recording)
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
@@ -163,16 +178,20 @@ class Batches:
             if not one.rows.done():
                 self._awaited.add(one)
                 self._changed.notify_all()
-        return one.rows.result()
+        try:
+            return one.rows.result()
+        except CancelledError:
+            raise _Lost("nobody wants its rows any more") from None
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
             rows: list[Floats] = []
-            failure: RuntimeError | None = None
+            failure: _Lost | None = None
             try:
                 rows = self._answered(batch)
-            except RuntimeError as error:
-                failure = error
+            except Exception as error:  # noqa: BLE001 - told to all who wait, and who would for ever
+                failure = _Lost(_first_line(error))
+                failure.__cause__ = error
             with self._changed:
                 self._awaited.difference_update(batch)
                 for number, one in enumerate(batch):

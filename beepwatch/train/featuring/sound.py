@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from beepwatch.capture.blocks import Block, EndOfSound
-from beepwatch.capture.files import open_audio
+from beepwatch.capture.blocks import Block
+from beepwatch.capture.files import open_audio, read_through
 from beepwatch.capture.pipes import Ffmpeg
 from beepwatch.errors import UnreadableAudio
 from beepwatch.train.featuring.recipe import SoundRecipe
@@ -20,7 +21,6 @@ from beepwatch.wording import counted
 Floats = NDArray[np.float32]
 
 _BLOCK_S = 10.0
-_WAIT_S = 0.5
 _VERSION_WITHIN_S = 10.0
 
 
@@ -39,10 +39,8 @@ class Recording:
         stream = open_audio(self._path, block_s=_BLOCK_S, libsndfile=True)
         self.decoder = ffmpeg_version() if isinstance(stream, Ffmpeg) else ""
         resampler: soxr.ResampleStream | None = None
-        try:
-            while not isinstance(block := stream.read(_WAIT_S), EndOfSound):
-                if block is None:
-                    continue
+        with closing(read_through(stream)) as blocks:
+            for block in blocks:
                 self.rate_hz = block.rate_hz
                 mono = self._one_channel(block)
                 if block.rate_hz != self._sound.rate_hz:
@@ -54,8 +52,6 @@ class Recording:
             if resampler is not None:
                 nothing = np.zeros(0, dtype=np.float32)
                 yield self._counted(resampler.resample_chunk(nothing, last=True))
-        finally:
-            stream.close()
 
     def whole(self) -> Floats:
         """All of it at once."""

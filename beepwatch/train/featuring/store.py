@@ -18,7 +18,9 @@ import msgspec
 import numpy as np
 
 from beepwatch.errors import BeepwatchError, ConfigurationError
+from beepwatch.train.datasets.tables import csv_text
 from beepwatch.train.featuring.work import Done, Made, Stamp
+from beepwatch.whole_files import sync_names, write_whole, written_whole
 
 NPY, INDEX, META, INPUTS = "features.npy", "index.csv", "features.json", ".inputs.csv"
 COLUMNS = (
@@ -199,14 +201,11 @@ class FeatureStore:
         """Put a whole store in the place of the one there was. Raises OSError."""
         self._work.mkdir(exist_ok=True)
         if not same_rows:
-            with (self._work / NPY).open("wb") as file:
+            with written_whole(self._work / NPY) as file:
                 self._write_npy(file, draft, places)
-                os.fsync(file.fileno())
         for name, text in ((INDEX, draft.index.encode()), (INPUTS, draft.inputs.encode())):
-            _write_synced(self._work / name, text)
-        beside = self._work / f"{META}.part"
-        _write_synced(beside, draft.meta)
-        beside.replace(self._work / META)
+            write_whole(self._work / name, text)
+        write_whole(self._work / META, draft.meta)  # the last: it vouches for the others
         self._swap()
 
     def _write_npy(self, file: IO[bytes], draft: Draft, places: Mapping[str, Place]) -> None:
@@ -229,11 +228,7 @@ class FeatureStore:
         for name in _SWAPPED:
             if (self._work / name).exists():
                 (self._work / name).replace(self.directory / name)
-        folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_names(self.directory)
 
     def tidy(self) -> None:
         """Forget the work: all of it is in the store."""
@@ -275,20 +270,14 @@ def _lock(handle: int, directory: Path) -> None:
 
 def index_text(entries: Iterable[Entry]) -> str:
     """The table as it is written."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([getattr(entry, column) for column in COLUMNS] for entry in entries)
-    return text.getvalue()
+    rows = ([getattr(entry, column) for column in COLUMNS] for entry in entries)
+    return csv_text([COLUMNS, *rows])
 
 
 def inputs_text(seen: Mapping[str, tuple[Stamp, str]]) -> str:
     """The table of what recordings were like."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    for path, (stamp, sha256) in sorted(seen.items()):
-        writer.writerow([path, sha256, *msgspec.to_builtins(stamp)])
-    return text.getvalue()
+    rows = sorted(seen.items())
+    return csv_text([path, sha256, *msgspec.to_builtins(stamp)] for path, (stamp, sha256) in rows)
 
 
 def _header(frames: int, columns: int) -> bytes:
@@ -309,10 +298,3 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int) -> None:
             raise FeatureStoreError("the store became shorter while it was read. Run this again.")
         target.write(data)
         size -= len(data)
-
-
-def _write_synced(file: Path, data: bytes) -> None:
-    with file.open("wb") as opened:
-        opened.write(data)
-        opened.flush()
-        os.fsync(opened.fileno())

@@ -8,7 +8,8 @@ import numpy as np
 
 from beepwatch.errors import ConfigurationError
 from beepwatch.train.datasets.loader import StoredFeatures, UnusableFeatures
-from beepwatch.train.kinds.drawing import draw
+from beepwatch.train.datasets.turns import alone_in
+from beepwatch.train.kinds.drawing import draw, forget_pictures
 from beepwatch.train.kinds.examples import clips_there, examples_of, forget_clips, put_clips
 from beepwatch.train.kinds.page import INDEX, page_of
 from beepwatch.train.kinds.partition import Plan, partition
@@ -62,25 +63,36 @@ def cluster(
     Raises UnusableFeatures, UnusableClusters, ConfigurationError, CatalogueError, DiskFull.
     """
     _ours(out)
-    problems: tuple[str, ...] = ()
+    if data is not None and out.resolve().is_relative_to(data.resolve()):
+        raise ConfigurationError(
+            f"{out} is in the data set {data}, which would take the clips there for more "
+            "recordings. Name an --out beside it."
+        )
     before = read_kinds(out)
+    problems: tuple[str, ...] = ()
     if plan is None:
         kinds = _known(before, features, out)
-        forgotten: tuple[str, ...] = ()
     else:
         kinds, problems = _clustered(features, plan, before.written if before else ())
-        kinds, forgotten = _with_names_of(before, kinds)
-    kinds = named(kinds, names or {})
-    done = None
-    if relabelling:
-        if data is None:
-            raise ConfigurationError("--relabel needs the data set: give --data DIR.")
-        done = relabel(data, kinds)
-        written = tuple(sorted({*kinds.written, *kinds.names.values()}))
-        kinds = msgspec.structs.replace(kinds, written=written)
-    if before is not None and not _alike(before, kinds):
-        forget_clips(out)
-    unheard = _write(out, kinds, data, examples, anew=plan is not None)
+    named(kinds, names or {})  # what is wrong with names is said before anything is made
+    with alone_in(_made(out)):
+        before = read_kinds(out)  # somebody else may have named some since
+        forgotten: tuple[str, ...] = ()
+        if plan is None:
+            kinds = _known(before, features, out)
+        else:
+            kinds, forgotten = _with_names_of(before, kinds)
+        kinds = named(kinds, names or {})
+        done = None
+        if relabelling:
+            if data is None:
+                raise ConfigurationError("--relabel needs the data set: give --data DIR.")
+            done = relabel(data, kinds)
+            written = tuple(sorted({*kinds.written, *kinds.names.values()}))
+            kinds = msgspec.structs.replace(kinds, written=written)
+        if before is not None and not _alike(before, kinds):
+            forget_clips(out)
+        unheard = _write(out, kinds, data, examples, anew=plan is not None)
     return Clustered(
         kinds=kinds,
         problems=(*problems, *unheard),
@@ -89,10 +101,22 @@ def cluster(
     )
 
 
+def _made(out: Path) -> Path:
+    """Raises DiskFull."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(out, error) from error
+    return out
+
+
 def _ours(out: Path) -> None:
     """Raises ConfigurationError if something else lies there."""
     try:
-        strangers = out.exists() and not (out / RECORD).exists() and any(out.iterdir())
+        visible = [one for one in out.iterdir() if not one.name.startswith(".")]
+        strangers = visible and not (out / RECORD).exists()
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise cannot_write(out, error) from error
     if strangers:
@@ -168,7 +192,8 @@ def _write(
     problems: list[str] = []
     chosen = examples_of(kinds, count)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        if anew:  # who is killed meanwhile and then only gives names gets these new all the same
+            forget_pictures(out)
         put(out / RECORD, encoded(kinds))
         put(out / TABLE, table_text(kinds).encode())
         pictures = draw(out, kinds, anew=anew)

@@ -27,6 +27,12 @@ _NAMELESS = ("elbow.png", "variance.png")
 _GRID = 400  # points a side, of which the borders are made
 
 
+def forget_pictures(out: Path) -> None:
+    """Those that `draw` would take for right, once the clusters are others. Raises OSError."""
+    for name in _NAMELESS:
+        (out / name).unlink(missing_ok=True)
+
+
 def draw(out: Path, kinds: Kinds, *, anew: bool) -> dict[str, str]:
     """All of them into a directory: what each shows, by the file's name. Raises OSError.
 

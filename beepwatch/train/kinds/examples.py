@@ -1,5 +1,6 @@
 """Clips of each cluster to listen to: what is most like it, and what is least."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from beepwatch.train.kinds.record import Kinds, cannot_write
 from beepwatch.validation import shortened
 
 FOLDER = "clips"
+_OURS = re.compile(r"\d+-(near|far)-\d+(\.\w+)?")  # a clip as `examples_of` names it
 _LARGEST_BYTES = 50_000_000  # of a copy; what is larger is linked
 
 
@@ -66,8 +68,9 @@ def forget_clips(out: Path) -> None:
     """Those that are there are of other clusters. Raises DiskFull."""
     folder = out / FOLDER
     try:
-        for old in (*folder.glob("*-near-*"), *folder.glob("*-far-*")):
-            old.unlink()
+        for old in folder.glob("*"):
+            if _OURS.fullmatch(old.name):
+                old.unlink()
     except OSError as error:
         raise cannot_write(folder, error) from error
 

@@ -89,10 +89,17 @@ def partition(points: Points, shaping: NDArray[np.bool_], plan: Plan) -> Partiti
 
 def _partition(points: Points, shaping: NDArray[np.bool_], plan: Plan) -> Partition:
     known = points[shaping]
+    _enough(len(points), 2)
+    if len(known) < 2:
+        raise ConfigurationError(
+            f"of {counted(len(points), 'recording')} of faults {counted(len(known), 'recording')} "
+            "can shape clusters, as the split test does not; DCASE has all of them there. "
+            "Empty that column of dataset.csv for some, and make the features again."
+        )
     mean, deviation = known.mean(axis=0), known.std(axis=0)
     telling = deviation > LEAST_DEVIATION * np.maximum(np.abs(mean), 1)
     scaled = (points[:, telling] - mean[telling]) / deviation[telling]
-    _enough(1 + (len(known) > 1 and bool(telling.any())), 2)
+    _enough(2 if telling.any() else 1, 2)
     analysis = PCA(svd_solver="full").fit(scaled[shaping])
     kept = _kept(analysis.explained_variance_ratio_, plan)
     # Rounded, so that what is equal stays equal, wherever in a product it stood.
@@ -124,7 +131,7 @@ def _enough(distinct: int, clusters: int) -> None:
     if distinct < clusters:
         raise ConfigurationError(
             f"{counted(distinct, 'different recording')} cannot be {clusters} clusters. "
-            "Give more recordings, or fewer --clusters."
+            f"Give more recordings{', or fewer --clusters' if distinct > 1 else ''}."
         )
 
 

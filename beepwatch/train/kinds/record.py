@@ -1,16 +1,16 @@
 """What a clustering found and how a person named it: `clusters.json`, and `clusters.csv` of it."""
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
 from beepwatch.errors import BeepwatchError, ConfigurationError, DiskFull
+from beepwatch.train.datasets.tables import csv_text
 from beepwatch.train.kinds.partition import Partition, Plan
 from beepwatch.train.kinds.points import Origin
+from beepwatch.whole_files import write_whole
 
 RECORD, TABLE = "clusters.json", "clusters.csv"
 COLUMNS = ("path", "augmentation", "cluster", "distance", "name")
@@ -119,15 +119,13 @@ def clips_by_cluster(out: Path) -> list[list[str]]:
 
 def table_text(kinds: Kinds) -> str:
     """`clusters.csv`: recordings in the store's order, behind each its augmented rows."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[Sequence[object]] = [COLUMNS]
     found = kinds.partition
     for one, number, distance in zip(kinds.recordings, found.numbers, found.distances, strict=True):
         name = kinds.names.get(number, "")
-        writer.writerow([one.path, "", number, f"{distance:.6f}", name])
-        writer.writerows([one.path, each, number, "", name] for each in one.augmentations)
-    return text.getvalue()
+        rows.append((one.path, "", number, f"{distance:.6f}", name))
+        rows += ((one.path, each, number, "", name) for each in one.augmentations)
+    return csv_text(rows)
 
 
 def encoded(kinds: Kinds) -> bytes:
@@ -137,14 +135,10 @@ def encoded(kinds: Kinds) -> bytes:
 
 def put(file: Path, data: bytes) -> None:
     """The file is whole or as it was. Raises DiskFull."""
-    draft = file.with_name(f".{file.name}.part")
     try:
-        draft.write_bytes(data)
-        draft.replace(file)
+        write_whole(file, data)
     except OSError as error:
         raise cannot_write(file.parent, error) from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def cannot_write(out: Path, error: OSError) -> DiskFull:

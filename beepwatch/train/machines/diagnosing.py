@@ -13,7 +13,7 @@ import numpy as np
 
 from beepwatch.capture.files import decode
 from beepwatch.classify.faults import MOST_LABELS, NORMAL, Diagnostician, Faults
-from beepwatch.classify.spectra import MEDIAN, RATE_HZ, WINDOW_S, Floats, spectrum
+from beepwatch.classify.spectra import RATE_HZ, WINDOW_S, Floats, typical
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.train.datasets.splitting import groups_of
 from beepwatch.train.featuring.listing import Listed, list_recordings
@@ -77,7 +77,7 @@ def _case(data: Path, one: Listed, group: str) -> Case | str:
             for window in cutter.windows(block):
                 windows += 1
                 if window.any():
-                    spectra.append(spectrum(window, MEDIAN))
+                    spectra.append(typical(window))
     except BeepwatchError as error:
         return str(error)
     if not spectra:

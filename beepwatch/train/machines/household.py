@@ -5,8 +5,9 @@ nearly true; so a spectrum is mixed with another instead of a recording with a r
 beside mixing the sound itself it is as good, and a box needs no recordings.
 
 The files beside this module hold spectra of the train split's household recordings that may be
-passed on, steady ones and typical ones, each of a window of RMS 1, in steps of half a dB. Written
-by `write`.
+passed on, steady ones and medians, each of a window of RMS 1, in steps of half a dB. Written by
+`write`. The medians are laid over typical spectra: of steady sound the two are within 0.2 dB, and
+of a recording that is digital silence in part a median says more than a mean of logs.
 """
 
 import zlib

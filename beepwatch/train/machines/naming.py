@@ -1,9 +1,10 @@
 """Learns which known fault a machine has, from recordings that say it: linear discriminants.
 
 Fisher's discriminant with a shrunken covariance (Ledoit and Wolf 2004, with a fixed amount), over
-typical spectra alone and, for each loudness of the room, with household sounds laid over them. The
-figures were chosen on the propellers of mission `square` with household recordings of the dev
-split: docs/machines.md.
+typical spectra alone and, for each loudness of the room, with household sounds laid over them. All
+labels count alike, however much of each was recorded: of a machine that is well there is most, and
+its spectrum does not wander as that of a failing one does. The figures were chosen on the
+propellers of mission `square` with household recordings of the dev split: docs/machines.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from beepwatch.train.machines.learning import HOP_S, at_another_pace, check_name
 # How loud the room is: SNRs are drawn between, and there is a room that is still.
 ROOMS_DB = ((-9.0, -1.0), (-1.0, 7.0), (7.0, 14.0), (14.0, 30.0))
 COPIES = 2  # of each window at each pace, with something else over each
-PACE_DEVIATION = 0.01  # relative, of one copy of each: how far its speed may wander
+PACES, PACE_DEVIATION = 5, 0.0125  # relative: how far its speed may wander
 SHRINKAGE = 0.1
 COMMON = 0.1  # of a room's covariance: that of all rooms, since a still one has few spectra
 _LEAST_SCALE = 0.05
@@ -35,8 +36,7 @@ class _Heard(NamedTuple):
     """The spectra of one room."""
 
     means: _Doubles  # [labels, BANDS]
-    shares: _Doubles  # [labels], of all
-    within: _Doubles  # [BANDS, BANDS], covariance within the labels
+    within: _Doubles  # [BANDS, BANDS], the mean of the labels' covariances
 
 
 def learn_faults(
@@ -60,8 +60,7 @@ def learn_faults(
         name=name,
         labels=tuple(known),
         rules=tuple(
-            _rule(room.means, room.shares, (1 - COMMON) * room.within + COMMON * common)
-            for room in rooms
+            _rule(room.means, (1 - COMMON) * room.within + COMMON * common) for room in rooms
         ),
         room=_rule_of_rooms(rooms),
         learned_s=len(spectra) * HOP_S,
@@ -69,21 +68,20 @@ def learn_faults(
 
 
 def _rule_of_rooms(rooms: Sequence[_Heard]) -> Rule:
-    shares = np.full(len(rooms), 1 / len(rooms))
-    within = np.mean([room.within + _between(room.means, room.shares) for room in rooms], axis=0)
-    return _rule(np.stack([room.shares @ room.means for room in rooms]), shares, within)
+    within = np.mean([room.within + _between(room.means) for room in rooms], axis=0)
+    return _rule(np.stack([room.means.mean(axis=0) for room in rooms]), within)
 
 
-def _between(means: _Doubles, shares: _Doubles) -> _Doubles:
+def _between(means: _Doubles) -> _Doubles:
     """Covariance of the means of kinds [kinds, BANDS]."""
-    off = means - shares @ means
-    return np.asarray((off.T * shares) @ off)
+    off = means - means.mean(axis=0)
+    return np.asarray(off.T @ off / len(off))
 
 
-def _rule(means: _Doubles, shares: _Doubles, within: _Doubles) -> Rule:
-    """From the mean of each kind [kinds, BANDS], its share, and the covariance within them."""
-    centre = shares @ means
-    variance = np.diag(within) + shares @ (means - centre) ** 2
+def _rule(means: _Doubles, within: _Doubles) -> Rule:
+    """From the mean of each kind [kinds, BANDS] and the covariance within them."""
+    centre = means.mean(axis=0)
+    variance = np.diag(within) + ((means - centre) ** 2).mean(axis=0)
     spread = np.maximum(np.sqrt(np.maximum(variance, 0)), _LEAST_SCALE)
     scaled = within / np.outer(spread, spread)
     even = np.trace(scaled) / BANDS * np.eye(BANDS)
@@ -100,25 +98,27 @@ def _rule(means: _Doubles, shares: _Doubles, within: _Doubles) -> Rule:
 def _rooms(
     rng: np.random.Generator, spectra: Floats, numbers: NDArray[np.intp], household: Floats
 ) -> list[_Heard]:
-    """What is heard in each room, the still one last; a label's copies at a time."""
+    """What is heard in each room, the still one last."""
     labels, rooms = int(numbers.max()) + 1, len(ROOMS_DB) + 1
-    counts, sums = np.zeros((rooms, labels)), np.zeros((rooms, labels, BANDS))
-    squares = np.zeros((rooms, BANDS, BANDS))
+    means, within = np.zeros((rooms, labels, BANDS)), np.zeros((rooms, BANDS, BANDS))
     for number in range(labels):
-        for room, cloud in enumerate(_clouds(rng, spectra[numbers == number], household)):
-            counts[room, number] = len(cloud)
-            sums[room, number] = cloud.sum(axis=0)
+        counts, squares = np.zeros(rooms), np.zeros((rooms, BANDS, BANDS))
+        for room, cloud in _clouds(rng, spectra[numbers == number], household):
+            counts[room] += len(cloud)
+            means[room, number] += cloud.sum(axis=0)
             squares[room] += cloud.T @ cloud
-    found = []
-    for count, total, square in zip(counts, sums, squares, strict=True):
-        means, shares = total / count[:, None], count / count.sum()
-        found.append(_Heard(means, shares, square / count.sum() - (means.T * shares) @ means))
-    return found
+        means[:, number] /= counts[:, None]
+        for room, mean in enumerate(means[:, number]):
+            within[room] += (squares[room] / counts[room] - np.outer(mean, mean)) / labels
+    return [_Heard(*one) for one in zip(means, within, strict=True)]
 
 
-def _clouds(rng: np.random.Generator, alone: Floats, household: Floats) -> Iterator[_Doubles]:
-    """Spectra of one label as they are heard in each room."""
-    paces = np.concatenate([alone, at_another_pace(rng, alone, PACE_DEVIATION)])
-    for snrs_db in ROOMS_DB:
-        yield overlaid(rng, paces, household, COPIES, snrs_db).astype(np.float64)
-    yield paces.astype(np.float64)
+def _clouds(
+    rng: np.random.Generator, alone: Floats, household: Floats
+) -> Iterator[tuple[int, _Doubles]]:
+    """Spectra of one label with the room that they are heard in, those of a pace at a time."""
+    for number in range(1 + PACES):
+        paced = at_another_pace(rng, alone, PACE_DEVIATION) if number else alone
+        for room, snrs_db in enumerate(ROOMS_DB):
+            yield room, overlaid(rng, paced, household, COPIES, snrs_db).astype(np.float64)
+        yield len(ROOMS_DB), paced.astype(np.float64)

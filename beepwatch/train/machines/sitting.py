@@ -17,7 +17,7 @@ from beepwatch.capture.listening import Listener, Speed
 from beepwatch.classify.spectra import RATE_HZ
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import MicrophoneNotFound
-from beepwatch.messages import Fault, FaultKind, Window
+from beepwatch.messages import Fault, FaultKind, Listening, Window
 from beepwatch.sections import Capture
 from beepwatch.train.machines.collecting import Collection
 
@@ -33,11 +33,13 @@ def listen(
     speed: Speed = 1.0,
     clock: Clock | None = None,
     source: Source | None = None,
+    request: str = "",
 ) -> Collection:
     """So much sound, or less if `stop` is set or the source ends.
 
     No microphone at all is MicrophoneNotFound; one that is lost later is waited for. A `source`
-    given here replaces the one that `capture` names.
+    given here replaces the one that `capture` names. What a person is to do, the `request`, is said
+    once it is open.
     """
     settings = msgspec.structs.replace(capture, window_s=PIECE_S, hop_s=PIECE_S, gate=False)
     listener = Listener(
@@ -50,7 +52,7 @@ def listen(
     )
     heard = Collection()
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        for pcm in _pieces(listener, heard, console):
+        for pcm in _pieces(listener, heard, console, request):
             if pcm is not None:
                 heard.hear(pcm)
             if console.is_terminal:
@@ -61,7 +63,7 @@ def listen(
 
 
 def _pieces(
-    listener: Listener, heard: Collection, console: Console
+    listener: Listener, heard: Collection, console: Console, request: str
 ) -> Iterator[NDArray[np.int16] | None]:
     """Sound as it comes; None for a sign of life. What is missing breaks it off.
 
@@ -80,6 +82,8 @@ def _pieces(
                     heard.break_off()
                 last = None if without else what
                 without = max(0, without - 1)
+            case Listening() if listener.counts.openings == 1 and request:
+                console.print(request, markup=False, highlight=False, soft_wrap=True)
             case Fault() if what.kind is FaultKind.NO_DEVICE and not heard.heard_s:
                 raise MicrophoneNotFound(what.text)
             case Fault():

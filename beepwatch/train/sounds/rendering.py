@@ -23,6 +23,7 @@ from beepwatch.errors import BeepwatchError
 from beepwatch.train.sounds import midi, spoken
 from beepwatch.train.sounds.spoken import Utterance
 from beepwatch.train.synthesis import Sound, at_peak
+from beepwatch.whole_files import written_whole
 
 SOUND_FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 PACKAGES = {
@@ -179,15 +180,10 @@ def render(
     for done, (file, piece) in enumerate(missing):
         if done % 20 == 0:
             report(f"rendering negatives: {done} of {len(missing)} pieces")
-        _write(file.path, render_piece(piece, rate_hz), rate_hz)
+        sound = render_piece(piece, rate_hz)
+        with written_whole(file.path) as flac:
+            soundfile.write(flac, sound, rate_hz, format="FLAC", subtype="PCM_16")
     return files
-
-
-def _write(path: Path, sound: Sound, rate_hz: int) -> None:
-    """The file is there whole or not at all."""
-    part = path.with_suffix(".part")
-    soundfile.write(part, sound, rate_hz, format="FLAC", subtype="PCM_16")
-    part.replace(path)
 
 
 def render_piece(piece: Piece, rate_hz: int) -> Sound:

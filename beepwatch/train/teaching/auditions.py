@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from beepwatch.classify.engines import Engine
 from beepwatch.classify.examples import encode
 from beepwatch.clock import Clock, SystemClock
 from beepwatch.errors import MicrophoneNotFound
-from beepwatch.messages import Fault, FaultKind, Window
+from beepwatch.messages import Fault, FaultKind, Listening, Window
 from beepwatch.sections import Capture
 from beepwatch.train.teaching.examples import LEAD_S, Example, NoBeepFound, find_example, runs
 from beepwatch.train.teaching.lessons import ROOM_S, found_line
@@ -65,6 +65,7 @@ class Audition:
         self._deaf_until_s = -math.inf  # monotonic: a person was played something
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._doing = ""  # shown beside the level
+        self._request = ""  # what a person is to do, once there is something that hears it
         self._listener = Listener(
             settings,
             rate_hz=engine.rate_hz,
@@ -77,7 +78,7 @@ class Audition:
 
     def room(self) -> NDArray[np.int16]:
         """A minute of the room, or what there is of it when the sound ends or is ended before."""
-        self._console.print(f"first {ROOM_S:.0f} s of your room as it is: let nothing beep")
+        self._ask_for(f"first {ROOM_S:.0f} s of your room as it is: let nothing beep")
         kept: list[NDArray[np.int16]] = []
         with self._shown():
             self._doing = f"the room, {ROOM_S:.0f} s to go"
@@ -90,10 +91,13 @@ class Audition:
         return np.concatenate([np.zeros(0, np.int16), *kept])
 
     def examples(self, wanted: int) -> list[Example]:
-        """Beeps that a person has said yes to, `wanted` of them, or fewer if the sound ends."""
+        """Beeps that a person has said yes to, `wanted` of them, or fewer if the sound ends.
+
+        With them the sitting is over, and the microphone is let go of.
+        """
         taken: list[Example] = []
-        self._console.print(f"now let it beep, {wanted} times in all; ^C ends")
-        with self._shown():
+        self._ask_for(f"now let it beep, {wanted} times in all; ^C ends")
+        with closing(self._pieces), self._shown():
             self._doing = f"waiting for beep 1 of {wanted}"
             for candidate in self._candidates():
                 self._console.print(found_line(candidate, self._engine.frame_s))
@@ -104,6 +108,17 @@ class Audition:
                     break
                 self._doing = f"waiting for beep {len(taken) + 1} of {wanted}"
         return taken
+
+    def _ask_for(self, request: str) -> None:
+        """Nobody is to do anything for a source that turns out to be missing."""
+        self._request = request
+        if self._listener.counts.openings:
+            self._say_request()
+
+    def _say_request(self) -> None:
+        if self._request:
+            self._console.print(self._request)
+        self._request = ""
 
     def _candidates(self) -> Iterator[Example]:
         """Beeps as they end."""
@@ -138,7 +153,7 @@ class Audition:
         lasts = full and len(example.pcm) > (KEPT_S - PIECE_S) * self._engine.rate_hz
         return example if lasts or after >= round(LEAD_S / self._engine.frame_s) else None
 
-    def _heard(self) -> Iterator[NDArray[np.int16]]:
+    def _heard(self) -> Generator[NDArray[np.int16], None, None]:
         """A second at a time, with the level on the screen, and what is wrong above it."""
         heard_any = False
         for heard in self._listener:
@@ -146,6 +161,8 @@ class Audition:
                 line = f"{meter(self._listener.level_dbfs)}  {self._doing}"
                 self._live.update(Text(line), refresh=True)
             match heard:
+                case Listening():
+                    self._say_request()
                 case Window() if heard.started_mono_s < self._deaf_until_s:
                     pass
                 case Window():

@@ -10,14 +10,16 @@ from beepwatch.web.inference.machine import STRANGE, Examination
 from beepwatch.web.inference.recordings import Naming
 from beepwatch.web.inference.settings import Machine, Recordings, Settings, Sounds
 from beepwatch.web.inference.sounds import Classification
-from beepwatch.web.inference.uploads import FIELD, MOST_UPLOAD_BYTES
+from beepwatch.web.inference.uploads import FIELD, MOST_BESIDE_BYTES, MOST_UPLOAD_BYTES
 
 _REF = "#/components/schemas/{name}"
 _REASONS = {
-    "400": "What was sent is no form with a file, or the file is no sound that can be decoded.",
+    "400": "What was sent is no form with a file, has too many parts, or the file is no sound "
+    "that can be decoded.",
     "403": "A page of another server asks, by its Origin.",
     "408": "The upload came to a halt.",
-    "413": f"More than {MOST_UPLOAD_BYTES // 1_000_000} MB, or longer than an hour.",
+    "413": f"More than {MOST_UPLOAD_BYTES // 1_000_000} MB, of which "
+    f"{MOST_BESIDE_BYTES // 1_000} kB may be beside the file, or longer than an hour.",
     "415": "Another content type.",
     "503": "Too much to do; Retry-After tells when to ask again.",
 }

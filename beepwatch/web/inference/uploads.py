@@ -16,7 +16,8 @@ from starlette.datastructures import Headers
 MOST_UPLOAD_BYTES = 50_000_000
 MOST_HELD_BYTES = 256_000_000  # of all uploads that have not been answered
 FIELD = "file"  # the part of a form that is heard
-_AROUND_BYTES = 100_000  # of a form that are not the file
+MOST_PARTS = 100  # of a form
+MOST_BESIDE_BYTES = 100_000  # of a form that are not the file
 _RAW_TYPES = (b"application/octet-stream", b"application/ogg")
 _LONGEST_BOUNDARY = 70  # RFC 2046, section 5.1.1
 _PATIENCE_S = 15.0  # for the next piece
@@ -99,7 +100,11 @@ class RawBody:
 
 
 class Form:
-    """A body of several parts, one of which is the file."""
+    """A body of several parts, one of which is the file.
+
+    Read as it comes and not by `Request.form`, which would put it into a file on some disk; so the
+    limits that this has for what is beside the file are here.
+    """
 
     def __init__(self, boundary: bytes, upload: Upload) -> None:
         self._upload = upload
@@ -107,6 +112,8 @@ class Form:
         self._value = b""
         self._disposition = b""
         self._names: list[str] = []
+        self._parts = 0
+        self._beside_bytes = 0
         self._here = False  # whether the part that is read is the file
         self._found = False
         self._over = False
@@ -125,10 +132,14 @@ class Form:
 
     def feed(self, piece: bytes) -> None:
         """A piece; what belongs to the file is kept."""
+        before = self._upload.size
         try:
             self._parser.write(piece)
         except FormParserError as error:
             raise Refusal(400, f"the form cannot be read: {error}.") from None
+        self._beside_bytes += len(piece) - (self._upload.size - before)
+        if self._beside_bytes > MOST_BESIDE_BYTES:
+            raise self._too_much_beside()
 
     def finish(self) -> None:
         """Raises Refusal if it broke off or had no file."""
@@ -137,7 +148,24 @@ class Form:
         if not self._found:
             raise Refusal(400, f"the form has no part named {FIELD!r}, only {self._names}.")
 
+    def _too_much_beside(self) -> Refusal:
+        most = f"{MOST_BESIDE_BYTES // 1_000} kB"
+        if self._found:
+            return Refusal(
+                413, f"the form has more than {most} beside its part {FIELD!r}. Send that alone."
+            )
+        return Refusal(
+            400,
+            f"the form has no part named {FIELD!r} in its first {most}, only {self._names}. Send "
+            "that alone.",
+        )
+
     def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise Refusal(
+                400, f"the form has more than {MOST_PARTS} parts. Send one, named {FIELD!r}."
+            )
         self._name = self._value = self._disposition = b""
         self._here = False
 
@@ -176,7 +204,7 @@ def reader_of(headers: Headers, upload: Upload, *, raw: bool) -> Reader:
         raise Refusal(415, "a compressed body is not taken. Send it without Content-Encoding.")
     kind, options = parse_options_header(headers.get("content-type"))
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MOST_UPLOAD_BYTES + _AROUND_BYTES:
+    if declared.isdigit() and int(declared) > MOST_UPLOAD_BYTES + MOST_BESIDE_BYTES:
         raise too_large()
     if kind == b"multipart/form-data":
         boundary = options.get(b"boundary", b"")
@@ -192,8 +220,6 @@ def reader_of(headers: Headers, upload: Upload, *, raw: bool) -> Reader:
 
 async def receive(stream: AsyncIterator[bytes], reader: Reader) -> None:
     """The whole body into the reader. Raises Refusal."""
-    most = MOST_UPLOAD_BYTES + _AROUND_BYTES
-    size = 0
     pieces = aiter(stream)
     while True:
         try:
@@ -203,9 +229,6 @@ async def receive(stream: AsyncIterator[bytes], reader: Reader) -> None:
             raise Refusal(408, f"nothing came for {_PATIENCE_S:g} s.") from None
         if piece is None:
             break
-        size += len(piece)
-        if size > most:
-            raise too_large()
         reader.feed(piece)
     reader.finish()
 

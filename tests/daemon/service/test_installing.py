@@ -8,11 +8,14 @@ import pytest
 
 import beepwatch.daemon.service
 import beepwatch.daemon.systemctl
+from beepwatch.classify.shelf import Shelf
 from beepwatch.daemon.service import Service
 from beepwatch.daemon.systemctl import user_scope
 from beepwatch.daemon.units import NAME, own_installation
 from beepwatch.errors import BeepwatchError, ConfigurationError
 from beepwatch.store.database import Database
+from tests.classify.pitched import pitched
+from tests.daemon.loud import START
 from tests.daemon.service.programs import ACTIVE, FAILING, Systemd
 
 
@@ -123,6 +126,19 @@ def test_a_place_that_cannot_be_written_is_named(service: Service, tmp_path: Pat
     (tmp_path / "units").write_text("a file")
     with pytest.raises(ConfigurationError, match=rf"{NAME} cannot be written: File exists"):
         service.install()
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_sound_that_was_taught_for_another_model_is_named(
+    service: Service, said: list[str], tmp_path: Path
+) -> None:
+    settings = tmp_path / "etc" / "config.toml"
+    settings.parent.mkdir()
+    settings.write_text(f'[store]\ndirectory = "{tmp_path / "state"}"\n')
+    Shelf(tmp_path / "state").put(pitched("washer", 2_000.0, model_id="0" * 12), START)
+    service.install()
+    (line,) = [line for line in said if "washer is left out" in line]
+    assert line.endswith(f"teach washer. Give it --config {settings}, too.")
 
 
 def test_a_users_own_is_written_below_the_users_settings(

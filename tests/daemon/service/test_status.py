@@ -16,6 +16,7 @@ from beepwatch.messages import Event
 from beepwatch.store.database import Database
 from beepwatch.store.outbox import Outbox
 from tests.daemon.service.programs import ACTIVE, FAILING, Systemd
+from tests.small_disk import small_disk
 from tests.store.messages_of_a_day import beep
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -60,6 +61,16 @@ def test_it_tells_what_a_person_wants_to_know(
         "restarts": "2",
     }
     assert service.active
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_full_disk_can_be_looked_at(service: Service, systemd: Systemd, tmp_path: Path) -> None:
+    systemd.will("shown", ACTIVE)
+    with small_disk(tmp_path / "state") as disk:
+        with closing(Database(disk.path)) as database:
+            Outbox(database).write(event=beep())
+        disk.fill()
+        assert _reported(service)["heard"].startswith("beep, 1 pulse, ")
 
 
 def test_one_that_does_not_run_shows_the_end_of_its_log(

@@ -87,6 +87,19 @@ def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
     assert unpacked(folder / "a.zip") == {}
 
 
+def test_a_second_name_of_a_file_is_a_file(tmp_path: Path) -> None:
+    """As tar packs two hard links: the second one says only what the first is called."""
+    (tmp_path / "fan").mkdir()
+    (tmp_path / "fan" / "a.wav").write_bytes(b"sound")
+    (tmp_path / "fan" / "b.wav").hardlink_to(tmp_path / "fan" / "a.wav")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as file:
+        for name in NAMES:
+            file.add(tmp_path / name, name)
+    with tarfile.open(tmp_path / "a.tar.gz") as file:
+        assert file.getmember("fan/b.wav").islnk()
+    assert unpacked(tmp_path / "a.tar.gz") == dict.fromkeys(NAMES, b"sound")
+
+
 def test_a_bomb_is_stopped_where_the_room_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

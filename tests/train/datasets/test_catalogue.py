@@ -15,14 +15,29 @@ from beepwatch.train.datasets.catalogue import (
     Catalogue,
     CatalogueError,
     Relabelling,
+    Table,
     clips_below,
     read_table,
+    write_table,
 )
 from tests.small_disk import small_disk
 
 
 def labelled(path: str, label: str, seen: str = "") -> Relabelling:
     return Relabelling(path=path, seen=seen, label=label)
+
+
+def test_names_with_line_ends_of_any_kind_and_empty_rows_are_read_as_they_are(
+    tmp_path: Path,
+) -> None:
+    odd = {"path": "a\rb.wav", "label": "x\r\ny"}
+    write_table(tmp_path / NAME, Table(columns=("path", "label"), rows={odd["path"]: odd}))
+    with (tmp_path / NAME).open("a") as file:
+        file.write(",\r\nc.wav,beep\r\n")
+    assert list(read_table(tmp_path / NAME).rows.values()) == [
+        odd,
+        {"path": "c.wav", "label": "beep"},
+    ]
 
 
 def test_the_first_label_makes_a_table_with_the_columns_of_every_data_set(tmp_path: Path) -> None:
@@ -167,6 +182,7 @@ def test_a_linked_table_stays_linked_and_keeps_its_permissions(tmp_path: Path) -
         (b"path,label\na.wav\n", "line 2: 1 cell in 2 columns"),
         (b'path,label\n"a.wav,beep\n', "line 2: unexpected end of data"),
         (b"path,label\na.wav,beep\n\na.wav,wash\n", "line 4: a second row of 'a.wav'"),
+        (b"path,label\n,beep\n", "line 2: it has no path"),
     ],
 )
 def test_what_is_no_table_is_named_with_its_line_and_left_alone(

@@ -15,6 +15,7 @@ from beepwatch.train.datasets.catalogue import NAME
 from beepwatch.train.datasets.checking import (
     Checked,
     Counts,
+    Finding,
     Pair,
     check,
     leak_findings,
@@ -68,7 +69,7 @@ def test_each_planted_fault_is_found_and_no_other(checked: Checked) -> None:
         ("bad/loud.wav", "clipped"),
         ("bad/mp3.wav", "mislabelled"),
         ("good/2.wav", "near-duplicate"),
-        ("good/0.wav", "near-duplicate"),
+        ("bad/again.mp3", "near-duplicate"),  # what is tested on, good/0.wav, stays
         ("bad/again.mp3", "leak"),
         ("good/1.wav", "duplicate"),
         ("bad/silent.wav", "silent"),
@@ -151,6 +152,27 @@ def test_the_list_is_a_table_that_is_read_again(checked: Checked, tmp_path: Path
     assert [each.name for each in tmp_path.iterdir()] == ["quarantine.csv"]
 
 
+def test_of_copies_in_two_splits_the_one_that_is_tested_on_stays(tmp_path: Path) -> None:
+    """Else the features, which leave out what is named, would have neither."""
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.wav", noise(1, seconds=0.5))
+    convert(tmp_path / "a.wav", tmp_path / "d.mp3")
+    (tmp_path / NAME).write_text("path,split\na.wav,train\nb.wav,dev\nc.wav,test\nd.mp3,dev\n")
+    findings = check(tmp_path).findings
+    assert {(one.path, one.reason) for one in findings} == {
+        *(("a.wav", "duplicate"), ("a.wav", "leak"), ("b.wav", "duplicate"), ("b.wav", "leak")),
+        *(("d.mp3", "near-duplicate"), ("d.mp3", "leak")),
+    }
+    (tmp_path / NAME).write_text("path,split\na.wav,\nb.wav,extra\nc.wav,\nd.mp3,\n")
+    assert {one.path for one in check(tmp_path).findings} == {"a.wav", "c.wav", "d.mp3"}
+
+
+def test_a_name_with_a_carriage_return_can_be_put_into_quarantine(tmp_path: Path) -> None:
+    finding = Finding(path="a\rb.wav", reason="empty", detail="no\r\nsample")
+    write_quarantine(tmp_path / "quarantine.csv", [finding])
+    assert quarantined(tmp_path / "quarantine.csv") == {"a\rb.wav"}
+
+
 def test_labels_that_begin_alike_have_bars_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Figure] = []
     monkeypatch.setattr(showing, "write_png", lambda figure, _: found.append(figure))
@@ -166,6 +188,16 @@ def test_labels_that_begin_alike_have_bars_of_their_own(monkeypatch: pytest.Monk
     (axes,) = [one for one in found[0].axes if one.get_title() == "label"]
     bars = [bar.get_bbox() for bar in axes.patches if isinstance(bar, Rectangle)]
     assert {round((bar.y0 + bar.y1) / 2): bar.width for bar in bars} == {0: 3, 1: 2, 2: 1}
+
+
+def test_a_label_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    """It is the name of a folder, which may come out of anybody's archive."""
+    write(tmp_path / "\x1b[31m\n[bold]red" / "a.wav", noise(1, seconds=0.3))
+    console = Console(width=100, file=io.StringIO(), record=True)
+    show(console, check(tmp_path))
+    text = console.export_text()
+    assert "\\x1b[31m\\n[bold]red" in text
+    assert "\x1b" not in text
 
 
 def test_it_is_shown_with_shares_and_drawn(checked: Checked, tmp_path: Path) -> None:

@@ -210,6 +210,21 @@ def test_what_cannot_be_read_costs_a_line_and_what_breaks_off_gives_what_there_i
     )
 
 
+@pytest.mark.parametrize("name", ["a.mp3", "a.ogg", "a.aiff", "a.wav"])
+def test_what_is_cut_short_is_told_though_a_decoder_says_nothing(name: str, tmp_path: Path) -> None:
+    """Its pieces are whole, so no check of the data set could tell it afterwards."""
+    whole = write(tmp_path / "whole.wav", noise(1, seconds=3.0))
+    options = ("-c:a", "pcm_f32le") if name == "a.wav" else ()
+    file = convert(whole, tmp_path / "in" / name, *options)
+    assert imported(tmp_path / "in", tmp_path / "whole", cut=Cut(length_ms=500)).problems == []
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    done = imported(tmp_path / "in", tmp_path / "out", cut=Cut(length_ms=500))
+    assert 2 <= done.new <= 3
+    (problem,) = done.problems
+    assert problem.startswith(f"in/{name}: is cut short: ")
+    assert problem.endswith("What comes before was imported.")
+
+
 def test_one_import_at_a_time_and_what_a_killed_one_left_goes(phone: Path, tmp_path: Path) -> None:
     left = tmp_path / "out" / ".beepwatch" / "importing-killed"
     left.mkdir(parents=True)
@@ -241,6 +256,59 @@ def test_a_source_without_recordings_costs_a_line_and_nothing_but_such_is_refuse
     assert done.problems == [f"there is no recording in {empty}. Name another folder or file."]
     with pytest.raises(UnreadableAudio, match="there is no recording in"):
         import_recordings([empty, empty], tmp_path / "none", Manner(), workers=0)
+
+
+def test_an_archive_within_a_source_is_named_and_not_passed_over(
+    phone: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(phone / "more.ZIP", "w") as file:
+        file.write(phone / "beep" / "a.wav", "wash/a.wav")
+    done = imported(phone, tmp_path / "out")
+    assert (done.recordings, done.archives, done.problems) == (3, ("phone/more.ZIP",), [])
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as file:
+        file.write(phone / "more.ZIP", "fan/more.ZIP")
+    with pytest.raises(UnreadableAudio, match=r"as sources: 1 archive, 'all\.zip/fan/more\.ZIP' f"):
+        imported(tmp_path / "all.zip", tmp_path / "none")
+
+
+def test_what_a_table_names_and_no_source_has_is_told(phone: Path, tmp_path: Path) -> None:
+    """One table of two folders, and one recording that is in neither."""
+    write(tmp_path / "card" / "c.wav", noise(3, seconds=0.2))
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\nbeep/a.wav,oven\ngone.wav,oven\nc.wav,hob\n")
+    manner = Manner(table=table)
+    done = import_recordings([phone, tmp_path / "card"], tmp_path / "out", manner, workers=0)
+    assert (done.new, done.left_out, done.without_file) == (2, 2, ("gone.wav",))
+
+
+def test_labels_that_share_a_folder_have_clips_of_different_names(tmp_path: Path) -> None:
+    """Which does not depend on who is done first."""
+    for seed, label in enumerate(("a?b", "a:b")):
+        write(tmp_path / "in" / label / "x.wav", noise(seed, seconds=0.1))
+    imported(tmp_path / "in", tmp_path / "out")
+    first, second = clips_below(tmp_path / "out")
+    assert (first[:6], second) == ("a_b/x-", "a_b/x.wav")
+
+
+def test_a_label_behind_the_end_of_its_recording_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.wav", noise(1, seconds=2.0))
+    (tmp_path / "in" / "a.txt").write_text("0.5\t1\tbeep\n1.5\t3\twash\n2\t3\tspin\n9\t10\tspin\n")
+    done = imported(tmp_path / "in", tmp_path / "out", layout="audacity")
+    assert clips_below(tmp_path / "out") == ["beep/a.0001.wav", "wash/a.0002.wav"]
+    assert done.problems == [
+        "in/a.wav: 2 labels behind its end at 2.00 s, 'spin' at 2.00 s for one. Is the track of it?"
+    ]
+
+
+def test_what_two_sources_have_in_common_comes_once(phone: Path, tmp_path: Path) -> None:
+    (phone / ".put aside").mkdir()
+    aside = shutil.copy(phone / "wash" / "b.m4a", phone / ".put aside" / "c.m4a")
+    sources = [phone / "beep" / "a.wav", phone, phone / "wash", phone / "." / "wash" / "b.m4a"]
+    done = import_recordings([*sources, phone], tmp_path / "out", Manner(), workers=0)
+    assert (done.recordings, done.problems) == (3, [])
+    imported(phone, tmp_path / "once")
+    assert tree(tmp_path / "out") == tree(tmp_path / "once")
+    assert import_recordings([phone, Path(aside)], tmp_path / "out", Manner(), workers=0).new == 1
 
 
 def test_two_sources_of_one_name_are_told_apart(phone: Path, tmp_path: Path) -> None:
@@ -278,6 +346,8 @@ def test_a_data_set_below_its_own_source_is_not_brought_in_again(phone: Path) ->
     assert tree(out) == first
     with pytest.raises(ConfigurationError, match="is the data set itself"):
         imported(out, out)
+    with pytest.raises(ConfigurationError, match="recordings/beep is a part of the data set"):
+        imported(out / "beep", out)
 
 
 def test_a_name_that_is_no_text_becomes_one(tmp_path: Path) -> None:

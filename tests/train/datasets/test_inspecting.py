@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,25 @@ def test_digital_silence_has_no_level_and_a_constant_no_sound(tmp_path: Path) ->
     assert constant.peak_dbfs == pytest.approx(-20.77, abs=0.01)
 
 
+def test_samples_that_are_no_numbers_are_damage_and_no_level(tmp_path: Path) -> None:
+    """As a program writes them that has divided by nothing."""
+    sound = np.float32(0.5) * np.sin(np.arange(RATE_HZ, dtype=np.float32))
+    sound[[3, 5, 7]] = np.nan, np.inf, -np.inf
+    soundfile.write(tmp_path / "a.wav", sound, RATE_HZ, subtype="FLOAT")
+    one = inspected(tmp_path / "a.wav")
+    assert one.problem == "a.wav is damaged: 3 samples of it are no numbers. Export it again."
+    assert one.peak_dbfs == pytest.approx(-6.02, abs=0.01)
+    assert one.duration_s == 1.0
+
+
+@pytest.mark.parametrize("container", ["RF64", "WAVEX", "WAV"])
+def test_every_kind_of_wav_says_how_it_is_coded(container: str, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(1, seconds=0.1), RATE_HZ, "PCM_24", format=container)
+    one = inspected(tmp_path / "a.wav")
+    assert one.media is not None
+    assert (one.container, one.media.codec, one.media.bits) == ("wav", "pcm_24", 24)
+
+
 @given(
     full=st.lists(st.booleans(), min_size=1, max_size=60),
     cuts=st.lists(st.integers(1, 20), max_size=8),
@@ -58,6 +78,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("originals")
     wav = write(folder / "a.wav", noise(3, seconds=3.0))
     made = {
+        "rf64": convert(wav, folder / "rf64.wav", "-rf64", "always"),
         "mp3": convert(wav, folder / "a.mp3"),
         "ogg": convert(wav, folder / "a.ogg", "-c:a", "libvorbis"),
         "opus": convert(wav, folder / "a.opus"),
@@ -75,7 +96,16 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-BITS = {"flac": 16, "wav": 16, "wav24": 24, "wav8": 8, "float": 32, "aiff": 16, "mka": 16}
+BITS = {
+    "flac": 16,
+    "wav": 16,
+    "rf64": 16,
+    "wav24": 24,
+    "wav8": 8,
+    "float": 32,
+    "aiff": 16,
+    "mka": 16,
+}
 
 
 def test_whole_files_of_every_container_have_nothing_wrong(originals: dict[str, Path]) -> None:
@@ -89,7 +119,8 @@ def test_whole_files_of_every_container_have_nothing_wrong(originals: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "name", ["mp3", "ogg", "opus", "flac", "wav", "wav24", "wav8", "float", "aiff", "m4a", "mka"]
+    "name",
+    ["mp3", "ogg", "opus", "flac", "wav", "wav24", "wav8", "float", "rf64", "aiff", "m4a", "mka"],
 )
 def test_a_file_that_is_cut_short_is_said_to_be(
     name: str, originals: dict[str, Path], tmp_path: Path

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from beepwatch.errors import ConfigurationError
 from beepwatch.train.datasets.layouts import (
     LAYOUTS,
     Described,
+    LabelTable,
     LayoutError,
     Part,
     by_folder,
-    by_table,
     describe,
     label_track,
 )
@@ -77,6 +78,17 @@ def test_esc50(tmp_path: Path) -> None:
     }
 
 
+def test_a_table_beside_the_files_may_have_been_through_a_spreadsheet(tmp_path: Path) -> None:
+    """Semicolons, a byte order mark, CRLF; and files whose suffix somebody wrote large."""
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "esc50.csv").write_bytes(
+        b"\xef\xbb\xbffilename;fold;target;category;esc10;src_file;take\r\n"
+        b"1-100032-A-0.wav;1;0;dog;True;100032;A\r\n"
+    )
+    found = describe("esc50", tmp_path, ["audio/1-100032-A-0.WAV"])
+    assert [one.label for one in found.values()] == ["dog"]
+
+
 def test_urbansound8k(tmp_path: Path) -> None:
     (tmp_path / "metadata").mkdir()
     (tmp_path / "metadata" / "UrbanSound8K.csv").write_text(
@@ -98,6 +110,7 @@ def test_irmas(tmp_path: Path) -> None:
     ]
     (tmp_path / "Part1").mkdir()
     (tmp_path / "Part1" / "01 Caravan-11.txt").write_text("sax\t\ngac\t\n")
+    (tmp_path / "Part1" / "no text.txt").write_text("Recorded for a film, all rights reserved.\n")
     assert describe("irmas", tmp_path, paths) == {
         paths[0]: Described(label="cel", cells={"session": "cel-0001", "genre": "cla"}),
         paths[1]: Described(label="cel", cells={"session": "cel-0058", "genre": "cla"}),
@@ -147,11 +160,47 @@ def test_the_folder_that_holds_a_file_is_its_label() -> None:
 def test_a_table_names_files_by_path_or_by_a_name_that_is_of_one_alone(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("filename,category,device\nx/a.wav,beep,washer\nb.wav,wash,\nc.wav,spin,\n")
-    found = by_table(table, ["x/a.wav", "y/b.wav", "y/c.wav", "z/c.wav", "a.wav"])
+    known = LabelTable(table)
+    found = known.describe(["x/a.wav", "y/b.wav", "y/c.wav", "z/c.wav", "a.wav"])
     assert found == {
         "x/a.wav": Described(label="beep", cells={"device": "washer"}),
         "y/b.wav": Described(label="wash", cells={"device": ""}),
     }
+    assert known.without_file() == ["c.wav"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfFilename;Label;\r\nx\\a.WAV; beep ;\r\n;;\r\n",  # a spreadsheet's
+        b"label\tpath\rbeep\t./x/a.wav\r",
+        b'path, label\n"x/a.wav",beep\n',
+        b"path,label\nx/a.wav,beep\nx/a.wav,beep\n",
+    ],
+)
+def test_a_table_is_read_as_programs_of_all_kinds_write_it(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    found = LabelTable(tmp_path / "labels.csv").describe(["x/a.wav"])
+    assert found == {"x/a.wav": Described(label="beep")}
+
+
+def test_a_name_of_a_mac_is_the_one_that_everybody_else_writes(tmp_path: Path) -> None:
+    """HFS+ takes letters apart: u and two dots for ü."""
+    (tmp_path / "labels.csv").write_text("path,label\nb\u00fcgeln.wav,iron\n", encoding="utf-8")
+    path = "bu\u0308geln.wav"
+    assert LabelTable(tmp_path / "labels.csv").describe([path]) == {path: Described(label="iron")}
+
+
+def test_a_cell_of_two_lines_is_one_cell(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text('path,label,note\na.wav,beep,"one\ntwo\u2028three"\n')
+    found = LabelTable(tmp_path / "labels.csv").describe(["a.wav"])
+    assert found["a.wav"].cells == {"note": "one\ntwo\u2028three"}
+
+
+def test_a_file_with_two_labels_is_not_given_one_of_them(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,label\na.wav,beep\n./a.wav,spin\n")
+    with pytest.raises(LayoutError, match=r"'\./a\.wav' twice, and differently: 'beep' and 'spin'"):
+        LabelTable(tmp_path / "labels.csv")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +216,6 @@ def test_a_table_names_files_by_path_or_by_a_name_that_is_of_one_alone(tmp_path:
 )
 def test_a_table_that_cannot_be_used_is_said(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes(content)
-    with pytest.raises(LayoutError) as error:
-        by_table(tmp_path / "labels.csv", ["a.wav"])
+    with pytest.raises(ConfigurationError) as error:
+        LabelTable(tmp_path / "labels.csv").describe(["a.wav"])
     assert said in str(error.value)

@@ -145,6 +145,21 @@ def test_each_value_of_a_column_is_a_fold() -> None:
         folds(rows[:1], "device")
 
 
+def test_folds_that_a_data_set_came_with_are_not_written_over() -> None:
+    """UrbanSound8K has ten, of many recordings each, and its results hold for those alone."""
+    rows = [
+        {"path": str(n), "session": f"s{n // 2}", "device": f"d{n // 4}", "fold": fold}
+        for n, fold in enumerate(["10", "10", "10", "10", "2", "2", "2", "2"])
+    ]
+    with pytest.raises(SplitError, match="the column fold has folds of another kind"):
+        folds(rows, "session")
+    assert folds(rows, "fold") == {row["path"]: row["fold"] for row in rows}
+    renumbered = {row["path"]: "1" if row["fold"] == "10" else "2" for row in rows}
+    assert folds(rows, "device") == renumbered  # they are by device, in another order
+    another = {"path": "8", "session": "s0", "device": "a new one"}
+    assert folds([*rows, another], "device")["8"] == "1"
+
+
 def test_one_machine_is_held_out() -> None:
     rows = [{"path": str(n), "device": device} for n, device in enumerate("aba")]
     assert held_out(rows, "device", "b") == {"0": "train", "1": "test", "2": "train"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from beepwatch.train.datasets.walking import files_below
+from beepwatch.train.datasets.walking import files_below, links_out
 from tests.test_cli import AS_ANYBODY
 from tests.train.datasets.sounds import noise, write
 
@@ -81,7 +81,7 @@ def test_a_closed_folder_is_told_by_everyone_and_the_rest_is_found(
         [f"{data}/closed", closed],
         [f"{data}/open/a.wav", None],
     ]
-    assert told["import"] == [["data/open/a.wav"], [closed, closed]]
+    assert told["import"] == [["data/open/a.wav"], [closed]]
     assert told["features"] == [["open/a.wav"], [closed], [shut]]
     assert told["check"] == [["closed", "corrupt", closed]]
     assert told["index"] == [1, [closed]]
@@ -121,3 +121,24 @@ def test_links_to_folders_are_not_followed_and_to_files_they_are(tmp_path: Path)
 
     assert found(hidden=False) == ["a/deep/x", "a/to_file"]
     assert found(hidden=True) == ["a/.x", "a/deep/x", "a/to_file"]
+
+
+def test_links_that_lead_to_what_is_left_out_are_counted(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    write(data / "beep" / "a.wav", noise(0, seconds=0.1))
+    write(elsewhere / "b.wav", noise(1, seconds=0.1))
+    within = {"again": data / "beep", "c.wav": data / "beep" / "a.wav", "up": data}
+    nowhere = {"disk": tmp_path / "none", "d.wav": tmp_path / "none", "notes.txt": tmp_path / "no"}
+    for name, target in {**within, **nowhere, "out": elsewhere, "circle": data / "circle"}.items():
+        (data / name).symlink_to(target)
+    (data / "e.wav").symlink_to(elsewhere / "b.wav")
+    (data / "beep" / ".hidden").symlink_to(elsewhere)
+
+    def counted(**asked: bool) -> int:
+        return links_out(data, {".wav"}, **asked)
+
+    assert counted(within=False) == len({"disk", "d.wav", "out", "circle"})
+    assert counted() == counted(within=False) + len({"e.wav"})
+    assert counted(hidden=True) == counted() + len({".hidden"})
+    assert links_out(data / "circle", {".wav"}) == 0
+    assert links_out(tmp_path / "none", {".wav"}) == 0

@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from beepwatch.cli import run_command_line
 from beepwatch.clock import ManualClock
 from beepwatch.errors import ConfigurationError
 from beepwatch.train import features
-from beepwatch.train.featuring import batching
+from beepwatch.train.featuring import batching, work
 from beepwatch.train.featuring import device as on_device
 from beepwatch.train.featuring.batching import Batches, DeviceError
 from beepwatch.train.featuring.decoding import Decoders
@@ -269,25 +269,59 @@ def test_a_run_that_is_given_up_leaves_no_decoder_behind(
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, MemoryError])
+def test_what_nobody_foresaw_of_a_recording_costs_one_line_as_on_the_processor(
+    error: type[Exception],
+    recipe_file: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it is worked on beside the device, behind its decoder."""
+
+    def worked_on(rows: object, opened: object, plan: object, job: work.Job, file: object) -> Any:  # noqa: ANN401
+        if job.path == "beep/b.wav":
+            raise error("a bug of\nsome library")
+        return on_it(rows, opened, plan, job, file)
+
+    on_it: Callable[..., Any] = work._worked_on
+    monkeypatch.setattr(work, "_worked_on", worked_on)
+    by_processor = extract(recipe_file, data, tmp_path / "processor", workers=0)
+    by_device = extract(recipe_file, data, tmp_path / "device", device="torch:cpu", workers=2)
+    assert by_device.problems == by_processor.problems
+    assert by_device.problems == (
+        f"beep/b.wav: {error.__name__}: a bug of some library. "
+        "Leave it out, or report it with --debug.",
+    )
+    assert by_device.recordings == by_processor.recordings == 5
+
+
 class Failing:
     """A device that is lost after so many batches."""
 
-    def __init__(self, batches: int) -> None:
+    def __init__(self, batches: int, error: type[Exception] = RuntimeError) -> None:
         self.left = batches
+        self._error = error
         self._rows = BatchTransform.rows
 
     def rows(self, transform: BatchTransform, samples: torch.Tensor) -> torch.Tensor:
         self.left -= 1
         if self.left < 0:
-            raise RuntimeError("CUDA error: unspecified launch failure\nmore of it")
+            raise self._error("CUDA error: unspecified launch failure\nmore of it")
         return self._rows(transform, samples)
 
 
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
 def test_a_device_that_is_lost_ends_the_run_and_what_is_made_is_kept(
-    recipe_file: Path, more: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception],
+    recipe_file: Path,
+    more: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Whatever it says of it: nobody waits for rows that never come."""
     out = tmp_path / "out"
-    failing = Failing(batches=3)
+    failing = Failing(batches=3, error=error)
     with monkeypatch.context() as lost:
         lost.setattr(BatchTransform, "rows", lambda self, samples: failing.rows(self, samples))
         with pytest.raises(DeviceError, match=r"unspecified launch failure. Run this again"):

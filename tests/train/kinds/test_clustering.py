@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import threading
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,67 @@ def test_a_path_that_leads_out_of_the_data_set_is_not_copied(known: Path) -> Non
     assert all(clip.read_bytes() != b"secret" for clip in clips)
 
 
+def test_clips_of_somebody_else_beside_ours_stay(known: Path) -> None:
+    out, data = known / "kinds", known / "data"
+    named(known, {}, data=data, examples=1)
+    (out / "clips" / "fan-near-window.wav").write_bytes(b"mine")
+    clustered(known, Plan(clusters=2, most=2))
+    assert [clip.name for clip in (out / "clips").iterdir()] == ["fan-near-window.wav"]
+
+
+def test_results_within_the_data_set_would_become_recordings_of_it(known: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"Name an --out beside it"):
+        cluster(known / "store", known / "data" / "kinds", plan=PLAN, data=known / "data")
+    assert not (known / "data" / "kinds").exists()
+
+
+def test_what_a_killed_run_or_a_file_manager_left_hidden_does_not_matter(machine: Path) -> None:
+    (machine / "kinds").mkdir()
+    (machine / "kinds" / ".clusters.json.new").write_text("{half")
+    (machine / "kinds" / ".DS_Store").write_bytes(b"x")
+    assert clustered(machine).problems == ()
+
+
+def test_after_a_run_that_ended_early_names_come_with_pictures_of_their_clusters(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, other = known / "kinds", Plan(clusters=2, most=3)
+    cluster(known / "store", known / "whole", plan=other)
+
+    def ended(*_: object, **__: object) -> dict[str, str]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("beepwatch.train.kinds.clustering.draw", ended)
+        with pytest.raises(KeyboardInterrupt):
+            clustered(known, other)
+    named(known, {})
+    for picture in ("elbow.png", "variance.png", "clusters.png"):
+        assert (out / picture).read_bytes() == (known / "whole" / picture).read_bytes()
+
+
+def test_two_who_name_at_the_same_time_both_do(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one begins when the first has read what there is, and waits."""
+    threads: list[threading.Thread] = []
+
+    def named_by_another() -> None:
+        named(known, {2: "loose"})
+
+    def drawn(*_: object, **__: object) -> dict[str, str]:
+        if not threads:
+            threads.append(threading.Thread(target=named_by_another))
+            threads[0].start()
+            threads[0].join(0.2)
+        return {}
+
+    monkeypatch.setattr("beepwatch.train.kinds.clustering.draw", drawn)
+    named(known, {1: "worn"})
+    threads[0].join(60)
+    assert named(known, {}).kinds.names == {1: "worn", 2: "loose"}
+
+
 def test_what_is_too_large_to_copy_is_linked(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("beepwatch.train.kinds.examples._LARGEST_BYTES", 3)
     named(known, {}, data=known / "data", examples=1)
@@ -233,7 +295,7 @@ def test_what_has_been_relabelled_can_be_clustered_again(known: Path) -> None:
     [
         ({1: "worn"}, None, "--relabel needs the data set: give --data DIR"),
         ({}, "data", "--relabel has no names to write"),
-        ({1: "worn"}, ".", "has no dataset.csv to write labels into"),
+        ({1: "worn"}, "store", "has no dataset.csv to write labels into"),
     ],
 )
 def test_labels_need_names_and_a_table(

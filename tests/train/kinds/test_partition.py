@@ -91,8 +91,16 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
 @pytest.mark.parametrize(
     ("points", "plan", "complaint"),
     [
-        (np.zeros((9, 3)), Plan(), "1 different recording cannot be 2 clusters"),
-        (np.zeros((1, 3)), Plan(clusters=1), "1 different recording cannot be 2 clusters"),
+        (
+            np.zeros((9, 3)),
+            Plan(),
+            "1 different recording cannot be 2 clusters. Give more recordings.$",
+        ),
+        (
+            np.zeros((1, 3)),
+            Plan(clusters=1),
+            "1 different recording cannot be 2 clusters. Give more recordings.$",
+        ),
         (np.repeat(np.eye(3), 4, axis=0), Plan(clusters=4), "3 different recordings cannot be 4"),
         (planted([3, 3]), Plan(clusters=2, components=6), "--components is 6; there are 2"),
     ],
@@ -100,6 +108,15 @@ def test_the_seed_decides_and_nothing_else_does() -> None:
 def test_too_few_recordings_are_told(points: Floats, plan: Plan, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         parted(points, plan)
+
+
+def test_faults_that_are_all_to_be_tested_on_are_told() -> None:
+    """As DCASE has them: one may train on what is normal alone."""
+    points = planted([3, 3])
+    for left, said in ((0, "no recordings"), (1, "1 recording")):
+        shaping = np.arange(len(points)) < left
+        with pytest.raises(ConfigurationError, match=f"of 6 recordings of faults {said} can shape"):
+            parted(points, Plan(clusters=2), shaping)
 
 
 def test_as_many_clusters_as_different_recordings_are_possible() -> None:

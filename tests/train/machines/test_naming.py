@@ -37,6 +37,25 @@ def test_each_fault_has_its_name() -> None:
             assert right.mean() > 0.9, label
 
 
+def test_how_much_there_is_of_a_label_says_nothing_of_the_others() -> None:
+    """A machine that is well is heard at many loudnesses, for ten times as long or not."""
+    whines_hz = [hz for hz in WHINES_HZ.values() if hz]
+    ill = np.concatenate([spectra_of([fan(3, 20, whine_hz=hz)]) for hz in whines_hz])
+    well = np.concatenate([spectra_of([fan(4, 4, loud=loud)]) for loud in np.geomspace(0.2, 5, 9)])
+    labels = ["bearing"] * (len(ill) // 2) + ["coil"] * (len(ill) // 2)
+    heard = spectra_of([fan(11, 12, whine_hz=WHINES_HZ["bearing"])])
+    any_room = Rule(weights=bytes(512 * 4), biases=bytes(4))
+    odds = []
+    for times in (1, 10):
+        rows = np.concatenate([ill, *[well] * times])
+        told = labels + ["well"] * (len(well) * times)
+        faults = learn_faults("fan", rows, told, household())
+        still = msgspec.structs.replace(faults, rules=faults.rules[-1:], room=any_room)
+        probabilities = Diagnostician(still).probabilities(heard)
+        odds.append(float(np.log(probabilities[:, 0] / probabilities[:, 1]).mean()))
+    assert odds[1] == pytest.approx(odds[0], rel=0.05)
+
+
 def test_a_strange_machine_is_given_a_faults_name_and_never_that_of_one_that_is_well() -> None:
     doctor = Diagnostician(learned())
     coil = doctor.fault(spectra_of([fan(11, 6, whine_hz=WHINES_HZ["coil"])]))

@@ -1,5 +1,6 @@
 """Listening to a machine: as long as was wished, or until it is enough, and what goes wrong."""
 
+import contextlib
 import io
 import threading
 
@@ -88,6 +89,25 @@ def test_a_microphone_that_was_lost_is_waited_for() -> None:
 def test_without_any_microphone_it_says_so() -> None:
     with pytest.raises(MicrophoneNotFound, match="there is no input device"):
         heard(Script([NO_DEVICE]))
+
+
+def test_what_a_person_is_to_do_is_said_once_there_is_a_microphone() -> None:
+    gone = SourceError("the microphone was unplugged")
+    for script, asked in (
+        (Script([*blocks(0, 4.2), gone], [*blocks(6, 12), EndOfSound()]), 1),
+        (Script([NO_DEVICE]), 0),
+    ):
+        written = io.StringIO()
+        with contextlib.suppress(MicrophoneNotFound):
+            listen(
+                Capture(),
+                60.0,
+                console=Console(file=written, width=100),
+                stop=threading.Event(),
+                source=script,
+                request="let it [run]",
+            )
+        assert written.getvalue().count("let it [run]") == asked
 
 
 def test_who_has_heard_enough_is_obeyed() -> None:

@@ -106,9 +106,33 @@ def test_a_microphone_that_is_lost_is_waited_for_and_that_is_said() -> None:
     assert "the microphone was unplugged" in said
 
 
-def test_without_any_microphone_it_says_so() -> None:
+@pytest.mark.parametrize("part", ["room", "examples"])
+def test_without_any_microphone_it_says_so_and_asks_for_nothing(part: str) -> None:
+    written = io.StringIO()
+    sitting = Audition(
+        Capture(),
+        shipped(),
+        console=Console(file=written, width=100),
+        ask=lambda _: "y",
+        stop=threading.Event(),
+        source=Script([NO_DEVICE]),
+    )
     with pytest.raises(MicrophoneNotFound, match="there is no input device"):
-        heard(Script([NO_DEVICE]))
+        sitting.room() if part == "room" else sitting.examples(1)
+    assert written.getvalue() == ""
+
+
+def test_what_a_person_is_to_do_is_said_once_it_listens() -> None:
+    _, said = heard(Script([*blocks(beeping(PITCH_HZ, length_s=6)), EndOfSound()]))
+    assert said.splitlines()[0] == "now let it beep, 1 times in all; ^C ends"
+
+
+def test_the_microphone_is_let_go_of_as_soon_as_the_last_beep_is_taken() -> None:
+    """What comes next is learning; and a resampler that is still open at the end complains."""
+    endless = Script([*blocks(beeping(PITCH_HZ, length_s=6)), None])
+    found, _ = heard(endless)
+    assert len(found) == 1
+    assert endless.closed == 1
 
 
 def test_what_is_wrong_with_the_microphone_is_said() -> None:

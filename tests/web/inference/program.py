@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,16 @@ BOUNDARY = "a-boundary-of-tests"
 
 def form(content: bytes, field: str = "file") -> bytes:
     """A form with one file."""
-    head = f'Content-Disposition: form-data; name="{field}"; filename="a.wav"\r\n\r\n'
-    return b"".join(
-        [f"--{BOUNDARY}\r\n{head}".encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()]
-    )
+    return form_of([(field, content)])
+
+
+def form_of(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """A form with these, by the names of their parts."""
+    parts = b""
+    for field, content in files:
+        head = f'Content-Disposition: form-data; name="{field}"; filename="a.wav"\r\n\r\n'
+        parts += f"--{BOUNDARY}\r\n{head}".encode() + content + b"\r\n"
+    return parts + f"--{BOUNDARY}--\r\n".encode()
 
 
 FORM = f"multipart/form-data; boundary={BOUNDARY}"

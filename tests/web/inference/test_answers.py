@@ -11,7 +11,7 @@ import pytest
 
 from beepwatch.classify.shelf import Shelf
 from tests.classify.pitched import SHIPPED, pitched
-from tests.web.inference.program import FORM, ServingProgram, form, serving_program
+from tests.web.inference.program import FORM, ServingProgram, form, form_of, serving_program
 from tests.web.inference.recordings import LENGTH_S, encoded, onset_s, silence, written
 
 pytestmark = pytest.mark.slow
@@ -240,6 +240,47 @@ def test_too_much_is_413_however_it_is_sent_and_not_kept(server: ServingProgram)
     )
     assert unsent.status == 413
     assert psutil.Process(server.process.pid).memory_info().rss / 1e6 < most_mb
+
+
+def test_a_form_may_have_other_parts_but_not_any_number_and_size(server: ServingProgram) -> None:
+    """As forms of clients have them: some words about the file, before it and behind it."""
+    few = form_of([("comment", b"x" * 200)] * 40 + [("file", written())] + [("more", b"y")] * 40)
+    assert server.ask("POST", "/inference", few, Content_Type=FORM).status == 200
+    sizes = [("comment", bytes(30_000))] * 3 + [("file", written())]
+    assert server.ask("POST", "/inference", form_of(sizes), Content_Type=FORM).status == 200
+
+
+FILE = ("file", written())
+TOO_MANY = "The form has more than 100 parts. Send one, named 'file'."
+TOO_MUCH = "The form has more than 100 kB beside its part 'file'. Send that alone."
+NO_FILE = (
+    "The form has no part named 'file' in its first 100 kB, only ['comment']. Send that alone."
+)
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "said"),
+    [
+        ([*[("a", b"")] * 100, FILE], 400, TOO_MANY),
+        ([FILE, *[("a", b"")] * 100], 400, TOO_MANY),
+        ([FILE, *[("file", b"")] * 100], 400, TOO_MANY),
+        ([FILE, ("comment", bytes(110_000))], 413, TOO_MUCH),
+        ([("comment", bytes(60_000)), FILE, ("comment", bytes(50_000))], 413, TOO_MUCH),
+        ([FILE, ("file", bytes(110_000))], 413, TOO_MUCH),
+        ([("comment", bytes(1_000_000)), FILE], 400, NO_FILE),
+    ],
+)
+def test_a_form_of_too_many_or_too_large_parts_is_one_line(
+    parts: list[tuple[str, bytes]], status: int, said: str, server: ServingProgram
+) -> None:
+    for body in (form_of(parts), iter([form_of(parts)])):  # of a length that is said, and of none
+        told = server.ask("POST", "/inference", body, Content_Type=FORM)
+        assert (told.status, told.json) == (status, {"error": said})
+
+
+def test_what_comes_behind_the_last_boundary_counts_too(server: ServingProgram) -> None:
+    told = server.ask("POST", "/inference", form(written()) + bytes(200_000), Content_Type=FORM)
+    assert told.status == 413
 
 
 def test_ten_at_once_are_all_answered(server: ServingProgram) -> None:

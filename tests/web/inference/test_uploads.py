@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from beepwatch.web.inference.uploads import Held, Refusal, Upload, reader_of, receive
-from tests.web.inference.program import FORM, form
+from tests.web.inference.program import FORM, form, form_of
 
 
 def content_of(upload: Upload) -> bytes:
@@ -46,14 +46,7 @@ def test_how_a_body_is_cut_does_not_matter(content: bytes, cuts: list[int], raw:
 
 
 def test_the_first_part_of_that_name_is_heard_and_others_are_passed_over() -> None:
-    end = len(form(b"")) - form(b"").rindex(b"\r\n--")
-    body = (
-        form(b"no", field="comment")[:-end]
-        + b"\r\n"
-        + form(b"yes")[:-end]
-        + b"\r\n"
-        + form(b"too late")
-    )
+    body = form_of([("comment", b"no"), ("file", b"yes"), ("file", b"too late")])
     with Upload(Held()) as upload:
         reader = reader_of(Headers({"content-type": FORM}), upload, raw=False)
         reader.feed(body)
