@@ -28,8 +28,8 @@ class DatasetError(UnreadableAudio):
     """A data directory whose manifest does not hold what training needs."""
 
 
-class EmptyManifest(DatasetError):
-    """A manifest that lists nothing."""
+class NoManifest(DatasetError):
+    """There is none in the directory, or it lists nothing."""
 
     exit_code = 2
 
@@ -59,14 +59,13 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 def read_manifest(data: Path) -> list[Recording]:
     """All recordings of a data directory, sorted by path.
 
-    Columns beside path, split and category may be missing. Raises DatasetError if there is no
-    manifest, one that cannot be read, or a group that crosses splits; EmptyManifest if it has no
-    row.
+    Columns beside path, split and category may be missing. Raises NoManifest if there is none
+    or it has no row, DatasetError if it cannot be read or a group crosses splits.
     """
     manifest = data / "manifest.csv"
     if not manifest.is_file():
-        raise DatasetError(f"no manifest.csv in {data}. Give --data the directory that holds it.")
-    empty = EmptyManifest(
+        raise NoManifest(f"no manifest.csv in {data}. Give --data the directory that holds it.")
+    empty = NoManifest(
         f"{manifest} lists no recording. Its first line has to name {', '.join(MANIFEST_NEEDS)}, "
         "and each further line is a recording."
     )

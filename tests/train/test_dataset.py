@@ -12,7 +12,7 @@ from beepwatch.errors import UnreadableAudio
 from beepwatch.train.dataset import (
     CORRECTIONS,
     DatasetError,
-    EmptyManifest,
+    NoManifest,
     check_groups,
     choose,
     data_digest,
@@ -39,7 +39,13 @@ def test_a_manifest_that_lists_nothing_is_a_mistake_of_who_names_it(
     text: str, tmp_path: Path
 ) -> None:
     (tmp_path / "manifest.csv").write_text(text)
-    with pytest.raises(EmptyManifest, match="lists no recording") as refused:
+    with pytest.raises(NoManifest, match="lists no recording") as refused:
+        read_manifest(tmp_path)
+    assert refused.value.exit_code == 2
+
+
+def test_a_directory_without_a_manifest_is_one_too(tmp_path: Path) -> None:
+    with pytest.raises(NoManifest, match=f"no manifest.csv in {tmp_path}") as refused:
         read_manifest(tmp_path)
     assert refused.value.exit_code == 2
 
