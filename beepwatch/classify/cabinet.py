@@ -212,7 +212,7 @@ class Cabinet:
             if no_room:
                 todo = "Free some space."
             elif error.errno == errno.EROFS:
-                todo = "It may be failing: look at `dmesg`, restart the machine."
+                todo = "The disk may be failing: look at `dmesg`, restart the machine."
             raise (DiskFull if no_room else StoreError)(
                 f"cannot change the {self._contents.one}s in {self.directory}: {error.strerror}. "
                 f"{todo}"

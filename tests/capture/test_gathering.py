@@ -1,5 +1,7 @@
 """A microphone's sound is worked on when there is something to do, and all of it in its order."""
 
+import threading
+import time
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from beepwatch.capture.blocks import Block, EndOfSound
 from beepwatch.capture.gathering import Gathering, SignsOfLife
 from beepwatch.capture.listening import Heard, Listener
-from beepwatch.clock import ManualClock
+from beepwatch.clock import ManualClock, SystemClock
 from beepwatch.errors import SourceError
 from beepwatch.messages import Fault, Quiet, Window
 from beepwatch.sections import Capture
@@ -139,6 +141,47 @@ def test_what_had_come_is_heard_before_the_loss(rounds: list[float], lost_after:
     assert sum(rounds) == pytest.approx(lost_after * PIECE_S)
     last = [item for item in heard if isinstance(item, Window | Quiet)][-1]
     assert last.first_sample + last.samples >= lost_after * PIECE
+
+
+@pytest.mark.parametrize("is_latest", [True, False])
+def test_a_microphone_is_left_to_gather_while_no_window_can_be_whole(
+    is_latest: bool,
+) -> None:
+    """Whoever asks gets 10 ms of sound, for 1.5 s: a sign of life takes every 0.4 s of it.
+
+    A backlog is worked off at once.
+    """
+    begun_s = time.monotonic()
+    reads = 0
+
+    class Punctual(Script):
+        def read(self, within_s: float) -> Block | EndOfSound | None:
+            nonlocal reads
+            reads += 1
+            now_s = time.monotonic()
+            if now_s - begun_s > 1.5:
+                return EndOfSound()
+            return Block(
+                data=SOUND[:160].tobytes(),
+                sample_format="int16",
+                channels=1,
+                rate_hz=RATE_HZ,
+                captured_mono_s=now_s,
+                is_latest=is_latest,
+            )
+
+    list(
+        Listener(
+            Capture(),
+            rate_hz=RATE_HZ,
+            clock=SystemClock(),
+            speed="max",
+            stop=threading.Event(),
+            source=Punctual([None]),
+        )
+    )
+
+    assert reads <= 8 if is_latest else reads > 100
 
 
 def block(*, more: bool) -> Block:

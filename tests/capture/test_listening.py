@@ -329,38 +329,6 @@ def test_a_live_windows_time_is_when_it_was_heard() -> None:
     assert (NOON - window.started_at).total_seconds() == pytest.approx(3.5)
 
 
-@pytest.mark.parametrize("is_latest", [True, False])
-def test_a_microphone_is_left_to_gather_while_no_window_can_be_whole(
-    is_latest: bool,
-) -> None:
-    """Whoever asks gets 10 ms of sound, for 1.5 s: a sign of life takes every 0.4 s of it.
-
-    A backlog is worked off at once.
-    """
-    begun_s = time.monotonic()
-    reads = 0
-
-    class Gathering(Script):
-        def read(self, within_s: float) -> Block | EndOfSound | None:
-            nonlocal reads
-            reads += 1
-            now_s = time.monotonic()
-            if now_s - begun_s > 1.5:
-                return EndOfSound()
-            return Block(
-                data=SECOND[:160].tobytes(),
-                sample_format="int16",
-                channels=1,
-                rate_hz=RATE_HZ,
-                captured_mono_s=now_s,
-                is_latest=is_latest,
-            )
-
-    list(listener_on(Gathering([None])))
-
-    assert reads <= 8 if is_latest else reads > 100
-
-
 def test_unreadable_files_are_not_tried_again() -> None:
     with pytest.raises(UnreadableAudio):
         heard_from("file:/nothing.wav")
