@@ -3,7 +3,8 @@
 import subprocess
 import threading
 import time
-from datetime import datetime, timedelta
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,51 @@ def test_no_rule_notices_that_the_clock_was_set_and_times_are_true_ones(
         "listening",
         "stopped",
     ]
+
+
+CENTRAL_EUROPE = "CET-1CEST,M3.5.0,M10.5.0/3"  # tzset(3)
+CHANGES = {  # and the quiet hours that begin with them
+    "spring": (datetime(2027, 3, 28, 1, tzinfo=UTC), "03:00-07:00"),
+    "autumn": (datetime(2026, 10, 25, 1, tzinfo=UTC), "02:00-02:30"),
+}
+BEFORE_S = 60
+
+
+def test_quiet_hours_are_the_local_clocks_where_summer_time_begins_and_ends(
+    tmp_path: Path, settable_clock: Path
+) -> None:
+    """A beep in the last minute of the old time is told, one in the first of the new one waits."""
+    with ExitStack() as stack:
+        server = stack.enter_context(sound_server(tmp_path / "sound"))
+        homes = []
+        begun = SystemClock().utc()
+        for season, (change, quiet_hours) in CHANGES.items():
+            (tmp_path / season).mkdir()
+            clock = tmp_path / season / "clock"
+            clock.write_text(str(round((change - begun).total_seconds()) - BEFORE_S))
+            api = stack.enter_context(BotApi())
+            home = stack.enter_context(daemon(tmp_path / season, server.environment))
+            home.configure(f'{CONFIG}quiet_hours = "{quiet_hours}"\n', api)
+            home.environment |= {"LD_PRELOAD": str(settable_clock), "WALL_CLOCK": str(clock)}
+            home.environment |= {"TZ": CENTRAL_EUROPE}
+            home.start()
+            homes.append((home, api, change))
+        for _, api, _ in homes:
+            api.wait_for("sendMessage", within_s=BEFORE_S / 2)
+        server.play(BEEPS)
+        for _, api, _ in homes:
+            api.wait_for("sendVoice", within_s=60)
+        passed_s = (SystemClock().utc() - begun).total_seconds()
+        threading.Event().wait(BEFORE_S + 2 - passed_s)
+        server.play(BEEPS)
+        for home, _, _ in homes:
+            home.wait_for_log('"episode_over"', times=2)
+
+        for home, api, change in homes:
+            assert home.stop() == 0
+            before, after = home.events()
+            assert datetime.fromisoformat(before["offset"]) < change
+            assert change < datetime.fromisoformat(after["onset"]) < change + timedelta(minutes=2)
+            assert [alert["state"] for alert in before["alerts"]] == ["sent"]
+            assert [alert["state"] for alert in after["alerts"]] == ["pending"]
+            assert len(api.calls("sendVoice")) == 1
